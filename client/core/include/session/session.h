@@ -1,0 +1,156 @@
+/* A client's part in a federation as a pure state machine: events in, actions out. No clock, socket, thread, file or
+ * log inside: the daemon drives it over gRPC, a simulator in one process under virtual time.
+ *
+ * Two things are tracked side by side: the connection, and the work on the current task. The work outlives a lost
+ * connection: training goes on, a download resumes where it broke off, and a finished update is kept and offered again
+ * when the server sends the same task again. A different task, an outcome or the task's deadline ends it.
+ *
+ * Every action that starts something carries a job number, and the event that reports on it carries the same number:
+ * reports on what is no longer current are ignored, so that late and reordered events do no harm. One thread. */
+#ifndef TRIB_SESSION_SESSION_H
+#define TRIB_SESSION_SESSION_H
+
+#include "base/blob.h"
+#include "base/log.h"
+#include "codec/codec.h"
+#include "train/trainer.h"
+#include "wire/chunk.h"
+#include "wire/message.h"
+
+/* ---- what the client has to do ---- */
+
+struct trib_client_task {
+    char run[TRIB_RUN_ID_LEN + 1];
+    uint64_t round;
+    uint8_t model_sha256[32];
+    uint64_t model_len, model_version;
+    uint8_t plan_sha256[32];
+    struct trib_blob *plan; /* the Graph message's bytes, whose hash was checked; one reference */
+    struct trib_recipe recipe; /* checked */
+    const struct trib_codec *codec;
+    uint64_t seed;
+    uint32_t deadline_seconds; /* 0 = none */
+};
+/* What local training made of it. */
+struct trib_client_update {
+    struct trib_train_result result;
+    double norm;             /* L2, of the update before coding */
+    struct trib_blob *frame; /* one reference */
+    uint8_t sha256[32];      /* of the frame */
+};
+void trib_client_update_clear(struct trib_client_update *update);
+
+/* ---- events ---- */
+
+enum trib_session_event_kind {
+    TRIB_SESSION_CONNECTED,    /* job: the stream is open, messages may be sent */
+    TRIB_SESSION_DISCONNECTED, /* job; status, reason */
+    TRIB_SESSION_MESSAGE,      /* job; message */
+    TRIB_SESSION_DOWNLOADED,   /* job; status, reason, received: bytes that are held, also after a failure */
+    TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK */
+    TRIB_SESSION_UPLOADED,     /* job; status, reason: of the call; receipt when TRIB_OK */
+    TRIB_SESSION_DATA,         /* status, reason; examples: the client's own data are ready, or never will be */
+    TRIB_SESSION_TICK,
+    TRIB_SESSION_STOP /* reason: asked to end */
+};
+struct trib_session_receipt {
+    bool accepted;
+    enum trib_status status; /* when it was not */
+    uint64_t received;
+};
+struct trib_session_event {
+    struct trib_session_event *next; /* for the queue that holds it */
+    enum trib_session_event_kind kind;
+    int64_t now_ms;
+    uint64_t job;
+    enum trib_status status;
+    char reason[TRIB_ERROR_MESSAGE_LEN];
+    union {
+        Tributary__V1__ServerMessage *message; /* owned by the event */
+        struct trib_client_update update;      /* owned by the event, until a step takes it */
+        struct trib_session_receipt receipt;
+        uint64_t received;
+        uint64_t examples;
+    } is;
+};
+struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job); /* or NULL */
+void trib_session_event_free(struct trib_session_event *event); /* with what it owns; NULL is allowed */
+
+/* ---- actions ---- */
+
+enum trib_session_action_kind {
+    TRIB_SESSION_CONNECT,         /* job: open the stream */
+    TRIB_SESSION_DISCONNECT,      /* end the stream; no event is awaited */
+    TRIB_SESSION_SEND,            /* bytes: a packed ClientMessage */
+    TRIB_SESSION_DOWNLOAD,        /* job, task: the model, from `offset` on; what came before is held by the executor */
+    TRIB_SESSION_TRAIN,           /* job, task: with the model that was downloaded last */
+    TRIB_SESSION_UPLOAD,          /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
+    TRIB_SESSION_CANCEL_TRANSFER, /* download or upload: end it; what was downloaded stays */
+    TRIB_SESSION_CANCEL_WORK,     /* download, training, upload: end it and drop what was downloaded */
+    TRIB_SESSION_RELEASE,         /* idle for a while: free what the next task can do without */
+    TRIB_SESSION_REPORT,          /* a line for the log */
+    TRIB_SESSION_EXIT             /* status, text: the client's end */
+};
+enum { TRIB_SESSION_MAX_ACTIONS = 12, TRIB_SESSION_MAX_FIELDS = 12 };
+struct trib_session_action {
+    enum trib_session_action_kind kind;
+    uint64_t job;
+    struct trib_buf bytes;
+    const struct trib_client_task *task;
+    const struct trib_client_update *update;
+    uint64_t offset;
+    uint32_t chunk_bytes;
+    enum trib_status status;
+    const char *text;
+    enum trib_log_level level;
+    const char *event;
+    struct trib_field fields[TRIB_SESSION_MAX_FIELDS];
+    int n_fields;
+};
+/* In the order in which they are to be done. Pointers and texts belong to the session and the event that was stepped:
+ * carry them out before the next step and before the event is freed. */
+struct trib_session_actions {
+    struct trib_session_action list[TRIB_SESSION_MAX_ACTIONS];
+    size_t n;
+};
+void trib_session_actions_clear(struct trib_session_actions *actions);
+
+/* ---- the machine ---- */
+
+struct trib_session_config { /* all borrowed for the session's life */
+    const char *node;     /* the certificate's identity */
+    const char *software; /* "tributary-client 0.1.0" */
+    const char *const *tags;
+    size_t n_tags;
+    uint32_t threads;
+    uint64_t memory_bytes; /* 0 = no limit */
+    int64_t reconnect_min_ms, reconnect_max_ms;
+    uint64_t seed; /* of the backoff's jitter */
+};
+enum trib_session_state {
+    TRIB_STATE_OFFLINE, /* waiting for the next attempt */
+    TRIB_STATE_CONNECTING,
+    TRIB_STATE_GREETING, /* Hello is sent, Welcome awaited */
+    TRIB_STATE_IDLE,
+    TRIB_STATE_DOWNLOADING,
+    TRIB_STATE_TRAINING,
+    TRIB_STATE_OFFERED,
+    TRIB_STATE_UPLOADING,
+    TRIB_STATE_WAITING_OUTCOME,
+    TRIB_STATE_DONE
+};
+struct trib_session; /* opaque */
+
+struct trib_session *trib_session_new(const struct trib_session_config *config, int64_t now_ms); /* or NULL */
+void trib_session_free(struct trib_session *session);
+/* Take one event; `actions` (empty or cleared) receives what is to be done. The first TICK connects. */
+void trib_session_step(struct trib_session *session, struct trib_session_event *event,
+                       struct trib_session_actions *actions);
+/* When the next TICK is due, on the clock of now_ms; INT64_MAX = nothing is waited for. */
+int64_t trib_session_wake_ms(const struct trib_session *session);
+enum trib_session_state trib_session_state(const struct trib_session *session);
+const char *trib_session_state_name(enum trib_session_state state);
+/* The update in hand, finished and not yet settled by an outcome, or NULL; borrowed. For tests and the simulator. */
+const struct trib_client_update *trib_session_update(const struct trib_session *session);
+
+#endif

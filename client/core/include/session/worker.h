@@ -1,0 +1,29 @@
+/* The thread that does a client's work: it loads the node's data at once, then trains what it is given, one task at a
+ * time. Results come as events (TRIB_SESSION_DATA, TRIB_SESSION_TRAINED) through the queue. Any thread may call. */
+#ifndef TRIB_SESSION_WORKER_H
+#define TRIB_SESSION_WORKER_H
+
+#include "backend/backend.h"
+#include "session/client_settings.h"
+#include "session/event_queue.h"
+#include "session/model_spool.h"
+
+struct trib_worker; /* opaque */
+
+struct trib_worker_config { /* all borrowed for the worker's life */
+    const struct trib_client_settings *settings;
+    const struct trib_backend *backend;
+    struct trib_event_queue *queue;
+};
+TRIB_MUST_CHECK enum trib_status trib_worker_new(const struct trib_worker_config *config, struct trib_worker **worker,
+                                                 struct trib_error *error);
+void trib_worker_free(struct trib_worker *worker); /* cancels and waits; NULL is allowed */
+/* Train: the event will carry `job`. Takes over `model`, also on failure; copies the task and shares its plan. */
+TRIB_MUST_CHECK enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t job,
+                                                   const struct trib_client_task *task,
+                                                   struct trib_model_spool *model, struct trib_error *error);
+void trib_worker_cancel(struct trib_worker *worker); /* what is trained or waits to be; events still come */
+/* Free what the next task can build again, and give memory back to the system. */
+void trib_worker_release(struct trib_worker *worker);
+
+#endif

@@ -1,0 +1,33 @@
+/* One task's training, from the received frame to the coded update. Kept between tasks: the graph and the compiled
+ * trainer, as long as the plan stays the same. One thread. */
+#ifndef TRIB_LOCAL_TRAINING_H
+#define TRIB_LOCAL_TRAINING_H
+
+#include "backend/backend.h"
+#include "session/client_data.h"
+#include "session/model_spool.h"
+#include "session/session.h"
+
+struct trib_local_training {
+    /* Set by the owner; borrowed. */
+    const struct trib_backend *backend;
+    struct trib_thread_pool *pool; /* may be NULL */
+    const struct trib_client_data *data;
+    struct trib_client_limits limits;
+    /* Of the last plan; zeroed at first. */
+    bool has_plan;
+    uint8_t plan_sha256[32];
+    struct trib_graph *graph;
+    struct trib_schema schema;
+    struct trib_trainer *trainer; /* may be NULL */
+    size_t trainer_bytes;         /* the limit that the trainer was built under; 0 = none */
+};
+
+/* *model is freed, and set to NULL, as soon as it is not needed any more. TRIB_CANCELLED after `stop` was set. */
+TRIB_MUST_CHECK enum trib_status trib_local_training_run(struct trib_local_training *local,
+                                                         const struct trib_client_task *task,
+                                                         struct trib_model_spool **model, const _Atomic(bool) *stop,
+                                                         struct trib_client_update *update, struct trib_error *error);
+void trib_local_training_forget(struct trib_local_training *local); /* plan and trainer */
+
+#endif

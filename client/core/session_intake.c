@@ -1,0 +1,131 @@
+/* Reading a task: everything in it comes from a peer and is checked before any work begins. */
+#include "session_private.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "crypto/hash.h"
+#include "session/limits.h"
+#include "wire/graph_message.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static struct trib_session_plan *find_plan(struct trib_session *session, const uint8_t sha256[32])
+{
+    for (size_t i = 0; i < TRIB_SESSION_PLANS; i++) {
+        struct trib_session_plan *plan = &session->plans[i];
+        if (plan->bytes != NULL && memcmp(plan->sha256, sha256, sizeof plan->sha256) == 0) {
+            return plan;
+        }
+    }
+    return NULL;
+}
+
+/* Keep a plan in a free place or in that of the one whose use lies furthest back. */
+static enum trib_status keep_plan(struct trib_session *session, const uint8_t sha256[32],
+                                  const ProtobufCBinaryData *graph, struct trib_session_plan **kept,
+                                  struct trib_error *error)
+{
+    struct trib_session_plan *place = &session->plans[0];
+    for (size_t i = 1; i < TRIB_SESSION_PLANS && place->bytes != NULL; i++) {
+        if (session->plans[i].bytes == NULL || session->plans[i].used < place->used) {
+            place = &session->plans[i];
+        }
+    }
+    struct trib_blob *bytes = trib_blob_copy(graph->data, graph->len);
+    if (bytes == NULL) {
+        return trib_fail_no_memory(error);
+    }
+    trib_blob_unref(place->bytes);
+    place->bytes = bytes;
+    memcpy(place->sha256, sha256, sizeof place->sha256);
+    *kept = place;
+    return TRIB_OK;
+}
+
+void trib_session_forget_plans(struct trib_session *session)
+{
+    for (size_t i = 0; i < TRIB_SESSION_PLANS; i++) {
+        trib_blob_unref(session->plans[i].bytes);
+        session->plans[i] = (struct trib_session_plan){0};
+    }
+}
+
+static enum trib_status read_plan(struct trib_session *session, const Tributary__V1__Task *message,
+                                  struct trib_client_task *task, struct trib_error *error)
+{
+    struct trib_session_plan *plan = find_plan(session, task->plan_sha256);
+    if (plan == NULL && message->graph.len == 0) {
+        return trib_fail(error, TRIB_NOT_FOUND, "the task names a plan that was not sent on this connection");
+    }
+    if (message->graph.len > 0) {
+        uint8_t digest[TRIB_SHA256_LEN];
+        TRIB_TRY(trib_sha256(message->graph.data, message->graph.len, digest));
+        if (memcmp(digest, task->plan_sha256, sizeof digest) != 0) {
+            return trib_fail(error, TRIB_CORRUPT, "the plan's SHA-256 is not the one that the task names");
+        }
+    }
+    if (plan == NULL) {
+        TRIB_TRY(keep_plan(session, task->plan_sha256, &message->graph, &plan, error));
+    }
+    plan->used = ++session->plan_uses;
+    task->plan = trib_blob_ref(plan->bytes);
+    return TRIB_OK;
+}
+
+static enum trib_status read_digest(const ProtobufCBinaryData *from, const char *what, uint8_t to[32],
+                                    struct trib_error *error)
+{
+    if (from->len != 32) {
+        return trib_fail(error, TRIB_PROTOCOL, "the task's %s is %zu bytes long, not 32", what, from->len);
+    }
+    memcpy(to, from->data, 32);
+    return TRIB_OK;
+}
+
+enum trib_status trib_session_read_task(struct trib_session *session, const Tributary__V1__Task *message,
+                                        struct trib_client_task *task, struct trib_error *error)
+{
+    struct trib_client_task read = {0};
+    if (strcmp(message->run, session->run) != 0) {
+        return trib_fail(error, TRIB_MISMATCH, "the task is of run \"%.40s\", but the server announced \"%s\"",
+                         message->run, session->run);
+    }
+    (void)trib_str_copy(read.run, sizeof read.run, message->run);
+    if (message->round == 0 || message->model == NULL || message->recipe == NULL) {
+        return trib_fail(error, TRIB_PROTOCOL, "the task lacks its %s",
+                         message->round == 0 ? "round" : message->model == NULL ? "model" : "recipe");
+    }
+    read.round = message->round;
+    read.model_version = message->model_version;
+    read.model_len = message->model->len;
+    read.seed = message->seed;
+    read.deadline_seconds = message->deadline_seconds;
+    TRIB_TRY(read_digest(&message->model->sha256, "model hash", read.model_sha256, error));
+    TRIB_TRY(read_digest(&message->plan_sha256, "plan hash", read.plan_sha256, error));
+    if (read.model_len == 0 || read.model_len > TRIB_MODEL_FRAME_MAX) {
+        return trib_fail(error, TRIB_LIMIT, "a model of %" PRIu64 " bytes is not possible", read.model_len);
+    }
+    read.codec = trib_codec_find(message->codec);
+    if (read.codec == NULL) {
+        return trib_fail(error, TRIB_UNSUPPORTED, "codec \"%.40s\" is not known to this version", message->codec);
+    }
+    TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));
+    TRIB_TRY(read_plan(session, message, &read, error));
+    *task = read;
+    return TRIB_OK;
+}
+
+/* Would it lead to the same update? */
+bool trib_session_same_task(const struct trib_client_task *a, const struct trib_client_task *b)
+{
+    const struct trib_recipe *x = &a->recipe, *y = &b->recipe;
+    bool same_recipe = x->loss == y->loss && x->optimizer == y->optimizer && x->epochs == y->epochs &&
+                       x->batch_size == y->batch_size && x->max_steps == y->max_steps &&
+                       x->learning_rate == y->learning_rate && x->momentum == y->momentum &&
+                       x->weight_decay == y->weight_decay && x->clip_norm == y->clip_norm &&
+                       x->proximal_mu == y->proximal_mu;
+    return same_recipe && strcmp(a->run, b->run) == 0 && a->round == b->round && a->codec == b->codec &&
+           a->seed == b->seed && a->model_len == b->model_len &&
+           memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) == 0 &&
+           memcmp(a->plan_sha256, b->plan_sha256, sizeof a->plan_sha256) == 0;
+}

@@ -1,0 +1,111 @@
+/* Inside the session: its state, and what its files call in each other. */
+#ifndef TRIB_SESSION_PRIVATE_H
+#define TRIB_SESSION_PRIVATE_H
+
+#include "session/backoff.h"
+#include "session/session.h"
+
+enum trib_session_link {
+    TRIB_LINK_OFFLINE,
+    TRIB_LINK_CONNECTING,
+    TRIB_LINK_GREETING,
+    TRIB_LINK_ONLINE,
+    TRIB_LINK_DONE
+};
+enum trib_session_phase {
+    TRIB_PHASE_NONE,
+    TRIB_PHASE_DOWNLOADING, /* with `transferring`: a download runs; without: it waits to be resumed */
+    TRIB_PHASE_TRAINING,
+    TRIB_PHASE_READY,       /* the update is finished and not (or no longer) offered */
+    TRIB_PHASE_OFFERED,
+    TRIB_PHASE_UPLOADING,
+    TRIB_PHASE_WAITING
+};
+
+enum {
+    TRIB_SESSION_PLANS = 4,           /* a server that alternates between a few plans need not send them again */
+    TRIB_SESSION_MAX_TAGS = 64,
+    TRIB_SESSION_MAX_IGNORED = 100,   /* out-of-place messages on one connection before it is given up */
+    TRIB_SESSION_MAX_FAILURES = 5     /* transfers in a row without a byte of progress */
+};
+
+struct trib_session_plan {
+    uint8_t sha256[32];
+    struct trib_blob *bytes; /* NULL = free place */
+    uint64_t used;           /* the largest is the latest */
+};
+
+struct trib_session {
+    struct trib_session_config config;
+    uint64_t examples; /* of the client's own data, once known */
+    struct trib_backoff backoff;
+    uint64_t last_job;
+    bool broken; /* memory ran out for a message: the connection cannot be trusted to be in step */
+
+    enum trib_session_link link;
+    uint64_t connection; /* its job; 0 = none */
+    int64_t connect_at_ms, greet_by_ms, welcomed_ms;
+    char run[TRIB_RUN_ID_LEN + 1]; /* of the last Welcome */
+    int64_t progress_every_ms;
+    uint32_t chunk_bytes;
+    unsigned ignored;
+
+    enum trib_session_phase phase;
+    struct trib_client_task task;     /* when phase is not NONE */
+    struct trib_client_update update; /* from READY on */
+    bool confirmed;    /* the server has sent this task on this connection */
+    bool transferring; /* a download's or an upload's event is still to come */
+    uint64_t work_job; /* of the download, training or upload whose event is awaited */
+    uint64_t received; /* bytes of the model that are held */
+    unsigned failures; /* of transfers, in a row */
+    int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
+
+    struct trib_session_plan plans[TRIB_SESSION_PLANS];
+    uint64_t plan_uses;
+
+    /* Of the step that runs. */
+    int64_t now_ms;
+    struct trib_session_actions *out;
+    char text[TRIB_ERROR_MESSAGE_LEN]; /* of a report, until the next step */
+};
+
+/* session.c */
+struct trib_session_action *trib_session_act(struct trib_session *session, enum trib_session_action_kind kind);
+void trib_session_report(struct trib_session *session, enum trib_log_level level, const char *event,
+                         const struct trib_field *fields, int n);
+#define TRIB_REPORT(session, level, event, ...)                                                          \
+    trib_session_report((session), (level), (event), (const struct trib_field[]){__VA_ARGS__},           \
+                        (int)(sizeof((const struct trib_field[]){__VA_ARGS__}) / sizeof(struct trib_field)))
+/* End the connection from this side and wait for the next attempt; asked_ms < 0 = as the backoff says. */
+void trib_session_drop_link(struct trib_session *session, enum trib_status status, const char *reason,
+                            int64_t asked_ms);
+/* A message that has no place here. */
+void trib_session_ignore(struct trib_session *session, const char *what, const char *why);
+
+/* session_task.c: the work on a task */
+void trib_session_on_task(struct trib_session *session, const Tributary__V1__Task *message);
+void trib_session_on_decision(struct trib_session *session, const Tributary__V1__Decision *message);
+void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__Outcome *message);
+void trib_session_on_downloaded(struct trib_session *session, const struct trib_session_event *event);
+void trib_session_on_trained(struct trib_session *session, struct trib_session_event *event);
+void trib_session_on_uploaded(struct trib_session *session, const struct trib_session_event *event);
+void trib_session_task_tick(struct trib_session *session);
+void trib_session_task_offline(struct trib_session *session); /* the connection is gone */
+void trib_session_end_task(struct trib_session *session);     /* NONE, with everything of the task freed */
+
+/* session_intake.c: reading a task */
+TRIB_MUST_CHECK enum trib_status trib_session_read_task(struct trib_session *session,
+                                                        const Tributary__V1__Task *message,
+                                                        struct trib_client_task *task, struct trib_error *error);
+bool trib_session_same_task(const struct trib_client_task *a, const struct trib_client_task *b);
+void trib_session_forget_plans(struct trib_session *session);
+
+/* session_send.c: what the client says */
+void trib_session_send_hello(struct trib_session *session);
+void trib_session_send_progress(struct trib_session *session, const char *phase);
+void trib_session_send_offer(struct trib_session *session);
+void trib_session_send_failure(struct trib_session *session, uint64_t round, enum trib_status status,
+                               const char *reason);
+void trib_session_send_goodbye(struct trib_session *session, const char *reason);
+
+#endif

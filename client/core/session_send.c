@@ -1,0 +1,118 @@
+/* The client's messages. These, and the update's own chunks, are all that ever leaves the machine. */
+#include "session_private.h"
+
+/* Generated structs have char *, but packing never writes through it. */
+static char *borrowed(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } cast = {.in = text};
+    return cast.out;
+}
+
+static ProtobufCBinaryData borrowed_bytes(const uint8_t *bytes, size_t len)
+{
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } cast = {.in = bytes};
+    return (ProtobufCBinaryData){.data = cast.out, .len = len};
+}
+
+static void send(struct trib_session *session, const Tributary__V1__ClientMessage *message)
+{
+    struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SEND);
+    if (trib_message_pack(&message->base, &action->bytes) != TRIB_OK) {
+        trib_buf_clear(&action->bytes);
+        session->out->n--;
+        session->broken = true;
+    }
+}
+
+void trib_session_send_hello(struct trib_session *session)
+{
+    const struct trib_codec *const *codecs;
+    size_t n_codecs = trib_codecs(&codecs);
+    char *names[32], *tags[TRIB_SESSION_MAX_TAGS];
+    const size_t most = sizeof names / sizeof names[0];
+    n_codecs = n_codecs < most ? n_codecs : most;
+    for (size_t i = 0; i < n_codecs; i++) {
+        names[i] = borrowed(codecs[i]->name);
+    }
+    size_t n_tags = session->config.n_tags < TRIB_SESSION_MAX_TAGS ? session->config.n_tags : TRIB_SESSION_MAX_TAGS;
+    for (size_t i = 0; i < n_tags; i++) {
+        tags[i] = borrowed(session->config.tags[i]);
+    }
+    Tributary__V1__Hello hello = TRIBUTARY__V1__HELLO__INIT;
+    hello.protocol = TRIB_PROTOCOL_VERSION;
+    hello.software = borrowed(session->config.software);
+    hello.node = borrowed(session->config.node);
+    hello.codecs = names;
+    hello.n_codecs = n_codecs;
+    hello.examples = session->examples;
+    hello.threads = session->config.threads;
+    hello.memory_bytes = session->config.memory_bytes;
+    hello.tags = tags;
+    hello.n_tags = n_tags;
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
+    message.hello = &hello;
+    send(session, &message);
+}
+
+void trib_session_send_progress(struct trib_session *session, const char *phase)
+{
+    Tributary__V1__Progress progress = TRIBUTARY__V1__PROGRESS__INIT;
+    progress.round = session->task.round;
+    progress.phase = borrowed(phase);
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS;
+    message.progress = &progress;
+    send(session, &message);
+}
+
+void trib_session_send_offer(struct trib_session *session)
+{
+    const struct trib_client_update *update = &session->update;
+    Tributary__V1__Blob blob = TRIBUTARY__V1__BLOB__INIT;
+    blob.sha256 = borrowed_bytes(update->sha256, sizeof update->sha256);
+    blob.len = trib_blob_len(update->frame);
+    Tributary__V1__Offer offer = TRIBUTARY__V1__OFFER__INIT;
+    offer.round = session->task.round;
+    offer.examples = update->result.examples;
+    offer.steps = update->result.steps;
+    offer.loss = update->result.mean_loss;
+    offer.accuracy = update->result.accuracy;
+    offer.train_seconds = (double)update->result.ms / 1000;
+    offer.norm = update->norm;
+    offer.update = &blob;
+    offer.stopped_early = update->result.stopped_early;
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;
+    message.offer = &offer;
+    send(session, &message);
+}
+
+void trib_session_send_failure(struct trib_session *session, uint64_t round, enum trib_status status,
+                               const char *reason)
+{
+    Tributary__V1__Failure failure = TRIBUTARY__V1__FAILURE__INIT;
+    failure.round = round;
+    failure.status = borrowed(trib_status_name(status));
+    failure.reason = borrowed(reason);
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_FAILURE;
+    message.failure = &failure;
+    send(session, &message);
+}
+
+void trib_session_send_goodbye(struct trib_session *session, const char *reason)
+{
+    Tributary__V1__Goodbye goodbye = TRIBUTARY__V1__GOODBYE__INIT;
+    goodbye.reason = borrowed(reason);
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE;
+    message.goodbye = &goodbye;
+    send(session, &message);
+}

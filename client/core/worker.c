@@ -1,0 +1,260 @@
+/* The worker thread and its list of jobs. */
+#include "session/worker.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "local_training.h"
+#include "session/client_data.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+struct job {
+    struct job *next;
+    struct trib_session_event *event; /* prepared, so that the result can always be told */
+    struct trib_client_task task;
+    struct trib_model_spool *model;
+    _Atomic(bool) stop;
+};
+
+struct trib_worker {
+    struct trib_worker_config config;
+    pthread_t thread;
+    struct trib_session_event *data_event;
+
+    pthread_mutex_t lock; /* guards what follows, up to the thread's own part */
+    pthread_cond_t changed;
+    struct job *first, **last; /* waiting */
+    struct job *running;
+    bool release, ending;
+
+    /* The thread's own. */
+    struct trib_client_data data;
+    bool has_data;
+    struct trib_local_training local;
+    struct trib_thread_pool *pool;
+};
+
+static void job_free(struct job *job)
+{
+    trib_session_event_free(job->event);
+    trib_model_spool_free(job->model);
+    trib_blob_unref(job->task.plan);
+    trib_free(job);
+}
+
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+/* Hand the job's event over; it belongs to the queue then. */
+static void push_result(struct trib_worker *worker, struct trib_session_event *event, enum trib_status status,
+                        const struct trib_error *error)
+{
+    event->status = status;
+    if (status != TRIB_OK) {
+        (void)trib_str_copy(event->reason, sizeof event->reason, error->message);
+    }
+    trib_event_queue_push(worker->config.queue, event);
+}
+
+static void load_data(struct trib_worker *worker)
+{
+    struct trib_error error = {.message = ""};
+    int64_t begun = trib_clock_ms();
+    enum trib_status status = trib_client_data_load(worker->config.settings, &worker->data, &error);
+    give_memory_back();
+    struct trib_session_event *event = worker->data_event;
+    worker->data_event = NULL;
+    if (status == TRIB_OK) {
+        worker->has_data = true;
+        const struct trib_dataset *dataset = &worker->data.dataset;
+        char shape[64];
+        trib_log(TRIB_LOG_INFO, "client", "data_loaded", TRIB_F_INT("examples", dataset->n),
+                 TRIB_F_INT("classes", dataset->classes),
+                 TRIB_F_STR("example_shape", trib_shape_format(&dataset->example, shape, sizeof shape)),
+                 TRIB_F_STR("partition", worker->config.settings->data_partition),
+                 TRIB_F_REAL("seconds", (double)(trib_clock_ms() - begun) / 1000));
+        event->is.examples = dataset->n;
+    }
+    push_result(worker, event, status, &error);
+}
+
+static enum trib_status prepare(struct trib_worker *worker, struct trib_error *error)
+{
+    if (!worker->has_data) {
+        return trib_fail(error, TRIB_UNAVAILABLE, "the client's own data are not loaded");
+    }
+    if (worker->pool == NULL && worker->config.settings->training_threads != 1) {
+        TRIB_TRY(trib_thread_pool_new((int)worker->config.settings->training_threads, &worker->pool, error));
+    }
+    worker->local.backend = worker->config.backend;
+    worker->local.pool = worker->pool;
+    worker->local.data = &worker->data;
+    worker->local.limits = trib_client_settings_limits(worker->config.settings);
+    return TRIB_OK;
+}
+
+static void run_job(struct trib_worker *worker, struct job *job)
+{
+    struct trib_error error = {.message = ""};
+    enum trib_status status = prepare(worker, &error);
+    if (status == TRIB_OK) {
+        status = trib_local_training_run(&worker->local, &job->task, &job->model, &job->stop, &job->event->is.update,
+                                         &error);
+    }
+    if (status != TRIB_OK) { /* what is cached may be half made */
+        trib_local_training_forget(&worker->local);
+    }
+    struct trib_session_event *event = job->event;
+    job->event = NULL;
+    push_result(worker, event, status, &error);
+}
+
+static void *worker_main(void *argument)
+{
+    struct trib_worker *worker = argument;
+    load_data(worker);
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->ending) {
+        if (worker->first != NULL) {
+            struct job *job = worker->first;
+            worker->first = job->next;
+            if (worker->first == NULL) {
+                worker->last = &worker->first;
+            }
+            worker->running = job;
+            pthread_mutex_unlock(&worker->lock);
+            run_job(worker, job);
+            pthread_mutex_lock(&worker->lock);
+            worker->running = NULL;
+            job_free(job);
+        } else if (worker->release) {
+            worker->release = false;
+            pthread_mutex_unlock(&worker->lock);
+            trib_local_training_forget(&worker->local);
+            give_memory_back();
+            pthread_mutex_lock(&worker->lock);
+        } else {
+            pthread_cond_wait(&worker->changed, &worker->lock);
+        }
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return NULL;
+}
+
+/* Signals stay with the main thread. */
+static int start_thread(struct trib_worker *worker)
+{
+    sigset_t all, callers;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &callers);
+    int errnum = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &callers, NULL);
+    if (errnum == 0) {
+        pthread_setname_np(worker->thread, "trib-worker");
+    }
+    return errnum;
+}
+
+enum trib_status trib_worker_new(const struct trib_worker_config *config, struct trib_worker **worker,
+                                 struct trib_error *error)
+{
+    struct trib_worker *made = trib_calloc(1, sizeof *made);
+    struct trib_session_event *event = trib_session_event_new(TRIB_SESSION_DATA, 0);
+    if (made == NULL || event == NULL) {
+        trib_free(made);
+        trib_session_event_free(event);
+        return trib_fail_no_memory(error);
+    }
+    made->config = *config;
+    made->data_event = event;
+    made->last = &made->first;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    int errnum = start_thread(made);
+    if (errnum != 0) {
+        pthread_cond_destroy(&made->changed);
+        pthread_mutex_destroy(&made->lock);
+        trib_session_event_free(event);
+        trib_free(made);
+        return trib_fail_errno(error, errnum, "the worker thread cannot be started");
+    }
+    *worker = made;
+    return TRIB_OK;
+}
+
+void trib_worker_free(struct trib_worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    trib_worker_cancel(worker);
+    pthread_mutex_lock(&worker->lock);
+    worker->ending = true;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    while (worker->first != NULL) {
+        struct job *job = worker->first;
+        worker->first = job->next;
+        job_free(job);
+    }
+    trib_local_training_forget(&worker->local);
+    trib_thread_pool_free(worker->pool);
+    trib_client_data_clear(&worker->data);
+    trib_session_event_free(worker->data_event);
+    pthread_cond_destroy(&worker->changed);
+    pthread_mutex_destroy(&worker->lock);
+    trib_free(worker);
+}
+
+enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, const struct trib_client_task *task,
+                                   struct trib_model_spool *model, struct trib_error *error)
+{
+    struct job *job = trib_calloc(1, sizeof *job);
+    struct trib_session_event *event = trib_session_event_new(TRIB_SESSION_TRAINED, number);
+    if (job == NULL || event == NULL) {
+        trib_free(job);
+        trib_session_event_free(event);
+        trib_model_spool_free(model);
+        return trib_fail_no_memory(error);
+    }
+    job->event = event;
+    job->model = model;
+    job->task = *task;
+    job->task.plan = trib_blob_ref(task->plan);
+    pthread_mutex_lock(&worker->lock);
+    *worker->last = job;
+    worker->last = &job->next;
+    worker->release = false;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    return TRIB_OK;
+}
+
+void trib_worker_cancel(struct trib_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    if (worker->running != NULL) {
+        atomic_store(&worker->running->stop, true);
+    }
+    for (struct job *job = worker->first; job != NULL; job = job->next) {
+        atomic_store(&job->stop, true);
+    }
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void trib_worker_release(struct trib_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->release = true;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}

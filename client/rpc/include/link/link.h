@@ -1,0 +1,60 @@
+/* The client's way to the server over gRPC: the session stream, one download, one upload. What happens becomes session
+ * events in the queue; the job numbers are the session's own.
+ *
+ * Called by the main thread alone. The transport's threads verify and store what arrives, and push events. */
+#ifndef TRIB_LINK_LINK_H
+#define TRIB_LINK_LINK_H
+
+#include "net/net.h"
+#include "session/event_queue.h"
+#include "session/limits.h"
+#include "session/model_spool.h"
+
+struct trib_link; /* opaque */
+
+struct trib_link_config { /* all borrowed for the link's life */
+    const char *address;
+    const char *server_name;        /* NULL = host of the address */
+    const struct trib_net_tls *tls; /* NULL = plain text, for tests on loopback only */
+    struct trib_net_limits net;
+    const char *state_dir; /* where large models go; NULL = memory only */
+    struct trib_client_limits limits;
+    struct trib_event_queue *queue;
+};
+TRIB_MUST_CHECK enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link,
+                                               struct trib_error *error);
+/* Cancels what is open and waits; what is to be said must have been flushed by trib_link_finish. */
+void trib_link_free(struct trib_link *link);
+
+/* Calls that fail here push no event; those that succeed push exactly one final event for the job:
+ * DISCONNECTED, DOWNLOADED or UPLOADED. */
+TRIB_MUST_CHECK enum trib_status trib_link_connect(struct trib_link *link, uint64_t job, struct trib_error *error);
+/* Ask for the stream's next message; for the first by connect itself, then after each MESSAGE was dealt with. */
+TRIB_MUST_CHECK enum trib_status trib_link_read(struct trib_link *link, uint64_t job, struct trib_error *error);
+/* Queue a packed ClientMessage. A stream that has ended is no failure: its event is on the way. */
+TRIB_MUST_CHECK enum trib_status trib_link_send(struct trib_link *link, const void *bytes, size_t len,
+                                                struct trib_error *error);
+void trib_link_disconnect(struct trib_link *link); /* at once */
+/* Let what was sent arrive, for at most grace_ms, then disconnect. */
+void trib_link_finish(struct trib_link *link, int64_t grace_ms);
+
+/* Into memory or a file. Resumes when `offset` is what an earlier attempt at the same blob got to, else starts anew. */
+TRIB_MUST_CHECK enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32],
+                                                    uint64_t len, uint64_t offset, struct trib_error *error);
+/* The blob that was downloaded last, verified; the caller owns it. NULL when there is none. */
+struct trib_model_spool *trib_link_take_model(struct trib_link *link);
+
+struct trib_link_upload {
+    const char *run;
+    uint64_t round;
+    struct trib_blob *frame; /* a reference is taken */
+    const uint8_t *sha256;   /* [32] */
+    uint64_t offset;
+    uint32_t chunk_bytes;
+};
+TRIB_MUST_CHECK enum trib_status trib_link_upload(struct trib_link *link, uint64_t job,
+                                                  const struct trib_link_upload *upload, struct trib_error *error);
+/* End the download and the upload; their events still come. keep: what was downloaded may be resumed. */
+void trib_link_cancel(struct trib_link *link, bool keep);
+
+#endif

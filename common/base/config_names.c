@@ -1,0 +1,155 @@
+/* Helpers of the configuration that make text: exact quantities, and what an unknown key may have meant. Any thread. */
+#include "config_private.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- exact quantities ---- */
+
+const char *trib_config_write_duration(int64_t milliseconds, char *to, size_t size)
+{
+    static const struct {
+        int64_t factor;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t unit = 0;
+    while (milliseconds % units[unit].factor != 0) {
+        unit++;
+    }
+    if (milliseconds == 0) {
+        unit = 3; /* 0s */
+    }
+    snprintf(to, size, "%" PRId64 "%s", milliseconds / units[unit].factor, units[unit].name);
+    return to;
+}
+
+/* The largest unit that divides the size; of a power of 1000 and one of 1024, what leaves the smaller number. */
+const char *trib_config_write_size(int64_t bytes, char *to, size_t size)
+{
+    static const struct {
+        int64_t factor;
+        const char *name;
+    } units[] = {
+        {(int64_t)1 << 40, "TiB"},
+        {1000000000000, "TB"},
+        {(int64_t)1 << 30, "GiB"},
+        {1000000000, "GB"},
+        {(int64_t)1 << 20, "MiB"},
+        {1000000, "MB"},
+        {(int64_t)1 << 10, "KiB"},
+        {1000, "KB"},
+        {1, ""},
+    };
+    size_t unit = 0;
+    while (bytes % units[unit].factor != 0) {
+        unit++;
+    }
+    if (bytes == 0) {
+        unit = sizeof units / sizeof units[0] - 1;
+    }
+    snprintf(to, size, "%" PRId64 "%s", bytes / units[unit].factor, units[unit].name);
+    return to;
+}
+
+const char *trib_config_write_real(double value, char *to, size_t size)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(to, size, "%.*g", digits, value);
+        double back = 0;
+        if (trib_parse_double(to, -HUGE_VAL, HUGE_VAL, &back, NULL) == TRIB_OK && back == value) {
+            break;
+        }
+    }
+    return to;
+}
+
+const char *trib_config_write_number(const struct trib_config_row *row, double value, char *to, size_t size)
+{
+    switch (row->type) {
+    case TRIB_TYPE_DURATION:
+        return trib_config_write_duration((int64_t)value, to, size);
+    case TRIB_TYPE_SIZE:
+        return trib_config_write_size((int64_t)value, to, size);
+    case TRIB_TYPE_INT:
+        snprintf(to, size, "%.0f", value);
+        return to;
+    default:
+        return trib_config_write_real(value, to, size);
+    }
+}
+
+/* ---- unknown keys ---- */
+
+/* The nearest name at the level of the unknown key: among what follows the prefix in each row, up to its next dot. */
+static const char *nearest_sibling(const struct trib_config_row *rows, size_t n, const char *key, size_t prefix_len,
+                                   char *to, size_t size)
+{
+    const char *found = NULL;
+    char **names = trib_calloc(n, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < n && names != NULL; i++) {
+        if (strncmp(rows[i].key, key, prefix_len) == 0) {
+            const char *rest = rows[i].key + prefix_len;
+            names[count] = trib_strndup(rest, strcspn(rest, "."));
+            if (names[count] == NULL) {
+                break;
+            }
+            count++;
+        }
+    }
+    const char *nearest = count == 0 ? NULL : trib_str_nearest(key + prefix_len, (const char *const *)names, count);
+    if (nearest != NULL) {
+        snprintf(to, size, "%.*s%s", (int)prefix_len, key, nearest);
+        found = to;
+    }
+    for (size_t i = 0; i < count; i++) {
+        trib_free(names[i]);
+    }
+    trib_free(names);
+    return found;
+}
+
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot == NULL ? key : dot + 1;
+}
+
+/* The row whose whole key (or, if `parts`, its last part) is nearest: right name, wrong section. */
+static const char *nearest_row(const struct trib_config_row *rows, size_t n, const char *key, bool parts, char *to,
+                               size_t size)
+{
+    const char *found = NULL;
+    const char **names = trib_calloc(n, sizeof *names);
+    if (names == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        names[i] = parts ? last_part(rows[i].key) : rows[i].key;
+    }
+    const char *nearest = n == 0 ? NULL : trib_str_nearest(parts ? last_part(key) : key, names, n);
+    for (size_t i = 0; i < n && nearest != NULL && found == NULL; i++) {
+        if (names[i] == nearest) {
+            snprintf(to, size, "%s", rows[i].key);
+            found = to;
+        }
+    }
+    trib_free(names);
+    return found;
+}
+
+const char *trib_config_suggest(const struct trib_config_row *rows, size_t n, const char *key, size_t prefix_len,
+                                char *to, size_t size)
+{
+    const char *found = nearest_sibling(rows, n, key, prefix_len, to, size);
+    if (found == NULL) {
+        found = nearest_row(rows, n, key, false, to, size);
+    }
+    return found != NULL ? found : nearest_row(rows, n, key, true, to, size);
+}

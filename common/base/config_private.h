@@ -1,0 +1,35 @@
+/* What the files of the configuration share; inside this block only. */
+#ifndef TRIB_BASE_CONFIG_PRIVATE_H
+#define TRIB_BASE_CONFIG_PRIVATE_H
+
+#include "base/config.h"
+
+enum {
+    TRIB_CONFIG_DEPTH_MAX = 16,
+    TRIB_CONFIG_NODES_MAX = 20000,
+    TRIB_CONFIG_LEN_MAX = 1 << 20,
+    TRIB_CONFIG_PATH_LEN = 256 /* of a dotted key in a message */
+};
+
+/* "train.layers[2].units": the keys from the root to the node; "" for the root. */
+const char *trib_config_path_of(const struct trib_config_node *node, char *to, size_t size);
+
+/* Bounds of a row, with those that are not given filled in. */
+double trib_config_row_min(const struct trib_config_row *row);
+double trib_config_row_max(const struct trib_config_row *row); /* HUGE_VAL = none */
+
+/* The shortest text that parses back to exactly the same value. */
+const char *trib_config_write_duration(int64_t milliseconds, char *to, size_t size);
+const char *trib_config_write_size(int64_t bytes, char *to, size_t size);
+const char *trib_config_write_real(double value, char *to, size_t size);
+/* A bound or a value of the row's type (numbers only). */
+const char *trib_config_write_number(const struct trib_config_row *row, double value, char *to, size_t size);
+
+/* The row with this key, or NULL. */
+const struct trib_config_row *trib_config_find_row(const struct trib_config_row *rows, size_t n, const char *key);
+/* What an unknown key may have been meant to be: a dotted key, in `to`; NULL when nothing is near. `prefix_len` bytes
+ * of the key (with their dot) are known to be right. */
+const char *trib_config_suggest(const struct trib_config_row *rows, size_t n, const char *key, size_t prefix_len,
+                                char *to, size_t size);
+
+#endif

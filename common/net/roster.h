@@ -1,0 +1,42 @@
+/* The open calls of one server or channel, so that stopping can wait until there are none.
+ *
+ * The lock is a leaf: whoever holds it takes no other lock, and no call's lock is held when it is taken. */
+#ifndef TRIB_NET_ROSTER_H
+#define TRIB_NET_ROSTER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trib_net_call;
+
+struct trib_net_roster_links {
+    struct trib_net_call *previous;
+    struct trib_net_call *next;
+};
+
+struct trib_net_roster {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct trib_net_call *first;
+    struct trib_net_call *last;
+    size_t n;
+    size_t n_holds; /* other work that stopping has to wait for */
+};
+
+void trib_net_roster_init(struct trib_net_roster *roster);
+void trib_net_roster_clear(struct trib_net_roster *roster);
+void trib_net_roster_enter(struct trib_net_roster *roster, struct trib_net_call *call);
+void trib_net_roster_leave(struct trib_net_roster *roster, struct trib_net_call *call);
+/* Count work that is no call: armed requests, the shutdown notice. */
+void trib_net_roster_hold(struct trib_net_roster *roster);
+void trib_net_roster_release(struct trib_net_roster *roster);
+/* Wait until no call is open, at most until the monotonic `until_ms`. True when none is left. */
+bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms);
+/* Wait, for as long as it takes, until no call is open and nothing is held. */
+void trib_net_roster_wait_all(struct trib_net_roster *roster);
+/* Cancel every call that is open now; no new one may enter meanwhile. */
+void trib_net_roster_cancel(struct trib_net_roster *roster);
+
+#endif

@@ -1,0 +1,70 @@
+/* Packing and unpacking of protobuf messages with bounded allocation. */
+#include "wire/message.h"
+
+#include "base/mem.h"
+
+#include <stdint.h>
+
+/* What one parse may still allocate. */
+struct budget {
+    size_t left;
+    bool exceeded;
+};
+
+static void *budget_alloc(void *context, size_t size)
+{
+    struct budget *budget = context;
+    if (size > budget->left) {
+        budget->exceeded = true;
+        return NULL;
+    }
+    void *block = trib_malloc(size);
+    if (block) {
+        budget->left -= size;
+    }
+    return block;
+}
+
+static void budget_free(void *context, void *block)
+{
+    (void)context;
+    trib_free(block);
+}
+
+enum trib_status trib_message_pack(const ProtobufCMessage *message, struct trib_buf *buf)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    TRIB_TRY(trib_buf_reserve(buf, len));
+    buf->len += protobuf_c_message_pack(message, buf->data + buf->len);
+    return TRIB_OK;
+}
+
+enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes, size_t len,
+                                     ProtobufCMessage **message, struct trib_error *error)
+{
+    size_t limit;
+    if (!trib_size_mul(len, 16, &limit) || !trib_size_add(limit, 65536, &limit)) {
+        return trib_fail(error, TRIB_LIMIT, "%s message of %zu bytes is too large", descriptor->short_name, len);
+    }
+    struct budget budget = {.left = limit};
+    ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    ProtobufCMessage *parsed = protobuf_c_message_unpack(descriptor, &allocator, len, bytes);
+    if (!parsed) {
+        if (budget.exceeded) {
+            return trib_fail(error, TRIB_LIMIT, "%s message of %zu bytes would expand beyond %zu bytes",
+                             descriptor->short_name, len, limit);
+        }
+        return trib_fail(error, TRIB_PROTOCOL, "%zu bytes are not a valid %s message", len, descriptor->short_name);
+    }
+    *message = parsed;
+    return TRIB_OK;
+}
+
+void trib_message_free(ProtobufCMessage *message)
+{
+    if (message) {
+        struct budget unused = {.left = 0};
+        ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &unused};
+        protobuf_c_message_free_unpacked(message, &allocator);
+    }
+}

@@ -1,0 +1,275 @@
+/* The engine's thread and inbox, and the calls that transport threads make. */
+#include "engine_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- the inbox ---- */
+
+void trib_engine_post(struct trib_engine *engine, struct event *event)
+{
+    event->next = NULL;
+    pthread_mutex_lock(&engine->inbox_mutex);
+    *engine->inbox.last = event;
+    engine->inbox.last = &event->next;
+    pthread_cond_signal(&engine->inbox_cond);
+    pthread_mutex_unlock(&engine->inbox_mutex);
+}
+
+static struct event *new_event(enum event_kind kind)
+{
+    struct event *event = trib_calloc(1, sizeof *event);
+    if (event) {
+        event->kind = kind;
+    }
+    return event;
+}
+
+static void free_event(struct event *event)
+{
+    if (event->peer) {
+        event->peer->ops->unref(event->peer);
+    }
+    if (event->message) {
+        trib_message_free(&event->message->base);
+    }
+    trib_free(event);
+}
+
+/* Wait for events until the deadline (monotonic ms, INT64_MAX = for ever) and take them all. */
+static struct event *wait_inbox(struct trib_engine *engine, int64_t until_ms)
+{
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    pthread_mutex_lock(&engine->inbox_mutex);
+    while (!engine->inbox.first) {
+        if (until_ms == INT64_MAX) {
+            pthread_cond_wait(&engine->inbox_cond, &engine->inbox_mutex);
+        } else if (pthread_cond_timedwait(&engine->inbox_cond, &engine->inbox_mutex, &until) != 0) {
+            break;
+        }
+    }
+    struct event *events = engine->inbox.first;
+    engine->inbox.first = NULL;
+    engine->inbox.last = &engine->inbox.first;
+    pthread_mutex_unlock(&engine->inbox_mutex);
+    return events;
+}
+
+/* ---- the thread ---- */
+
+static void on_upload_event(struct trib_engine *engine, const struct event *event)
+{
+    struct trib_round_event step = {.kind = event->ok ? TRIB_EVENT_UPLOADED : TRIB_EVENT_REFUSED,
+                                    .client = event->client,
+                                    .round = event->round,
+                                    .attempt = event->attempt,
+                                    .reason = event->reason};
+    trib_engine_step(engine, &step);
+}
+
+static void handle(struct trib_engine *engine, struct event *event)
+{
+    uint32_t number;
+    switch (event->kind) {
+    case EVENT_CONNECT:
+        trib_engine_on_connect(engine, event);
+        break;
+    case EVENT_MESSAGE:
+        trib_engine_on_message(engine, event);
+        break;
+    case EVENT_DISCONNECT:
+        trib_engine_on_disconnect(engine, event);
+        break;
+    case EVENT_PROGRESS:
+        if (trib_engine_find(engine, event->node, &number)) {
+            trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_PROGRESS, .client = number});
+        }
+        break;
+    case EVENT_UPLOAD_ENDED:
+        on_upload_event(engine, event);
+        break;
+    case EVENT_WORK_DONE:
+        trib_engine_work_done(engine, &event->work);
+        break;
+    case EVENT_STOP:
+        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_STOP});
+        break;
+    }
+}
+
+static void *engine_main(void *context)
+{
+    struct trib_engine *engine = context;
+    while (!engine->done) {
+        struct event *event = wait_inbox(engine, trib_round_next_tick(engine->round));
+        while (event) {
+            struct event *next = event->next;
+            handle(engine, event);
+            free_event(event);
+            event = next;
+        }
+        if (trib_clock_ms() >= trib_round_next_tick(engine->round)) {
+            trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_TICK});
+        }
+    }
+    engine->finished(engine->finished_context);
+    return NULL;
+}
+
+enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(void *context), void *context,
+                                   struct trib_error *error)
+{
+    engine->finished = finished;
+    engine->finished_context = context;
+    int errnum = pthread_create(&engine->worker.thread, NULL, trib_engine_worker, engine);
+    if (errnum != 0) {
+        return trib_fail_errno(error, errnum, "cannot start the worker thread");
+    }
+    errnum = pthread_create(&engine->thread, NULL, engine_main, engine);
+    if (errnum != 0) {
+        pthread_mutex_lock(&engine->worker.mutex);
+        engine->worker.stop = true;
+        pthread_cond_signal(&engine->worker.cond);
+        pthread_mutex_unlock(&engine->worker.mutex);
+        pthread_join(engine->worker.thread, NULL);
+        return trib_fail_errno(error, errnum, "cannot start the engine thread");
+    }
+    return TRIB_OK;
+}
+
+void trib_engine_stop(struct trib_engine *engine)
+{
+    struct event *event = new_event(EVENT_STOP);
+    if (event) {
+        trib_engine_post(engine, event);
+    }
+}
+
+void trib_engine_join(struct trib_engine *engine)
+{
+    pthread_join(engine->thread, NULL);
+    pthread_mutex_lock(&engine->worker.mutex);
+    engine->worker.stop = true;
+    pthread_cond_signal(&engine->worker.cond);
+    pthread_mutex_unlock(&engine->worker.mutex);
+    pthread_join(engine->worker.thread, NULL);
+    struct event *event = wait_inbox(engine, 0);
+    while (event) {
+        struct event *next = event->next;
+        free_event(event);
+        event = next;
+    }
+}
+
+const char *trib_engine_run_id(const struct trib_engine *engine)
+{
+    return engine->run;
+}
+
+bool trib_engine_complete(const struct trib_engine *engine)
+{
+    return atomic_load(&engine->complete);
+}
+
+/* ---- from transport threads ---- */
+
+/* "f16 (it has f32)" into event->reason when the client lacks the update codec. */
+static void check_codecs(const struct trib_engine *engine, const Tributary__V1__Hello *hello, struct event *event)
+{
+    size_t used = 0;
+    char *list = event->reason;
+    int head = snprintf(list, sizeof event->reason, "this run needs codec \"%s\", which this client lacks; it has",
+                        engine->codec_up->name);
+    used = (size_t)head;
+    for (size_t i = 0; i < hello->n_codecs && i < 64; i++) {
+        if (strcmp(hello->codecs[i], engine->codec_up->name) == 0) {
+            list[0] = 0;
+            return;
+        }
+        if (used < sizeof event->reason) {
+            int n = snprintf(list + used, sizeof event->reason - used, " %.32s", hello->codecs[i]);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+}
+
+enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_peer *peer, const char *node,
+                                     const char *address, const Tributary__V1__Hello *hello)
+{
+    struct event *event = new_event(EVENT_CONNECT);
+    if (!event) {
+        return TRIB_NO_MEMORY;
+    }
+    event->peer = peer->ops->ref(peer);
+    trib_str_copy(event->node, sizeof event->node, node);
+    trib_str_copy(event->address, sizeof event->address, address);
+    event->examples = hello->examples;
+    check_codecs(engine, hello, event);
+    trib_engine_post(engine, event);
+    return TRIB_OK;
+}
+
+enum trib_status trib_engine_message(struct trib_engine *engine, struct trib_peer *peer,
+                                     Tributary__V1__ClientMessage *message)
+{
+    struct event *event = new_event(EVENT_MESSAGE);
+    if (!event) {
+        trib_message_free(&message->base);
+        return TRIB_NO_MEMORY;
+    }
+    event->peer = peer->ops->ref(peer);
+    event->message = message;
+    trib_engine_post(engine, event);
+    return TRIB_OK;
+}
+
+void trib_engine_disconnect(struct trib_engine *engine, struct trib_peer *peer, const char *reason)
+{
+    struct event *event = new_event(EVENT_DISCONNECT);
+    if (!event) {
+        trib_log(TRIB_LOG_ERROR, "engine", "event_lost", TRIB_F_STR("reason", "out of memory"));
+        return; /* the client's idle timeout will end its part */
+    }
+    event->peer = peer->ops->ref(peer);
+    trib_str_copy(event->reason, sizeof event->reason, reason);
+    trib_engine_post(engine, event);
+}
+
+void trib_engine_count(struct trib_engine *engine, uint64_t bytes_up, uint64_t bytes_down)
+{
+    atomic_fetch_add_explicit(&engine->bytes_up, bytes_up, memory_order_relaxed);
+    atomic_fetch_add_explicit(&engine->bytes_down, bytes_down, memory_order_relaxed);
+}
+
+void trib_engine_progress(struct trib_engine *engine, const char *node)
+{
+    struct event *event = new_event(EVENT_PROGRESS);
+    if (event) {
+        trib_str_copy(event->node, sizeof event->node, node);
+        trib_engine_post(engine, event);
+    }
+}
+
+struct trib_blob *trib_engine_blob(struct trib_engine *engine, const uint8_t sha256[32])
+{
+    struct trib_blob *blob = NULL;
+    pthread_mutex_lock(&engine->published_mutex);
+    if (memcmp(engine->current.broadcast_sha256, sha256, TRIB_SHA256_LEN) == 0) {
+        blob = trib_blob_ref(engine->current.broadcast);
+    }
+    pthread_mutex_unlock(&engine->published_mutex);
+    return blob;
+}
+
+enum trib_status trib_engine_upload_open(struct trib_engine *engine, const char *node, const struct trib_chunk *first,
+                                         struct trib_upload **upload, struct trib_error *error)
+{
+    return trib_uploads_open(&engine->uploads, node, first, upload, error);
+}

@@ -1,0 +1,360 @@
+/* Clients: sessions coming and going, what they say, and what they are told. Engine's thread only. */
+#include "engine_private.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Generated structs have char * and uint8_t * where packing only reads. */
+static char *borrowed(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } cast = {.in = text};
+    return cast.out;
+}
+
+static ProtobufCBinaryData borrowed_bytes(const uint8_t *bytes, size_t len)
+{
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } cast = {.in = bytes};
+    return (ProtobufCBinaryData){.len = len, .data = cast.out};
+}
+
+struct client *trib_engine_find(struct trib_engine *engine, const char *node, uint32_t *number)
+{
+    uintptr_t stored = (uintptr_t)trib_map_get(engine->by_node, node);
+    if (stored == 0) {
+        return NULL;
+    }
+    *number = (uint32_t)(stored - 1);
+    return &engine->clients[*number];
+}
+
+/* The client whose live session this peer is, or NULL: it was replaced or has gone. */
+static struct client *client_of(struct trib_engine *engine, const struct trib_peer *peer, uint32_t *number)
+{
+    for (size_t i = 0; i < engine->n_clients; i++) {
+        if (engine->clients[i].peer == peer) {
+            *number = (uint32_t)i;
+            return &engine->clients[i];
+        }
+    }
+    return NULL;
+}
+
+static struct client *add_client(struct trib_engine *engine, const char *node, uint32_t *number)
+{
+    if (engine->n_clients == engine->clients_capacity) {
+        size_t capacity = engine->clients_capacity ? engine->clients_capacity * 2 : 16;
+        struct client *clients = trib_realloc_array(engine->clients, capacity, sizeof *clients);
+        if (!clients) {
+            return NULL;
+        }
+        engine->clients = clients;
+        engine->clients_capacity = capacity;
+    }
+    uint32_t next = (uint32_t)engine->n_clients;
+    if (trib_map_put(engine->by_node, node, (void *)((uintptr_t)next + 1)) != TRIB_OK) {
+        return NULL;
+    }
+    struct client *client = &engine->clients[engine->n_clients++];
+    memset(client, 0, sizeof *client);
+    trib_str_copy(client->node, sizeof client->node, node);
+    *number = next;
+    return client;
+}
+
+static size_t count_connected(const struct trib_engine *engine)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < engine->n_clients; i++) {
+        n += engine->clients[i].peer != NULL;
+    }
+    return n;
+}
+
+/* Queue a message to a client; a session that fails is ending and will say so by its disconnect. */
+static void send_message(const struct client *client, Tributary__V1__ServerMessage *message)
+{
+    if (client->peer && client->peer->ops->send(client->peer, &message->base) != TRIB_OK) {
+        trib_log(TRIB_LOG_DEBUG, "engine", "send_failed", TRIB_F_STR("node", client->node));
+    }
+}
+
+static void send_welcome(struct trib_engine *engine, const struct client *client)
+{
+    Tributary__V1__Welcome welcome = TRIBUTARY__V1__WELCOME__INIT;
+    int64_t progress_ms = engine->settings->idle_timeout_ms / 4;
+    welcome.protocol = TRIB_PROTOCOL_VERSION;
+    welcome.software = engine->software;
+    welcome.run = engine->run;
+    welcome.progress_seconds = progress_ms < 1000 ? 1 : (uint32_t)(progress_ms > 30000 ? 30 : progress_ms / 1000);
+    welcome.chunk_bytes = TRIB_CHUNK_PAYLOAD;
+    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_WELCOME;
+    message.welcome = &welcome;
+    send_message(client, &message);
+}
+
+void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
+{
+    const struct trib_peer_ops *ops = event->peer->ops;
+    uint32_t number;
+    if (event->reason[0]) {
+        trib_log(TRIB_LOG_WARN, "engine", "client_refused", TRIB_F_STR("node", event->node),
+                 TRIB_F_STR("reason", event->reason));
+        ops->close(event->peer, event->reason, true, 0);
+        return;
+    }
+    struct client *client = trib_engine_find(engine, event->node, &number);
+    if (!client || !client->peer) {
+        if (count_connected(engine) >= (size_t)engine->settings->max_clients) {
+            ops->close(event->peer, "the server serves as many clients as it may", false, 60);
+            return;
+        }
+    }
+    if (!client) {
+        client = add_client(engine, event->node, &number);
+    }
+    if (!client) {
+        ops->close(event->peer, "the server is out of memory", false, 60);
+        return;
+    }
+    if (client->peer) {
+        trib_log(TRIB_LOG_WARN, "engine", "client_replaced", TRIB_F_STR("node", client->node),
+                 TRIB_F_STR("old", client->address), TRIB_F_STR("new", event->address));
+        client->peer->ops->close(client->peer, "another session of this node has taken over", false, 30);
+        client->peer->ops->unref(client->peer);
+    }
+    client->peer = ops->ref(event->peer);
+    client->plan_sent = false;
+    client->examples = event->examples;
+    trib_str_copy(client->address, sizeof client->address, event->address);
+    trib_log(TRIB_LOG_INFO, "engine", "client_joined", TRIB_F_STR("node", client->node),
+             TRIB_F_STR("address", client->address), TRIB_F_INT("examples", client->examples),
+             TRIB_F_INT("connected", count_connected(engine)));
+    send_welcome(engine, client);
+    trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_JOINED,
+                                                        .client = number,
+                                                        .examples = client->examples,
+                                                        .key = trib_hash64(client->node, strlen(client->node), 0)});
+}
+
+void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *event)
+{
+    uint32_t number;
+    struct client *client = client_of(engine, event->peer, &number);
+    if (!client) {
+        return;
+    }
+    enum trib_member_state state = trib_round_member(engine->round, number);
+    client->peer->ops->unref(client->peer);
+    client->peer = NULL;
+    trib_log(TRIB_LOG_INFO, "engine", "client_left", TRIB_F_STR("node", client->node),
+             TRIB_F_STR("reason", event->reason), TRIB_F_STR("part_in_round", trib_member_state_name(state)),
+             TRIB_F_INT("connected", count_connected(engine)));
+    trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_LEFT, .client = number});
+}
+
+/* ---- what clients say ---- */
+
+/* Why an offer cannot be accepted, or NULL. */
+static const char *check_offer(const struct trib_engine *engine, const Tributary__V1__Offer *offer)
+{
+    size_t payload_offset, n = engine->schema.n_floats;
+    size_t blocks = n / TRIB_CODEC_BLOCK + 1;
+    size_t most = trib_frame_raw_len(n, &payload_offset) + blocks * 64 + engine->codec_up->bound(n);
+    if (!offer->update || offer->update->sha256.len != TRIB_SHA256_LEN || offer->update->len == 0) {
+        return "the offer lacks the update's hash or length";
+    }
+    if (offer->update->len > most) {
+        return "the offered update is longer than any update of this model can be";
+    }
+    if (offer->examples == 0) {
+        return "the offer is for no examples";
+    }
+    if (!isfinite(offer->loss) || !isfinite(offer->norm) || offer->norm < 0) {
+        return "the offer's loss or norm is not a finite number";
+    }
+    return NULL;
+}
+
+static void on_offer(struct trib_engine *engine, uint32_t number, const Tributary__V1__Offer *offer)
+{
+    struct client *client = &engine->clients[number];
+    const char *fault = check_offer(engine, offer);
+    enum trib_member_state state = trib_round_member(engine->round, number);
+    bool taken = !fault && offer->round == trib_round_number(engine->round) &&
+                 (state == TRIB_MEMBER_TASKED || state == TRIB_MEMBER_GRANTED);
+    if (taken) {
+        client->offer_examples = offer->examples;
+        client->offer_loss = offer->loss;
+        memcpy(client->offer_sha256, offer->update->sha256.data, sizeof client->offer_sha256);
+        client->offer_len = offer->update->len;
+        trib_log(TRIB_LOG_DEBUG, "round", "offer", TRIB_F_INT("round", offer->round), TRIB_F_STR("node", client->node),
+                 TRIB_F_INT("examples", offer->examples), TRIB_F_REAL("loss", offer->loss),
+                 TRIB_F_REAL("norm", offer->norm), TRIB_F_REAL("seconds", offer->train_seconds),
+                 TRIB_F_INT("bytes", offer->update->len));
+    }
+    trib_engine_step(engine, &(struct trib_round_event){.kind = fault ? TRIB_EVENT_REFUSED : TRIB_EVENT_OFFER,
+                                                        .client = number,
+                                                        .round = offer->round,
+                                                        .examples = offer->examples,
+                                                        .reason = fault});
+}
+
+static void on_failure(struct trib_engine *engine, uint32_t number, const Tributary__V1__Failure *failure)
+{
+    trib_log(TRIB_LOG_WARN, "round", "client_failed", TRIB_F_INT("round", failure->round),
+             TRIB_F_STR("node", engine->clients[number].node), TRIB_F_STR("status", failure->status),
+             TRIB_F_STR("reason", failure->reason));
+    trib_engine_step(engine, &(struct trib_round_event){
+                                 .kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
+}
+
+void trib_engine_on_message(struct trib_engine *engine, struct event *event)
+{
+    uint32_t number;
+    const Tributary__V1__ClientMessage *message = event->message;
+    const struct client *client = client_of(engine, event->peer, &number);
+    if (!client) {
+        return;
+    }
+    switch (message->kind_case) {
+    case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS:
+        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_PROGRESS, .client = number});
+        break;
+    case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER:
+        on_offer(engine, number, message->offer);
+        break;
+    case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_FAILURE:
+        on_failure(engine, number, message->failure);
+        break;
+    case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE:
+        trib_log(TRIB_LOG_INFO, "engine", "client_goodbye", TRIB_F_STR("node", client->node),
+                 TRIB_F_STR("reason", message->goodbye->reason));
+        client->peer->ops->close(client->peer, "goodbye", false, 0);
+        break;
+    default:
+        trib_log(TRIB_LOG_WARN, "engine", "message_ignored", TRIB_F_STR("node", client->node),
+                 TRIB_F_INT("kind", message->kind_case));
+        break;
+    }
+}
+
+/* ---- what clients are told ---- */
+
+static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, uint64_t round)
+{
+    uint64_t decays = (round - 1) / (uint64_t)s->decay_every;
+    return (struct trib_recipe){
+        .loss = (enum trib_loss)s->loss,
+        .optimizer = TRIB_OPTIMIZER_SGD,
+        .epochs = (uint32_t)s->epochs,
+        .batch_size = (uint32_t)s->batch_size,
+        .max_steps = (uint32_t)s->max_steps,
+        .learning_rate = (float)(s->learning_rate * pow(s->decay, (double)decays)),
+        .momentum = (float)s->momentum,
+        .weight_decay = (float)s->weight_decay,
+        .clip_norm = (float)s->clip_norm,
+        .proximal_mu = (float)s->proximal_mu,
+    };
+}
+
+void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
+{
+    struct client *client = &engine->clients[number];
+    uint64_t round = trib_round_number(engine->round);
+    Tributary__V1__Recipe recipe;
+    struct trib_recipe values = recipe_of_round(engine->settings, round);
+    trib_recipe_to_message(&values, &recipe);
+    Tributary__V1__Blob model = TRIBUTARY__V1__BLOB__INIT;
+    model.sha256 = borrowed_bytes(engine->current.broadcast_sha256, TRIB_SHA256_LEN);
+    model.len = trib_blob_len(engine->current.broadcast);
+    struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "task", round,
+                                        trib_hash64(client->node, strlen(client->node), 0));
+    Tributary__V1__Task task = TRIBUTARY__V1__TASK__INIT;
+    task.run = engine->run;
+    task.round = round;
+    task.model = &model;
+    task.model_version = engine->current.version;
+    task.plan_sha256 = borrowed_bytes(engine->plan_sha256, TRIB_SHA256_LEN);
+    if (!client->plan_sent) {
+        task.graph = borrowed_bytes(engine->plan.data, engine->plan.len);
+    }
+    task.recipe = &recipe;
+    task.codec = borrowed(engine->codec_up->name);
+    task.seed = trib_rng_u64(&rng);
+    task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
+    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
+    message.task = &task;
+    send_message(client, &message);
+    client->plan_sent = client->peer != NULL;
+}
+
+/* Tell the engine itself that a client cannot upload, in a step of its own. */
+static void post_refusal(struct trib_engine *engine, uint32_t number, const char *reason)
+{
+    struct event *event = trib_calloc(1, sizeof *event);
+    if (!event) {
+        return; /* its idle timeout will end its part */
+    }
+    event->kind = EVENT_UPLOAD_ENDED;
+    event->client = number;
+    event->round = trib_round_number(engine->round);
+    trib_str_copy(event->reason, sizeof event->reason, reason);
+    trib_engine_post(engine, event);
+}
+
+void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
+{
+    const struct client *client = &engine->clients[number];
+    const struct trib_round_summary *summary = trib_round_summary(engine->round);
+    struct trib_error error;
+    Tributary__V1__Decision decision = TRIBUTARY__V1__DECISION__INIT;
+    decision.round = summary->round;
+    decision.kind = TRIBUTARY__V1__DECISION__KIND__UPLOAD;
+    decision.reason = borrowed("selected");
+    if (trib_uploads_grant(&engine->uploads, client->node, number, summary->round, summary->attempt,
+                           client->offer_sha256, client->offer_len, &decision.offset, &error) != TRIB_OK) {
+        trib_log_error(TRIB_LOG_ERROR, "upload", "grant_failed", &error, TRIB_F_STR("node", client->node));
+        post_refusal(engine, number, error.message);
+        return;
+    }
+    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_DECISION;
+    message.decision = &decision;
+    send_message(client, &message);
+}
+
+void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    Tributary__V1__Outcome outcome = TRIBUTARY__V1__OUTCOME__INIT;
+    outcome.round = trib_round_summary(engine->round)->round;
+    outcome.kind = (Tributary__V1__Outcome__Kind)action->outcome;
+    outcome.reason = borrowed(action->reason);
+    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME;
+    message.outcome = &outcome;
+    send_message(&engine->clients[action->client], &message);
+}
+
+void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final)
+{
+    for (size_t i = 0; i < engine->n_clients; i++) {
+        struct trib_peer *peer = engine->clients[i].peer;
+        if (peer) {
+            peer->ops->close(peer, reason, final, final ? 0 : 2);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+/* Building the engine: the model, its plan, the test set; and sealing a version for publication. */
+#include "engine_private.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "codec/frame.h"
+#include "model/zoo.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- one version ---- */
+
+void trib_model_clear(struct model *model)
+{
+    trib_blob_unref(model->raw);
+    trib_blob_unref(model->broadcast);
+    *model = (struct model){0};
+}
+
+/* Encode with the downlink codec and take what clients will decode as the model itself. */
+static enum trib_status make_lossy_broadcast(struct trib_engine *engine, float *vector, struct model *model,
+                                             struct trib_error *error)
+{
+    size_t n = engine->schema.n_floats;
+    TRIB_TRY(trib_frame_encode(TRIB_FRAME_MODEL, engine->codec_down, model->version, engine->schema.hash, vector, n,
+                               &model->broadcast, error));
+    struct trib_frame_source source = trib_frame_source_memory(model->broadcast);
+    struct trib_frame_expect expect = {.kind = TRIB_FRAME_MODEL, .schema = engine->schema.hash, .n_elements = n};
+    return trib_frame_decode(&source, &expect, vector, n, error);
+}
+
+enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, uint64_t version,
+                                 struct model *model, struct trib_error *error)
+{
+    size_t payload_offset, n = engine->schema.n_floats;
+    size_t len = trib_frame_raw_len(n, &payload_offset);
+    uint8_t *frame = trib_blob_fill(raw);
+    float *vector = (float *)(void *)(frame + payload_offset);
+    struct model result = {.version = version, .raw = raw, .vector = vector};
+    enum trib_status status = TRIB_OK;
+    if (!(engine->codec_down->caps & TRIB_CODEC_LOSSLESS)) {
+        status = make_lossy_broadcast(engine, vector, &result, error);
+    }
+    if (status == TRIB_OK) {
+        status = trib_frame_seal_raw(TRIB_FRAME_MODEL, engine->schema.hash, n, frame, len, error);
+    }
+    if (status == TRIB_OK && !result.broadcast) {
+        result.broadcast = trib_blob_ref(raw);
+    }
+    if (status == TRIB_OK) {
+        status = trib_sha256(trib_blob_data(result.broadcast), trib_blob_len(result.broadcast),
+                             result.broadcast_sha256);
+    }
+    if (status != TRIB_OK) {
+        trib_model_clear(&result);
+        return status;
+    }
+    *model = result;
+    return TRIB_OK;
+}
+
+/* ---- from the settings ---- */
+
+static enum trib_status read_example_shape(const struct trib_config_node *node, struct trib_shape *shape,
+                                           struct trib_error *error)
+{
+    if (node->kind != TRIB_CONFIG_LIST || node->n < 1 || node->n > 3) {
+        return trib_config_fail(node, error, "give one to three numbers, such as [28, 28, 1]");
+    }
+    *shape = (struct trib_shape){.rank = (int)node->n};
+    int i = 0;
+    for (const struct trib_config_node *item = node->first; item; item = item->next) {
+        struct trib_error cause;
+        int64_t dim;
+        if (item->kind != TRIB_CONFIG_SCALAR || trib_parse_int(item->scalar, 1, 1 << 24, &dim, &cause) != TRIB_OK) {
+            return trib_config_fail(item, error, "not a whole number from 1 to %d", 1 << 24);
+        }
+        shape->dims[i++] = dim;
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status build_graph(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    struct trib_model_spec spec = {.classes = s->model_classes};
+    TRIB_TRY(read_example_shape(s->model_example, &spec.example, error));
+    if (s->model_layers) {
+        TRIB_TRY(trib_layers_build(s->model_layers, &spec, &engine->graph, error));
+    } else {
+        enum trib_status status = trib_zoo_build(s->model_name, &spec, &engine->graph, error);
+        if (status != TRIB_OK) {
+            return trib_error_prefix(error, status, "model.name");
+        }
+    }
+    TRIB_TRY(trib_schema_init(&engine->schema, engine->graph, error));
+    TRIB_TRY(trib_graph_pack(engine->graph, &engine->plan, error));
+    if (trib_sha256(engine->plan.data, engine->plan.len, engine->plan_sha256) != TRIB_OK) {
+        return trib_fail(error, TRIB_INTERNAL, "hashing failed");
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status build_initial_model(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    size_t payload_offset;
+    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(engine->schema.n_floats, &payload_offset));
+    if (!raw) {
+        return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu parameters", engine->schema.n_floats);
+    }
+    float *vector = (float *)(void *)(trib_blob_fill(raw) + payload_offset);
+    enum trib_status status = TRIB_OK;
+    if (s->model_initial) {
+        status = trib_checkpoint_read(s->model_initial, &engine->schema, vector, error);
+    } else {
+        trib_schema_initialise(&engine->schema, (uint64_t)s->seed, vector);
+    }
+    if (status != TRIB_OK) {
+        trib_blob_unref(raw);
+        return status;
+    }
+    return trib_model_seal(engine, raw, 0, &engine->current, error);
+}
+
+static enum trib_status open_test_set(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    if (!s->evaluation_path) {
+        return TRIB_OK;
+    }
+    struct trib_dataset_spec spec = {.format = s->evaluation_format,
+                                     .path = s->evaluation_path,
+                                     .labels = s->evaluation_labels,
+                                     .split = s->evaluation_split,
+                                     .label_column = s->evaluation_label_column,
+                                     .classes = s->loss == TRIB_LOSS_MSE ? 0 : s->model_classes,
+                                     .regression = s->loss == TRIB_LOSS_MSE};
+    enum trib_status status = trib_dataset_open(&spec, &engine->test_set, error);
+    if (status != TRIB_OK) {
+        return trib_error_prefix(error, status, "evaluation");
+    }
+    engine->has_test_set = true;
+    status = trib_dataset_normalise(&engine->test_set, s->evaluation_normalise, error);
+    if (status == TRIB_OK) {
+        status = trib_evaluator_new(engine->graph, (enum trib_loss)s->loss, &engine->test_set, engine->backend,
+                                    engine->pool, s->evaluation_batch, &engine->worker.evaluator, error);
+    }
+    return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "evaluation");
+}
+
+static enum trib_status open_backend(struct trib_engine *engine, struct trib_error *error)
+{
+    const char *name = engine->settings->backend;
+    engine->backend = strcmp(name, "auto") == 0 ? trib_backend_default() : trib_backend_find(name);
+    if (!engine->backend) {
+        return trib_fail(error, TRIB_CONFIG, "compute.backend: \"%s\" is unknown; known are auto, blas, reference",
+                         name);
+    }
+    if (engine->backend->probe) {
+        TRIB_TRY(engine->backend->probe(error));
+    }
+    return trib_thread_pool_new((int)engine->settings->threads, &engine->pool, error);
+}
+
+static enum trib_status build_round(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    struct trib_round_options options = {
+        .seed = (uint64_t)s->seed,
+        .rounds = (uint64_t)s->rounds,
+        .first_round = 1,
+        .min_clients = (uint32_t)s->min_clients,
+        .clients_per_round = (uint32_t)s->clients_per_round,
+        .over_selection = s->over_selection,
+        .min_updates = (uint32_t)s->min_updates,
+        .uploads_in_flight = (uint32_t)s->uploads_in_flight,
+        .deadline_ms = s->deadline_ms,
+        .idle_timeout_ms = s->idle_timeout_ms,
+        .away_timeout_ms = s->away_timeout_ms,
+        .retry_ms = s->retry_ms,
+        .evaluate = engine->has_test_set,
+        .evaluate_every = (uint64_t)s->evaluation_every,
+        .selector = trib_selector_find(s->selector),
+    };
+    return trib_round_new(&options, &engine->round, error);
+}
+
+static enum trib_status make_run_id(char run[TRIB_RUN_ID_LEN + 1], struct trib_error *error)
+{
+    uint8_t bytes[8];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+        return trib_fail(error, TRIB_INTERNAL, "no random numbers from the kernel");
+    }
+    trib_hex_encode(bytes, sizeof bytes, run);
+    return TRIB_OK;
+}
+
+static void on_upload_ended(void *context, struct trib_upload *upload, const struct trib_error *fault)
+{
+    struct trib_engine *engine = context;
+    struct event *event = trib_calloc(1, sizeof *event);
+    if (!event) {
+        trib_log(TRIB_LOG_ERROR, "engine", "event_lost", TRIB_F_STR("reason", "out of memory"));
+        return; /* the client's idle timeout will end its part */
+    }
+    event->kind = EVENT_UPLOAD_ENDED;
+    event->client = upload->client;
+    event->round = upload->round;
+    event->attempt = upload->attempt;
+    event->ok = !fault;
+    if (fault) {
+        trib_str_copy(event->reason, sizeof event->reason, fault->message);
+    }
+    trib_engine_post(engine, event);
+}
+
+static enum trib_status build(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    TRIB_TRY(make_run_id(engine->run, error));
+    engine->codec_up = trib_codec_find(s->codec_up);
+    engine->codec_down = trib_codec_find(s->codec_down);
+    engine->worker.strategy = trib_strategy_find(s->strategy);
+    engine->worker.state = trib_calloc(1, engine->worker.strategy->state_size);
+    engine->by_node = trib_map_new();
+    if (!engine->worker.state || !engine->by_node) {
+        return trib_fail_no_memory(error);
+    }
+    TRIB_TRY(open_backend(engine, error));
+    TRIB_TRY(build_graph(engine, error));
+    TRIB_TRY(open_test_set(engine, error));
+    TRIB_TRY(build_initial_model(engine, error));
+    TRIB_TRY(trib_checkpoint_store_open(s->state_dir, (uint32_t)s->checkpoints_keep, &engine->worker.store, error));
+    TRIB_TRY(trib_uploads_init(&engine->uploads, s->state_dir, engine->run, on_upload_ended, engine, error));
+    return build_round(engine, error);
+}
+
+enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
+                                 struct trib_engine **engine, struct trib_error *error)
+{
+    struct trib_engine *result = trib_calloc(1, sizeof *result);
+    if (!result) {
+        return trib_fail_no_memory(error);
+    }
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&result->inbox_mutex, NULL);
+    pthread_cond_init(&result->inbox_cond, &monotonic);
+    pthread_mutex_init(&result->worker.mutex, NULL);
+    pthread_cond_init(&result->worker.cond, NULL);
+    pthread_mutex_init(&result->published_mutex, NULL);
+    pthread_condattr_destroy(&monotonic);
+    result->inbox.last = &result->inbox.first;
+    result->worker.queue.last = &result->worker.queue.first;
+    result->settings = settings;
+    trib_str_copy(result->software, sizeof result->software, software);
+    enum trib_status status = build(result, error);
+    if (status != TRIB_OK) {
+        trib_engine_free(result);
+        return status;
+    }
+    *engine = result;
+    return TRIB_OK;
+}
+
+void trib_engine_free(struct trib_engine *engine)
+{
+    if (!engine) {
+        return;
+    }
+    for (size_t i = 0; i < engine->n_clients; i++) {
+        struct trib_peer *peer = engine->clients[i].peer;
+        if (peer) {
+            peer->ops->unref(peer);
+        }
+    }
+    trib_uploads_clear(&engine->uploads);
+    trib_round_free(engine->round);
+    trib_free(engine->clients);
+    trib_map_free(engine->by_node);
+    if (engine->worker.begun) {
+        engine->worker.strategy->clear(engine->worker.state);
+    }
+    trib_free(engine->worker.state);
+    trib_evaluator_free(engine->worker.evaluator);
+    trib_checkpoint_store_close(engine->worker.store);
+    trib_model_clear(&engine->worker.next);
+    trib_model_clear(&engine->current);
+    trib_schema_clear(&engine->schema);
+    trib_buf_clear(&engine->plan);
+    trib_graph_free(engine->graph);
+    if (engine->has_test_set) {
+        trib_dataset_clear(&engine->test_set);
+    }
+    trib_thread_pool_free(engine->pool);
+    pthread_mutex_destroy(&engine->inbox_mutex);
+    pthread_cond_destroy(&engine->inbox_cond);
+    pthread_mutex_destroy(&engine->worker.mutex);
+    pthread_cond_destroy(&engine->worker.cond);
+    pthread_mutex_destroy(&engine->published_mutex);
+    trib_free(engine);
+}

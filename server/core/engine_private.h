@@ -1,0 +1,169 @@
+/* The engine's inside, shared by its files.
+ *
+ * Who touches what: `round`, `clients` and `by_node` belong to the engine's thread; what is under `worker` to the worker's;
+ * `inbox` and `published` have a mutex each, never held together; the rest is fixed after start or atomic. */
+#ifndef TRIB_CORE_ENGINE_PRIVATE_H
+#define TRIB_CORE_ENGINE_PRIVATE_H
+
+#include "base/map.h"
+#include "core/engine.h"
+#include "round/round.h"
+#include "store/checkpoint_store.h"
+#include "strategy/strategy.h"
+#include "train/evaluate.h"
+#include "uploads.h"
+#include "wire/graph_message.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- a model ---- */
+/* One version: the vector inside its own raw frame, and the frame that clients download (the same one for f32). */
+struct model {
+    uint64_t version;
+    struct trib_blob *raw;
+    const float *vector; /* in raw */
+    struct trib_blob *broadcast;
+    uint8_t broadcast_sha256[TRIB_SHA256_LEN];
+};
+void trib_model_clear(struct model *model);
+/* Seal a raw frame whose vector is filled, make the broadcast, name it. Takes the caller's reference to `raw`, also on
+ * failure. With a lossy downlink codec the vector becomes what clients will decode. */
+TRIB_MUST_CHECK enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, uint64_t version,
+                                                 struct model *model, struct trib_error *error);
+
+/* ---- clients ---- */
+struct client {
+    char node[TRIB_NODE_LEN];
+    char address[64];
+    struct trib_peer *peer; /* NULL while it is away */
+    bool plan_sent;         /* to this session */
+    uint64_t examples;
+    uint64_t offer_examples; /* of its offer in the round that runs */
+    double offer_loss;
+    uint8_t offer_sha256[TRIB_SHA256_LEN];
+    uint64_t offer_len;
+};
+
+/* ---- events ---- */
+enum event_kind {
+    EVENT_CONNECT,
+    EVENT_MESSAGE,
+    EVENT_DISCONNECT,
+    EVENT_PROGRESS,
+    EVENT_UPLOAD_ENDED,
+    EVENT_WORK_DONE,
+    EVENT_STOP
+};
+enum work_kind { WORK_BEGIN, WORK_FOLD, WORK_APPLY, WORK_EVALUATE, WORK_COMMIT };
+
+/* A piece of work, and after it is done the event that tells of it: one allocation, so that telling cannot fail. */
+struct work {
+    enum work_kind kind;
+    uint64_t round, attempt;
+    uint32_t client;
+    struct trib_upload *upload; /* FOLD: owned */
+    struct trib_update_info info;
+    uint64_t max_total_weight; /* BEGIN */
+    struct trib_round_summary summary; /* COMMIT: for the checkpoint's metadata */
+    bool ok, harmful;
+    struct trib_error error;
+};
+struct event {
+    struct event *next;
+    enum event_kind kind;
+    struct trib_peer *peer; /* CONNECT, MESSAGE, DISCONNECT: owned reference */
+    Tributary__V1__ClientMessage *message;
+    char node[TRIB_NODE_LEN]; /* CONNECT, PROGRESS */
+    char address[64];
+    uint64_t examples;
+    char reason[TRIB_ERROR_MESSAGE_LEN]; /* DISCONNECT, UPLOAD_ENDED with a fault; CONNECT: codecs that it lacks */
+    uint32_t client;                     /* UPLOAD_ENDED */
+    uint64_t round, attempt;
+    bool ok;
+    struct work work;
+};
+struct event_list {
+    struct event *first, **last;
+};
+
+struct trib_engine {
+    const struct trib_server_settings *settings;
+    char software[64];
+    char run[TRIB_RUN_ID_LEN + 1];
+    void (*finished)(void *context);
+    void *finished_context;
+
+    /* fixed after trib_engine_new */
+    struct trib_graph *graph;
+    struct trib_schema schema;
+    struct trib_buf plan; /* serialised Graph */
+    uint8_t plan_sha256[TRIB_SHA256_LEN];
+    const struct trib_codec *codec_up, *codec_down;
+    const struct trib_backend *backend;
+    struct trib_thread_pool *pool;
+    struct trib_dataset test_set;
+    bool has_test_set;
+
+    /* the engine's thread */
+    pthread_t thread;
+    struct trib_round *round;
+    struct client *clients; /* by client number */
+    size_t n_clients, clients_capacity;
+    struct trib_map *by_node; /* node -> client number + 1, as a pointer */
+    bool done;
+    uint64_t bytes_up_before, bytes_down_before;
+    double train_loss_sum, train_weight_sum;
+    struct trib_evaluation evaluation; /* of the round that runs; examples 0 = none */
+
+    /* the inbox */
+    pthread_mutex_t inbox_mutex;
+    pthread_cond_t inbox_cond;
+    struct event_list inbox;
+
+    /* the worker */
+    struct {
+        pthread_t thread;
+        pthread_mutex_t mutex;
+        pthread_cond_t cond;
+        struct event_list queue;
+        bool stop;
+        const struct trib_strategy *strategy;
+        void *state;
+        bool begun, spoilt;
+        struct trib_evaluator *evaluator;
+        struct trib_evaluation evaluation;
+        struct model next;
+        struct trib_checkpoint_store *store;
+    } worker;
+
+    /* what clients may download */
+    pthread_mutex_t published_mutex;
+    struct model current;
+
+    struct trib_uploads uploads;
+    _Atomic(uint64_t) bytes_up, bytes_down;
+    _Atomic(bool) complete;
+};
+
+/* engine.c */
+void trib_engine_post(struct trib_engine *engine, struct event *event);
+/* engine_work.c */
+void *trib_engine_worker(void *context);
+TRIB_MUST_CHECK enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work);
+/* engine_actions.c */
+void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event);
+void trib_engine_work_done(struct trib_engine *engine, const struct work *work);
+/* engine_clients.c */
+void trib_engine_on_connect(struct trib_engine *engine, struct event *event);
+void trib_engine_on_message(struct trib_engine *engine, struct event *event);
+void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *event);
+struct client *trib_engine_find(struct trib_engine *engine, const char *node, uint32_t *number);
+void trib_engine_send_task(struct trib_engine *engine, uint32_t client);
+void trib_engine_send_decision(struct trib_engine *engine, uint32_t client);
+void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action);
+void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final);
+/* engine_log.c */
+void trib_engine_log_committed(struct trib_engine *engine);
+
+#endif

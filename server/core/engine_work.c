@@ -1,0 +1,226 @@
+/* The worker: arithmetic and disk work, one piece after the other, in the order in which the engine asked. */
+#include "engine_private.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work)
+{
+    struct event *event = trib_calloc(1, sizeof *event);
+    if (!event) {
+        return TRIB_NO_MEMORY;
+    }
+    event->kind = EVENT_WORK_DONE;
+    event->work = *work;
+    pthread_mutex_lock(&engine->worker.mutex);
+    *engine->worker.queue.last = event;
+    engine->worker.queue.last = &event->next;
+    pthread_cond_signal(&engine->worker.cond);
+    pthread_mutex_unlock(&engine->worker.mutex);
+    return TRIB_OK;
+}
+
+static enum trib_status begin(struct trib_engine *engine, struct work *work)
+{
+    const struct trib_server_settings *s = engine->settings;
+    const struct trib_strategy *strategy = engine->worker.strategy;
+    struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
+    if (engine->worker.begun) {
+        strategy->clear(engine->worker.state);
+        engine->worker.begun = false;
+    }
+    trib_model_clear(&engine->worker.next);
+    TRIB_TRY(strategy->begin(engine->worker.state, &options, engine->schema.n_floats, s->max_abs,
+                             work->max_total_weight, &work->error));
+    engine->worker.begun = true;
+    engine->worker.spoilt = false;
+    return TRIB_OK;
+}
+
+/* ---- verifying and folding one update ---- */
+
+struct fold {
+    struct trib_engine *engine;
+    const struct trib_update_info *info;
+    double max_abs, sum_squares;
+};
+
+static enum trib_status check_block(void *context, size_t first, const float *values, size_t n,
+                                    struct trib_error *error)
+{
+    struct fold *fold = context;
+    float largest = 0;
+    double lanes[8] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float magnitude = fabsf(values[i]);
+        largest = magnitude > largest ? magnitude : largest;
+        lanes[i % 8] += (double)values[i] * (double)values[i];
+    }
+    for (int i = 0; i < 8; i++) {
+        fold->sum_squares += lanes[i];
+    }
+    if ((double)largest > fold->max_abs) {
+        return trib_fail(error, TRIB_LIMIT,
+                         "an element among %zu to %zu has magnitude %g, above strategy.max_abs %g", first,
+                         first + n - 1, (double)largest, fold->max_abs);
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status fold_block(void *context, size_t first, const float *values, size_t n,
+                                   struct trib_error *error)
+{
+    (void)error;
+    struct fold *fold = context;
+    fold->engine->worker.strategy->fold(fold->engine->worker.state, fold->info, first, values, n);
+    return TRIB_OK;
+}
+
+static enum trib_status verify_update(struct trib_engine *engine, struct work *work,
+                                      const struct trib_frame_source *source, const struct trib_frame_expect *expect)
+{
+    const struct trib_server_settings *s = engine->settings;
+    struct fold fold = {.engine = engine, .info = &work->info, .max_abs = s->max_abs};
+    struct trib_frame_header header;
+    TRIB_TRY(trib_frame_parse_header(source, &header, &work->error));
+    if (header.codec != engine->codec_up) {
+        return trib_fail(&work->error, TRIB_MISMATCH, "the update is coded as %s; the task asked for %s",
+                         header.codec->name, engine->codec_up->name);
+    }
+    TRIB_TRY(trib_frame_walk(source, expect, check_block, &fold, &header, &work->error));
+    double norm = sqrt(fold.sum_squares);
+    if (s->max_norm > 0 && norm > s->max_norm) {
+        return trib_fail(&work->error, TRIB_LIMIT, "the update's L2 norm is %g, above strategy.max_norm %g", norm,
+                         s->max_norm);
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status fold_update(struct trib_engine *engine, struct work *work)
+{
+    if (!engine->worker.begun || engine->worker.spoilt) {
+        work->harmful = true;
+        return trib_fail(&work->error, TRIB_UNAVAILABLE, "the round's accumulator is not ready");
+    }
+    if (!work->upload) {
+        return trib_fail(&work->error, TRIB_NOT_FOUND, "the upload is gone");
+    }
+    struct trib_frame_source source = trib_upload_source(work->upload);
+    struct trib_frame_expect expect = {
+        .kind = TRIB_FRAME_UPDATE, .schema = engine->schema.hash, .n_elements = engine->schema.n_floats};
+    struct fold fold = {.engine = engine, .info = &work->info};
+    struct trib_frame_header header;
+    TRIB_TRY(verify_update(engine, work, &source, &expect));
+    TRIB_TRY(engine->worker.strategy->fold_begin(engine->worker.state, &work->info, &work->error));
+    enum trib_status status = trib_frame_walk(&source, &expect, fold_block, &fold, &header, &work->error);
+    if (status != TRIB_OK) {
+        engine->worker.spoilt = true; /* a part of it is in the sums already */
+        work->harmful = true;
+    }
+    return status;
+}
+
+/* ---- the next model ---- */
+
+static bool all_finite(const float *vector, size_t n)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += vector[i] * 0.0f; /* 0, or nan once an element is not finite */
+    }
+    return sum == 0.0f;
+}
+
+static enum trib_status apply(struct trib_engine *engine, struct work *work)
+{
+    if (!engine->worker.begun || engine->worker.spoilt) {
+        return trib_fail(&work->error, TRIB_INTERNAL, "the round's accumulator is not ready");
+    }
+    size_t payload_offset, n = engine->schema.n_floats;
+    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(n, &payload_offset));
+    if (!raw) {
+        return trib_fail(&work->error, TRIB_NO_MEMORY, "out of memory for the next model");
+    }
+    float *next = (float *)(void *)(trib_blob_fill(raw) + payload_offset);
+    enum trib_status status =
+        engine->worker.strategy->finish(engine->worker.state, engine->current.vector, next, &work->error);
+    engine->worker.strategy->clear(engine->worker.state);
+    engine->worker.begun = false;
+    if (status == TRIB_OK && !all_finite(next, n)) {
+        status = trib_fail(&work->error, TRIB_NOT_FINITE,
+                           "the new model is not finite; lower strategy.learning_rate or training.learning_rate");
+    }
+    if (status != TRIB_OK) {
+        trib_blob_unref(raw);
+        return status;
+    }
+    return trib_model_seal(engine, raw, work->round, &engine->worker.next, &work->error);
+}
+
+static enum trib_status evaluate(struct trib_engine *engine, struct work *work)
+{
+    return trib_evaluator_run(engine->worker.evaluator, engine->worker.next.vector, NULL, engine->test_set.n,
+                              &engine->worker.evaluation, &work->error);
+}
+
+static enum trib_status commit(struct trib_engine *engine, struct work *work)
+{
+    char round[32], folded[32];
+    snprintf(round, sizeof round, "%" PRIu64, work->round);
+    snprintf(folded, sizeof folded, "%" PRIu32, work->summary.folded);
+    const struct trib_checkpoint_entry entries[] = {
+        {"run", engine->run}, {"round", round}, {"updates", folded}, {"software", engine->software}};
+    const char *path;
+    TRIB_TRY(trib_checkpoint_store_commit(engine->worker.store, work->round, &engine->schema,
+                                          engine->worker.next.vector, entries, sizeof entries / sizeof entries[0],
+                                          &path, &work->error));
+    trib_log(TRIB_LOG_DEBUG, "store", "checkpoint", TRIB_F_INT("round", work->round), TRIB_F_STR("path", path));
+    return TRIB_OK;
+}
+
+static void do_work(struct trib_engine *engine, struct work *work)
+{
+    static enum trib_status (*const kinds[])(struct trib_engine *, struct work *) = {
+        [WORK_BEGIN] = begin,       [WORK_FOLD] = fold_update, [WORK_APPLY] = apply,
+        [WORK_EVALUATE] = evaluate, [WORK_COMMIT] = commit,
+    };
+    work->error.message[0] = 0;
+    enum trib_status status = kinds[work->kind](engine, work);
+    work->ok = status == TRIB_OK;
+    if (!work->ok && !work->error.message[0]) {
+        (void)trib_fail(&work->error, status, "%s", trib_status_text(status));
+    }
+    trib_upload_unref(work->upload);
+    work->upload = NULL;
+}
+
+void *trib_engine_worker(void *context)
+{
+    struct trib_engine *engine = context;
+    pthread_mutex_lock(&engine->worker.mutex);
+    for (;;) {
+        struct event *event = engine->worker.queue.first;
+        if (event) {
+            engine->worker.queue.first = event->next;
+            if (!event->next) {
+                engine->worker.queue.last = &engine->worker.queue.first;
+            }
+            pthread_mutex_unlock(&engine->worker.mutex);
+            do_work(engine, &event->work);
+            trib_engine_post(engine, event);
+            pthread_mutex_lock(&engine->worker.mutex);
+        } else if (engine->worker.stop) {
+            break;
+        } else {
+            pthread_cond_wait(&engine->worker.cond, &engine->worker.mutex);
+        }
+    }
+    pthread_mutex_unlock(&engine->worker.mutex);
+    return NULL;
+}

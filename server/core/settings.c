@@ -1,0 +1,226 @@
+/* The rows of server.yaml. */
+#include "core/settings.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "codec/codec.h"
+#include "select/selector.h"
+#include "strategy/strategy.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+static const char *const losses[] = {"cross_entropy", "mse", NULL};
+
+#define AT(member) offsetof(struct trib_server_settings, member)
+#define HOUR 3600000.0
+
+static const struct trib_config_row rows[] = {
+    {"listen", TRIB_TYPE_STRING, AT(listen), "0.0.0.0:7443", 0, 255, NULL, 0,
+     "Address and port on which clients are served; port 0 picks a free one."},
+    {"state_dir", TRIB_TYPE_PATH, AT(state_dir), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
+     "Folder for committed models and uploads in flight; made when it is missing."},
+    {"max_clients", TRIB_TYPE_INT, AT(max_clients), "10000", 1, 1000000, NULL, 0,
+     "Sessions served at a time; further clients are asked to come back later."},
+
+    {"tls.ca", TRIB_TYPE_PATH, AT(tls_ca), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
+     "PEM file of the CA that signed every node of the federation."},
+    {"tls.certificate", TRIB_TYPE_PATH, AT(tls_certificate), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
+     "PEM file of the server's certificate."},
+    {"tls.key", TRIB_TYPE_PATH, AT(tls_key), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
+     "PEM file of its private key, readable by the owner only."},
+
+    {"federation.rounds", TRIB_TYPE_INT, AT(rounds), "10", 1, 1000000, NULL, 0, "Rounds to commit before the run ends."},
+    {"federation.min_clients", TRIB_TYPE_INT, AT(min_clients), "2", 1, 1000000, NULL, 0,
+     "A round begins when so many clients are connected."},
+    {"federation.clients_per_round", TRIB_TYPE_INT, AT(clients_per_round), "0", 0, 1000000, NULL, 0,
+     "Updates wanted in a round; 0 = one of every connected client."},
+    {"federation.over_selection", TRIB_TYPE_REAL, AT(over_selection), "1.3", 1, 10, NULL, 0,
+     "Clients asked = clients_per_round times this, so that slow ones do not hold the round up."},
+    {"federation.min_updates", TRIB_TYPE_INT, AT(min_updates), "1", 1, 1000000, NULL, 0,
+     "A round with fewer updates at its end is abandoned and begun again."},
+    {"federation.deadline", TRIB_TYPE_DURATION, AT(deadline_ms), "10m", 100, 30 * 24 * HOUR, NULL, 0,
+     "The longest that a round collects updates."},
+    {"federation.idle_timeout", TRIB_TYPE_DURATION, AT(idle_timeout_ms), "60s", 100, 24 * HOUR, NULL, 0,
+     "A client that shows no progress for so long is late."},
+    {"federation.away_timeout", TRIB_TYPE_DURATION, AT(away_timeout_ms), "10s", 0, 24 * HOUR, NULL, 0,
+     "A client that disconnects in a round may come back within this."},
+    {"federation.retry_pause", TRIB_TYPE_DURATION, AT(retry_ms), "2s", 0, HOUR, NULL, 0,
+     "Pause after an abandoned round."},
+    {"federation.uploads_in_flight", TRIB_TYPE_INT, AT(uploads_in_flight), "16", 1, 10000, NULL, 0,
+     "Clients that upload at a time; the others wait their turn."},
+    {"federation.selector", TRIB_TYPE_STRING, AT(selector), "random", 0, 64, NULL, 0,
+     "How a round's clients are chosen: random or round_robin."},
+    {"federation.seed", TRIB_TYPE_INT, AT(seed), "1", 0, 9007199254740992.0, NULL, 0,
+     "Seed of everything random: initial model, cohorts, shuffling."},
+
+    {"strategy.name", TRIB_TYPE_STRING, AT(strategy), "fedavg", 0, 64, NULL, 0, "How updates become the next model."},
+    {"strategy.learning_rate", TRIB_TYPE_REAL, AT(server_learning_rate), "1", 1e-6, 100, NULL, 0,
+     "The server's step along the averaged update; 1 = plain averaging."},
+    {"strategy.max_examples", TRIB_TYPE_INT, AT(max_examples), "65536", 1, 1e9, NULL, 0,
+     "A client weighs by its examples, but no more than by this many."},
+    {"strategy.max_abs", TRIB_TYPE_REAL, AT(max_abs), "64", 1e-3, 1e6, NULL, 0,
+     "An update with an element beyond this is rejected."},
+    {"strategy.max_norm", TRIB_TYPE_REAL, AT(max_norm), "0", 0, 1e12, NULL, 0,
+     "An update with a larger L2 norm is rejected; 0 = no cap."},
+
+    {"model.name", TRIB_TYPE_STRING, AT(model_name), NULL, 0, 64, NULL, 0,
+     "Architecture: logistic, mlp, cnn-mnist, cnn-cifar or resnet-small; or give model.layers."},
+    {"model.layers", TRIB_TYPE_NODE, AT(model_layers), NULL, 0, 0, NULL, 0,
+     "Architecture as a list of layers, for example {layer: linear, units: 10}."},
+    {"model.example", TRIB_TYPE_NODE, AT(model_example), NULL, 0, 0, NULL, 0,
+     "Shape of one example: [28, 28, 1] is height, width, channels; [784] a row of numbers."},
+    {"model.classes", TRIB_TYPE_INT, AT(model_classes), NULL, 1, 1e6, NULL, TRIB_ROW_REQUIRED,
+     "Classes (or the width of a regression's target)."},
+    {"model.initial", TRIB_TYPE_PATH, AT(model_initial), NULL, 0, 4096, NULL, 0,
+     "A checkpoint to start from, instead of random numbers."},
+
+    {"training.loss", TRIB_TYPE_ENUM, AT(loss), "cross_entropy", 0, 0, losses, 0, "What clients minimise."},
+    {"training.epochs", TRIB_TYPE_INT, AT(epochs), "1", 1, 100000, NULL, 0,
+     "Passes of a client over its own data in a round."},
+    {"training.batch_size", TRIB_TYPE_INT, AT(batch_size), "32", 1, 1e6, NULL, 0, "Examples in a training step."},
+    {"training.max_steps", TRIB_TYPE_INT, AT(max_steps), "0", 0, 1e9, NULL, 0, "Steps in a round; 0 = no limit."},
+    {"training.learning_rate", TRIB_TYPE_REAL, AT(learning_rate), "0.1", 1e-9, 100, NULL, 0,
+     "Of the clients' SGD, in the first round."},
+    {"training.decay", TRIB_TYPE_REAL, AT(decay), "1", 1e-3, 1, NULL, 0,
+     "The learning rate is multiplied by this every decay_every rounds."},
+    {"training.decay_every", TRIB_TYPE_INT, AT(decay_every), "1", 1, 1e6, NULL, 0, "See training.decay."},
+    {"training.momentum", TRIB_TYPE_REAL, AT(momentum), "0", 0, 0.9999, NULL, 0, "Of the clients' SGD."},
+    {"training.weight_decay", TRIB_TYPE_REAL, AT(weight_decay), "0", 0, 1, NULL, 0, "L2 penalty on the weights."},
+    {"training.clip_norm", TRIB_TYPE_REAL, AT(clip_norm), "0", 0, 1e9, NULL, 0,
+     "Each step's gradient is scaled down to this L2 norm; 0 = off."},
+    {"training.proximal_mu", TRIB_TYPE_REAL, AT(proximal_mu), "0", 0, 1000, NULL, 0,
+     "FedProx: pull towards the round's model; 0 = off."},
+
+    {"codec.up", TRIB_TYPE_STRING, AT(codec_up), "f32", 0, 255, NULL, 0, "Coding of the clients' updates: f32 or f16."},
+    {"codec.down", TRIB_TYPE_STRING, AT(codec_down), "f32", 0, 255, NULL, 0, "Coding of the broadcast model: f32 or f16."},
+
+    {"evaluation.format", TRIB_TYPE_STRING, AT(evaluation_format), "idx", 0, 64, NULL, 0,
+     "Format of the server's own test set: idx, cifar, csv or npy."},
+    {"evaluation.path", TRIB_TYPE_PATH, AT(evaluation_path), NULL, 0, 4096, NULL, 0,
+     "The server's own test set; without it, rounds are not evaluated."},
+    {"evaluation.labels", TRIB_TYPE_PATH, AT(evaluation_labels), NULL, 0, 4096, NULL, 0, "Its labels, where they are a file of their own."},
+    {"evaluation.split", TRIB_TYPE_STRING, AT(evaluation_split), "test", 0, 64, NULL, 0, "Which files of a folder: train or test."},
+    {"evaluation.label_column", TRIB_TYPE_STRING, AT(evaluation_label_column), NULL, 0, 255, NULL, 0, "csv: name or number of the label's column."},
+    {"evaluation.normalise", TRIB_TYPE_STRING, AT(evaluation_normalise), "unit", 0, 1024, NULL, 0,
+     "As in the clients' data.normalise: none, unit, or m1,m2,m3/s1,s2,s3."},
+    {"evaluation.every", TRIB_TYPE_INT, AT(evaluation_every), "1", 1, 1e6, NULL, 0, "Evaluate every so many rounds, and the last."},
+    {"evaluation.batch_size", TRIB_TYPE_INT, AT(evaluation_batch), "250", 1, 1e6, NULL, 0, "Examples at a time."},
+
+    {"checkpoints.keep", TRIB_TYPE_INT, AT(checkpoints_keep), "3", 1, 1e6, NULL, 0, "Committed models that stay on disk."},
+    {"compute.backend", TRIB_TYPE_STRING, AT(backend), "auto", 0, 64, NULL, 0, "Arithmetic: auto, blas or reference."},
+    {"compute.threads", TRIB_TYPE_INT, AT(threads), "0", 0, 1024, NULL, 0, "Threads for arithmetic; 0 = one per core."},
+
+    {"log.level", TRIB_TYPE_ENUM, AT(log_level), "info", 0, 0, log_levels, 0, "error, warn, info or debug."},
+    {"log.format", TRIB_TYPE_ENUM, AT(log_format), "logfmt", 0, 0, log_formats, 0, "logfmt or json."},
+    {"log.file", TRIB_TYPE_PATH, AT(log_file), NULL, 0, 4096, NULL, 0, "Where to write the log; default standard error."},
+    {"net.keepalive", TRIB_TYPE_DURATION, AT(keepalive_ms), "30s", 0, HOUR, NULL, 0, "Ping an idle connection this often; 0s = never."},
+    {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "0", 0, 1 << 30, NULL, 0,
+     "Bytes that a stream may have in flight; 0 = adapt. 16MiB suits long fat links."},
+};
+
+size_t trib_server_rows(const struct trib_config_row **list)
+{
+    *list = rows;
+    return sizeof rows / sizeof rows[0];
+}
+
+/* The keys that name a table's entry. */
+static enum trib_status check_names(const struct trib_server_settings *s, struct trib_error *error)
+{
+    if (!trib_selector_find(s->selector)) {
+        return trib_fail(error, TRIB_CONFIG, "federation.selector: \"%s\" is unknown; known are random, round_robin",
+                         s->selector);
+    }
+    if (!trib_strategy_find(s->strategy)) {
+        return trib_fail(error, TRIB_CONFIG, "strategy.name: \"%s\" is unknown; known is fedavg", s->strategy);
+    }
+    const char *const codecs[] = {s->codec_up, s->codec_down};
+    for (int i = 0; i < 2; i++) {
+        if (!trib_codec_find(codecs[i])) {
+            return trib_fail(error, TRIB_CONFIG, "codec.%s: \"%s\" is unknown; known are f32, f16", i ? "down" : "up",
+                             codecs[i]);
+        }
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status check_together(const struct trib_server_settings *s, struct trib_error *error)
+{
+    TRIB_TRY(check_names(s, error));
+    if (!s->model_name == !s->model_layers) {
+        return trib_fail(error, TRIB_CONFIG, "model: give exactly one of model.name and model.layers");
+    }
+    if (!s->model_example) {
+        return trib_fail(error, TRIB_CONFIG, "model.example: missing; give the shape of one example, such as [28, 28, 1]");
+    }
+    if (s->clients_per_round > 0 && s->min_updates > s->clients_per_round) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "federation.min_updates: %" PRId64 " is above clients_per_round %" PRId64
+                         "; no round could ever commit",
+                         s->min_updates, s->clients_per_round);
+    }
+    if (s->clients_per_round == 0 && s->min_updates > s->min_clients) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "federation.min_updates: %" PRId64 " is above min_clients %" PRId64
+                         "; a round could begin that cannot commit",
+                         s->min_updates, s->min_clients);
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status apply_overrides(struct trib_server_settings *settings, const char *const *overrides, size_t n,
+                                        struct trib_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = strchr(overrides[i], '=');
+        char *key = equals ? trib_strndup(overrides[i], (size_t)(equals - overrides[i])) : NULL;
+        if (!equals) {
+            return trib_fail(error, TRIB_INVALID, "--set %s: write it as KEY=VALUE", overrides[i]);
+        }
+        if (!key) {
+            return trib_fail_no_memory(error);
+        }
+        enum trib_status status =
+            trib_config_set(rows, sizeof rows / sizeof rows[0], settings, key, equals + 1, "--set", error);
+        trib_free(key);
+        TRIB_TRY(status);
+    }
+    return TRIB_OK;
+}
+
+enum trib_status trib_server_settings_load(const char *path, const char *const *overrides, size_t n,
+                                           struct trib_server_settings *settings, struct trib_error *error)
+{
+    struct trib_server_settings result = {0};
+    struct trib_config_node *tree;
+    TRIB_TRY(trib_config_parse_file(path, &tree, error));
+    enum trib_status status = trib_config_apply(tree, rows, sizeof rows / sizeof rows[0], &result, error);
+    if (status != TRIB_OK) {
+        trib_config_free(tree);
+        return status;
+    }
+    result.tree = tree;
+    status = apply_overrides(&result, overrides, n, error);
+    if (status == TRIB_OK) {
+        status = check_together(&result, error);
+        if (status != TRIB_OK) {
+            status = trib_error_prefix(error, status, "%s", path);
+        }
+    }
+    if (status != TRIB_OK) {
+        trib_server_settings_clear(&result);
+        return status;
+    }
+    *settings = result;
+    return TRIB_OK;
+}
+
+void trib_server_settings_clear(struct trib_server_settings *settings)
+{
+    trib_config_clear(rows, sizeof rows / sizeof rows[0], settings);
+    trib_config_free(settings->tree);
+    memset(settings, 0, sizeof *settings);
+}

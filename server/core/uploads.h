@@ -1,0 +1,58 @@
+/* Uploads in flight: one spool file each under STATE/uploads, so that memory does not grow with the number or size of
+ * uploads. The file has no name once it is open: nothing is left behind after a crash.
+ *
+ * The engine grants and discards; transport threads fill. Reference-counted; the table has one mutex, held briefly. */
+#ifndef TRIB_CORE_UPLOADS_H
+#define TRIB_CORE_UPLOADS_H
+
+#include "codec/frame.h"
+#include "core/engine.h"
+
+#include <pthread.h>
+
+struct trib_upload {
+    struct trib_uploads *table;
+    _Atomic(int) refs;
+    char node[TRIB_NODE_LEN];
+    uint32_t client;
+    uint64_t round, attempt;
+    int fd;
+    struct trib_chunk_receiver receiver;
+    uint32_t crc; /* of the chunk that is being received */
+    uint64_t piece_offset;
+    bool open;               /* a transport call has it; under the table's mutex */
+    _Atomic(bool) cancelled; /* discarded by the engine */
+    struct trib_upload *next;
+};
+
+struct trib_uploads {
+    pthread_mutex_t mutex;
+    struct trib_upload *first; /* granted, not discarded; owns one reference each */
+    char *dir;
+    char run[TRIB_RUN_ID_LEN + 1];
+    /* Called by a transport thread: the upload is whole (fault NULL), or its peer broke the rules. */
+    void (*ended)(void *context, struct trib_upload *upload, const struct trib_error *fault);
+    void *context;
+};
+
+TRIB_MUST_CHECK enum trib_status trib_uploads_init(struct trib_uploads *table, const char *state_dir, const char *run,
+                                                   void (*ended)(void *context, struct trib_upload *upload,
+                                                                 const struct trib_error *fault),
+                                                   void *context, struct trib_error *error);
+void trib_uploads_clear(struct trib_uploads *table);
+/* *offset: where to go on; above 0 when the same blob was granted before and its upload broke. */
+TRIB_MUST_CHECK enum trib_status trib_uploads_grant(struct trib_uploads *table, const char *node, uint32_t client,
+                                                    uint64_t round, uint64_t attempt, const uint8_t sha256[32],
+                                                    uint64_t len, uint64_t *offset, struct trib_error *error);
+/* Take this client's upload out of the table: the caller gets the table's reference; NULL when there is none. */
+struct trib_upload *trib_uploads_take(struct trib_uploads *table, uint32_t client);
+/* Take it out and cancel it. */
+void trib_uploads_discard(struct trib_uploads *table, uint32_t client);
+void trib_uploads_discard_all(struct trib_uploads *table);
+TRIB_MUST_CHECK enum trib_status trib_uploads_open(struct trib_uploads *table, const char *node,
+                                                   const struct trib_chunk *first, struct trib_upload **upload,
+                                                   struct trib_error *error);
+void trib_upload_unref(struct trib_upload *upload);
+struct trib_frame_source trib_upload_source(struct trib_upload *upload);
+
+#endif

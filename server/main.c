@@ -1,0 +1,220 @@
+/* tributary-server: reads its settings, starts the engine and the service, and waits for the run's end or a signal. */
+#include "base/cli.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/engine.h"
+#include "core/settings.h"
+#include "rpc/federation_service.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define SOFTWARE "tributary-server " TRIB_VERSION
+
+struct arguments {
+    const char *config;
+    struct trib_option_list overrides;
+    bool check, dump, sample, version, help;
+};
+
+static int fail(const struct trib_error *error)
+{
+    fprintf(stderr, "tributary-server: %s\n", error->message);
+    return trib_status_exit_code(error->status);
+}
+
+static int print_buf(struct trib_buf *buf, enum trib_status status)
+{
+    if (status == TRIB_OK) {
+        fputs(trib_buf_text(buf), stdout);
+    } else {
+        fprintf(stderr, "tributary-server: %s\n", trib_status_text(status));
+    }
+    trib_buf_clear(buf);
+    return trib_status_exit_code(status);
+}
+
+static int print_sample(void)
+{
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    struct trib_buf yaml = {0};
+    return print_buf(&yaml, trib_config_sample(rows, n, "tributary-server settings", &yaml));
+}
+
+static int print_settings(const struct trib_server_settings *settings)
+{
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    struct trib_buf yaml = {0};
+    return print_buf(&yaml, trib_config_dump(rows, n, settings, &yaml));
+}
+
+/* ---- running ---- */
+
+static void on_finished(void *context)
+{
+    const int *fd = context;
+    uint64_t one = 1;
+    while (write(*fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+/* Wait for the end of the run; the first SIGTERM or SIGINT drains, a second one ends at once. */
+static void wait_for_end(struct trib_engine *engine, int signal_fd, int finished_fd)
+{
+    struct pollfd fds[2] = {{.fd = finished_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    bool stopping = false;
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+            return;
+        }
+        if (fds[0].revents & POLLIN) {
+            return;
+        }
+        struct signalfd_siginfo info;
+        if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof info) != (ssize_t)sizeof info) {
+            continue;
+        }
+        if (info.ssi_signo == SIGHUP) {
+            trib_log_reopen();
+            continue;
+        }
+        trib_log(TRIB_LOG_INFO, "server", "stopping", TRIB_F_STR("signal", strsignal((int)info.ssi_signo)));
+        if (stopping) {
+            _exit(1);
+        }
+        stopping = true;
+        trib_engine_stop(engine);
+    }
+}
+
+static enum trib_status serve(const struct trib_server_settings *settings, struct trib_engine *engine, int signal_fd,
+                              int finished_fd, struct trib_error *error)
+{
+    struct trib_federation_service *service;
+    TRIB_TRY(trib_engine_start(engine, on_finished, &finished_fd, error));
+    enum trib_status status = trib_federation_service_new(settings, engine, &service, error);
+    if (status == TRIB_OK) {
+        trib_log(TRIB_LOG_INFO, "server", "serving", TRIB_F_STR("version", TRIB_VERSION),
+                 TRIB_F_STR("run", trib_engine_run_id(engine)), TRIB_F_STR("listen", settings->listen),
+                 TRIB_F_INT("port", trib_federation_service_port(service)), TRIB_F_INT("rounds", settings->rounds),
+                 TRIB_F_INT("min_clients", settings->min_clients), TRIB_F_STR("state_dir", settings->state_dir));
+        wait_for_end(engine, signal_fd, finished_fd);
+        trib_federation_service_free(service, 2000);
+    } else {
+        trib_engine_stop(engine);
+    }
+    trib_engine_join(engine);
+    return status;
+}
+
+static enum trib_status run(const struct trib_server_settings *settings, struct trib_error *error)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0) {
+        return trib_fail(error, TRIB_INTERNAL, "cannot block signals");
+    }
+    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC), finished_fd = eventfd(0, EFD_CLOEXEC);
+    if (signal_fd < 0 || finished_fd < 0) {
+        return trib_fail_errno(error, errno, "cannot watch for signals");
+    }
+    struct trib_engine *engine;
+    trib_net_init();
+    enum trib_status status = trib_engine_new(settings, SOFTWARE, &engine, error);
+    if (status == TRIB_OK) {
+        status = serve(settings, engine, signal_fd, finished_fd, error);
+        trib_engine_free(engine);
+    }
+    trib_net_shutdown();
+    close(signal_fd);
+    close(finished_fd);
+    return status;
+}
+
+static int run_logged(const struct trib_server_settings *settings)
+{
+    struct trib_error error;
+    struct trib_log_options log = {.level = (enum trib_log_level)settings->log_level,
+                                   .format = (enum trib_log_format)settings->log_format,
+                                   .path = settings->log_file};
+    if (trib_log_open(&log, &error) != TRIB_OK) {
+        return fail(&error);
+    }
+    enum trib_status status = run(settings, &error);
+    if (status != TRIB_OK) {
+        trib_log_error(TRIB_LOG_ERROR, "server", "failed", &error);
+    }
+    trib_log_close();
+    return status == TRIB_OK ? 0 : settings->log_file ? fail(&error) : trib_status_exit_code(status);
+}
+
+static enum trib_status parse_arguments(int argc, char **argv, struct arguments *arguments, struct trib_error *error)
+{
+    const struct trib_option options[] = {
+        {"config", 'c', TRIB_OPTION_STRING, &arguments->config, 0, 0, "FILE", "settings (required)"},
+        {"set", 's', TRIB_OPTION_REPEAT, &arguments->overrides, 0, 0, "KEY=VALUE", "override one setting; repeatable"},
+        {"check-config", 0, TRIB_OPTION_FLAG, &arguments->check, 0, 0, NULL, "check the settings and exit"},
+        {"dump-config", 0, TRIB_OPTION_FLAG, &arguments->dump, 0, 0, NULL, "print the effective settings and exit"},
+        {"sample-config", 0, TRIB_OPTION_FLAG, &arguments->sample, 0, 0, NULL, "print a commented sample and exit"},
+        {"version", 'V', TRIB_OPTION_FLAG, &arguments->version, 0, 0, NULL, "print the version and exit"},
+        {"help", 'h', TRIB_OPTION_FLAG, &arguments->help, 0, 0, NULL, "print this help and exit"},
+    };
+    size_t n = sizeof options / sizeof options[0], operands;
+    TRIB_TRY(trib_cli_parse(argc, argv, options, n, NULL, 0, &operands, error));
+    if (arguments->help) {
+        trib_cli_help(stdout, "tributary-server --config FILE [options]",
+                      "The aggregation server of a federation: serves clients over mutual TLS until its rounds are done.",
+                      options, n);
+    }
+    return TRIB_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct trib_error error;
+    struct trib_server_settings settings;
+    trib_mem_tune_daemon();
+    if (parse_arguments(argc, argv, &arguments, &error) != TRIB_OK) {
+        return fail(&error);
+    }
+    if (arguments.help) {
+        return 0;
+    }
+    if (arguments.version) {
+        puts(SOFTWARE);
+        return 0;
+    }
+    if (arguments.sample) {
+        return print_sample();
+    }
+    if (!arguments.config) {
+        (void)trib_fail(&error, TRIB_INVALID, "--config FILE is missing; --sample-config prints one to start from");
+        return fail(&error);
+    }
+    if (trib_server_settings_load(arguments.config, arguments.overrides.values, arguments.overrides.n, &settings,
+                                  &error) != TRIB_OK) {
+        return fail(&error);
+    }
+    int code = 0;
+    if (arguments.dump) {
+        code = print_settings(&settings);
+    } else if (arguments.check) {
+        printf("%s: settings are valid\n", arguments.config);
+    } else {
+        code = run_logged(&settings);
+    }
+    trib_server_settings_clear(&settings);
+    return code;
+}

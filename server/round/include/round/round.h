@@ -1,0 +1,146 @@
+/* The round engine: a pure state machine. Events in, actions out; no clock, socket, thread or file.
+ *
+ *   WAITING     not enough clients; begins a round when there are
+ *   COLLECTING  tasks are out; offers, uploads and failures come in; uploads are folded as they arrive
+ *   APPLYING    the accumulated update is being applied
+ *   EVALUATING  the new model is being evaluated
+ *   COMMITTING  the new model is being made durable
+ *   FINISHED    all rounds are done, or it was told to stop
+ *
+ * A round closes when enough updates are folded, when nobody is left who could still deliver, or at its deadline. It
+ * then commits if at least min_updates were folded, and is abandoned and begun again with a new cohort otherwise.
+ *
+ * An event that does not fit the state (an offer for another round, an upload that was not granted) changes nothing
+ * and gives no action but, where the peer should know, an OUTCOME; *ignored then says why.
+ *
+ * The caller runs every action of a step, in order, before the next step. */
+#ifndef TRIB_ROUND_ROUND_H
+#define TRIB_ROUND_ROUND_H
+
+#include "base/buf.h"
+#include "select/selector.h"
+
+enum trib_round_state {
+    TRIB_ROUND_WAITING,
+    TRIB_ROUND_COLLECTING,
+    TRIB_ROUND_APPLYING,
+    TRIB_ROUND_EVALUATING,
+    TRIB_ROUND_COMMITTING,
+    TRIB_ROUND_FINISHED,
+    TRIB_ROUND_STATE_COUNT
+};
+
+/* A client's part in the round that runs. */
+enum trib_member_state {
+    TRIB_MEMBER_NONE,     /* not in the cohort */
+    TRIB_MEMBER_TASKED,   /* downloads and trains */
+    TRIB_MEMBER_OFFERED,  /* waits for its turn to upload */
+    TRIB_MEMBER_GRANTED,  /* uploads */
+    TRIB_MEMBER_FOLDING,  /* its upload is being verified and folded */
+    TRIB_MEMBER_FOLDED,   /* the states from here on are final for the round */
+    TRIB_MEMBER_SKIPPED,
+    TRIB_MEMBER_REJECTED, /* its update was refused */
+    TRIB_MEMBER_FAILED,   /* it said that it could not */
+    TRIB_MEMBER_LATE,     /* no progress in time, or the round closed without it */
+    TRIB_MEMBER_STATE_COUNT
+};
+
+struct trib_round_options {
+    uint64_t seed;
+    uint64_t rounds;            /* commit so many */
+    uint64_t first_round;       /* >= 1 */
+    uint32_t min_clients;       /* available before a round begins */
+    uint32_t clients_per_round; /* updates wanted; 0 = of every available client */
+    double over_selection;      /* >= 1: cohort = ceil(wanted * this) */
+    uint32_t min_updates;       /* to commit */
+    uint32_t uploads_in_flight; /* grants at a time */
+    int64_t deadline_ms;        /* of a round; 0 = none */
+    int64_t idle_timeout_ms;    /* without progress of a member; 0 = none */
+    int64_t away_timeout_ms;    /* a member that disconnected may come back within this */
+    int64_t retry_ms;           /* pause after an abandoned round */
+    bool evaluate;              /* whether to ask for EVALUATE */
+    uint64_t evaluate_every;    /* rounds; the last one always */
+    const struct trib_selector *selector;
+};
+
+enum trib_round_event_kind {
+    TRIB_EVENT_JOINED,    /* client, examples, key: may be picked from now on; also after a reconnect */
+    TRIB_EVENT_LEFT,      /* client, reason */
+    TRIB_EVENT_PROGRESS,  /* client */
+    TRIB_EVENT_OFFER,     /* client, round, examples */
+    TRIB_EVENT_FAILURE,   /* client, round, reason */
+    TRIB_EVENT_UPLOADED,  /* client, round: the whole update is here, unverified */
+    TRIB_EVENT_REFUSED,   /* client, round, reason: what it sent is not what it may send */
+    /* what a FOLD, APPLY, EVALUATE or COMMIT came to: round, attempt, ok, reason */
+    TRIB_EVENT_FOLDED,    /* and client; harmful: the accumulator was spoilt on the way */
+    TRIB_EVENT_APPLIED,
+    TRIB_EVENT_EVALUATED, /* a failed evaluation does not stop the round */
+    TRIB_EVENT_COMMITTED,
+    TRIB_EVENT_TICK,      /* time has passed */
+    TRIB_EVENT_STOP       /* drain: finish what is being committed, abandon what is being collected */
+};
+struct trib_round_event {
+    enum trib_round_event_kind kind;
+    int64_t now_ms;
+    uint32_t client;
+    uint64_t round, attempt, examples;
+    uint64_t key; /* of the node's name: candidates are ordered by it, so that arrival order decides nothing */
+    bool ok, harmful;
+    const char *reason;
+};
+
+enum trib_round_action_kind {
+    TRIB_ACTION_BEGIN,     /* a round begins: make the accumulator ready */
+    TRIB_ACTION_TASK,      /* client: send the task of this round */
+    TRIB_ACTION_GRANT,     /* client: may upload, from where the last try ended */
+    TRIB_ACTION_FOLD,      /* client: verify its upload and fold it; answer FOLDED */
+    TRIB_ACTION_DISCARD,   /* client: throw away what it has uploaded */
+    TRIB_ACTION_OUTCOME,   /* client, outcome, reason: tell it */
+    TRIB_ACTION_APPLY,     /* answer APPLIED */
+    TRIB_ACTION_EVALUATE,  /* answer EVALUATED */
+    TRIB_ACTION_COMMIT,    /* answer COMMITTED */
+    TRIB_ACTION_COMMITTED, /* the round is done: log it, publish the model */
+    TRIB_ACTION_ABANDONED, /* reason: the round is given up: log it, forget its accumulator and new model */
+    TRIB_ACTION_FINISHED   /* reason: nothing more to do */
+};
+/* What became of a member; the numbers of Outcome.Kind on the wire. */
+enum trib_outcome { TRIB_OUTCOME_FOLDED, TRIB_OUTCOME_SKIPPED, TRIB_OUTCOME_REJECTED, TRIB_OUTCOME_LATE, TRIB_OUTCOME_ABANDONED };
+
+enum { TRIB_ROUND_REASON_LEN = 200 };
+struct trib_round_action {
+    enum trib_round_action_kind kind;
+    uint32_t client;
+    enum trib_outcome outcome;
+    char reason[TRIB_ROUND_REASON_LEN];
+};
+
+/* What a round's log line tells. */
+struct trib_round_summary {
+    uint64_t round, attempt;
+    uint32_t available, cohort, offered, granted, uploaded, folded, skipped, rejected, failed, late;
+    int64_t began_ms, first_offer_ms, closed_ms, applied_ms, evaluated_ms, committed_ms; /* 0 = not yet */
+};
+
+struct trib_round; /* opaque; one thread */
+
+TRIB_MUST_CHECK enum trib_status trib_round_new(const struct trib_round_options *options, struct trib_round **round,
+                                                struct trib_error *error);
+void trib_round_free(struct trib_round *round);
+/* Take one event. *actions (valid until the next step) and *n are what to do; *ignored is NULL or the static text why
+ * the event changed nothing. On TRIB_NO_MEMORY the state is unchanged: give the event again. */
+TRIB_MUST_CHECK enum trib_status trib_round_step(struct trib_round *round, const struct trib_round_event *event,
+                                                 const struct trib_round_action **actions, size_t *n,
+                                                 const char **ignored);
+/* When a TICK is due at the latest, INT64_MAX = never. */
+int64_t trib_round_next_tick(const struct trib_round *round);
+
+enum trib_round_state trib_round_state(const struct trib_round *round);
+uint64_t trib_round_number(const struct trib_round *round);
+const struct trib_round_summary *trib_round_summary(const struct trib_round *round);
+enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
+const char *trib_round_state_name(enum trib_round_state state);
+const char *trib_member_state_name(enum trib_member_state state);
+/* The whole state, for people and tests. */
+TRIB_MUST_CHECK enum trib_status trib_round_print(const struct trib_round *round, struct trib_buf *text);
+
+#endif

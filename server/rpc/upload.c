@@ -1,0 +1,135 @@
+/* Upload: chunks of a granted update into its spool. The node is the certificate's; nothing else is believed. */
+#include "service_private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <string.h>
+
+struct receiving {
+    struct trib_federation_service *service;
+    struct trib_upload *upload; /* NULL before the first chunk and after the end */
+    int64_t progress_ms;        /* when the engine was last told */
+    char identity[TRIB_NODE_LEN];
+};
+
+/* The first bytes of a message in one piece, for the parser of the chunk's head. */
+static size_t gather_head(const struct trib_net_message *message, uint8_t head[TRIB_CHUNK_HEAD_MAX])
+{
+    size_t at = 0, piece_len, len = 0;
+    const uint8_t *piece;
+    while (len < TRIB_CHUNK_HEAD_MAX && trib_net_message_next(message, &at, &piece, &piece_len)) {
+        size_t n = piece_len > TRIB_CHUNK_HEAD_MAX - len ? TRIB_CHUNK_HEAD_MAX - len : piece_len;
+        memcpy(head + len, piece, n);
+        len += n;
+    }
+    return len;
+}
+
+static enum trib_status take_payload(struct trib_upload *upload, const struct trib_net_message *message, size_t skip,
+                                     struct trib_error *error)
+{
+    size_t at = 0, len;
+    const uint8_t *piece;
+    while (trib_net_message_next(message, &at, &piece, &len)) {
+        size_t passed = len < skip ? len : skip;
+        skip -= passed;
+        if (len > passed) {
+            TRIB_TRY(trib_upload_piece(upload, piece + passed, len - passed, error));
+        }
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status take_chunk(struct receiving *receiving, const struct trib_net_message *message, bool *complete,
+                                   struct trib_error *error)
+{
+    uint8_t head[TRIB_CHUNK_HEAD_MAX];
+    size_t payload_offset;
+    struct trib_chunk chunk;
+    size_t head_len = gather_head(message, head);
+    TRIB_TRY(trib_chunk_parse(head, head_len, trib_net_message_len(message), &chunk, &payload_offset, error));
+    if (!receiving->upload) {
+        TRIB_TRY(trib_engine_upload_open(receiving->service->engine, receiving->identity, &chunk, &receiving->upload,
+                                         error));
+    }
+    TRIB_TRY(trib_upload_begin(receiving->upload, &chunk, error));
+    TRIB_TRY(take_payload(receiving->upload, message, payload_offset, error));
+    return trib_upload_end(receiving->upload, &chunk, complete, error);
+}
+
+static void answer(struct trib_net_call *call, uint64_t received)
+{
+    Tributary__V1__UploadReceipt receipt = TRIBUTARY__V1__UPLOAD_RECEIPT__INIT;
+    receipt.accepted = true;
+    receipt.received = received;
+    enum trib_status status = trib_service_send(call, &receipt.base, NULL);
+    trib_net_call_finish(call, status, "");
+}
+
+static void end_upload(struct receiving *receiving, const struct trib_error *fault)
+{
+    if (receiving->upload) {
+        trib_upload_close(receiving->upload, fault);
+        receiving->upload = NULL;
+    }
+}
+
+static void on_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
+{
+    struct receiving *receiving = user;
+    struct trib_error error;
+    bool complete = false;
+    if (!message) {
+        trib_net_call_finish(call, TRIB_PROTOCOL, "the upload ended before its last chunk");
+        return;
+    }
+    trib_engine_count(receiving->service->engine, trib_net_message_len(message), 0);
+    enum trib_status status = take_chunk(receiving, message, &complete, &error);
+    trib_net_message_free(message);
+    if (status != TRIB_OK) {
+        end_upload(receiving, &error);
+        trib_net_call_finish(call, status, error.message);
+        return;
+    }
+    if (complete) {
+        uint64_t received = trib_upload_received(receiving->upload);
+        end_upload(receiving, NULL);
+        answer(call, received);
+        return;
+    }
+    int64_t now_ms = trib_clock_ms();
+    if (now_ms - receiving->progress_ms >= 1000) {
+        receiving->progress_ms = now_ms;
+        trib_engine_progress(receiving->service->engine, receiving->identity);
+    }
+    trib_net_call_read(call);
+}
+
+static void on_closed(void *user, struct trib_net_call *call, const struct trib_net_close *how)
+{
+    (void)call;
+    (void)how;
+    struct receiving *receiving = user;
+    struct trib_error fault = {.status = TRIB_UNAVAILABLE, .origin = TRIB_ORIGIN, .message = "the connection broke"};
+    end_upload(receiving, &fault);
+    trib_free(receiving);
+}
+
+static const struct trib_net_events events_table = {.message = on_message, .closed = on_closed};
+
+enum trib_status trib_upload_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
+                                    const struct trib_net_events **events, void **user, struct trib_error *error)
+{
+    struct receiving *receiving = trib_calloc(1, sizeof *receiving);
+    if (!receiving) {
+        return trib_fail_no_memory(error);
+    }
+    receiving->service = service;
+    trib_str_copy(receiving->identity, sizeof receiving->identity, peer->identity);
+    *events = &events_table;
+    *user = receiving;
+    trib_net_call_read(call);
+    return TRIB_OK;
+}

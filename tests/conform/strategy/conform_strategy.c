@@ -1,0 +1,260 @@
+/* Every listed strategy keeps the contract of strategy/strategy.h: the order of updates leaves no trace, the result is
+ * what its formula says, mistakes are refused. A strategy without a row in `oracles` fails: say what it computes. */
+#include "strategy/strategy.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/str.h"
+
+#include "test_main.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { N = 2500, UPDATES = 9 };
+
+/* One round's input. */
+struct input {
+    float model[N], updates[UPDATES][N];
+    struct trib_update_info info[UPDATES];
+    struct trib_strategy_options options;
+    double max_abs;
+    uint64_t max_total_weight;
+};
+
+static long double weighted_mean(const struct input *input, size_t j)
+{
+    long double sum = 0, weight = 0;
+    for (size_t k = 0; k < UPDATES; k++) {
+        sum += (long double)input->updates[k][j] * input->info[k].weight;
+        weight += input->info[k].weight;
+    }
+    return (long double)input->model[j] + (long double)input->options.server_learning_rate * sum / weight;
+}
+
+/* The naive value of element j of the next model. */
+static const struct {
+    const char *name;
+    long double (*next)(const struct input *input, size_t j);
+} oracles[] = {
+    {"fedavg", weighted_mean},
+};
+
+static const struct trib_strategy *strategy_at(int i)
+{
+    const struct trib_strategy *const *list;
+    ck_assert_uint_lt((size_t)i, trib_strategies(&list));
+    return list[i];
+}
+
+static long double (*oracle_of(const struct trib_strategy *strategy))(const struct input *, size_t)
+{
+    for (size_t i = 0; i < sizeof oracles / sizeof oracles[0]; i++) {
+        if (trib_str_equal(oracles[i].name, strategy->name)) {
+            return oracles[i].next;
+        }
+    }
+    ck_abort_msg("strategy %s has no row in oracles[]: say what it computes", strategy->name);
+    return NULL;
+}
+
+static struct input *make_input(uint64_t seed)
+{
+    struct input *input = calloc(1, sizeof *input);
+    ck_assert_ptr_nonnull(input);
+    struct trib_rng rng = trib_rng_init(seed, "strategy", 0, 0);
+    input->options.server_learning_rate = seed % 3 == 0 ? 1 : 0.3 * (double)(seed % 7 + 1);
+    input->max_abs = 8;
+    for (size_t k = 0; k < UPDATES; k++) {
+        uint64_t examples = 1 + trib_rng_below(&rng, 5000);
+        input->info[k] = (struct trib_update_info){.examples = examples, .weight = examples > 4000 ? 4000 : examples};
+        input->max_total_weight += input->info[k].weight;
+        for (size_t j = 0; j < N; j++) {
+            double value = trib_rng_normal(&rng) * exp2(-12 + 14 * trib_rng_uniform64(&rng));
+            input->updates[k][j] = (float)fmax(-8, fmin(8, value));
+        }
+    }
+    for (size_t j = 0; j < N; j++) {
+        input->model[j] = (float)trib_rng_normal(&rng);
+    }
+    return input;
+}
+
+static enum trib_status begin(const struct trib_strategy *strategy, void *state, const struct input *input,
+                              struct trib_error *error)
+{
+    return strategy->begin(state, &input->options, N, input->max_abs, input->max_total_weight, error);
+}
+
+static void *begun(const struct trib_strategy *strategy, const struct input *input)
+{
+    void *state = calloc(1, strategy->state_size);
+    struct trib_error error = {0};
+    ck_assert_ptr_nonnull(state);
+    ck_assert_msg(begin(strategy, state, input, &error) == TRIB_OK, "%s", error.message);
+    return state;
+}
+
+static void end(const struct trib_strategy *strategy, void *state)
+{
+    strategy->clear(state);
+    strategy->clear(state); /* twice is harmless */
+    free(state);
+}
+
+/* Fold all updates in this order, each in blocks of random lengths. */
+static void fold_all(const struct trib_strategy *strategy, void *state, const struct input *input,
+                     const uint32_t order[UPDATES], struct trib_rng *rng)
+{
+    struct trib_error error = {0};
+    for (size_t i = 0; i < UPDATES; i++) {
+        const struct trib_update_info *info = &input->info[order[i]];
+        ck_assert_msg(strategy->fold_begin(state, info, &error) == TRIB_OK, "%s", error.message);
+        for (size_t first = 0; first < N;) {
+            size_t n = 1 + trib_rng_below(rng, 700);
+            n = n < N - first ? n : N - first;
+            strategy->fold(state, info, first, input->updates[order[i]] + first, n);
+            first += n;
+        }
+    }
+}
+
+START_TEST(table_is_complete)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    ck_assert_ptr_nonnull(strategy->name);
+    ck_assert_ptr_nonnull(strategy->help);
+    ck_assert_ptr_nonnull(strategy->begin);
+    ck_assert_ptr_nonnull(strategy->fold_begin);
+    ck_assert_ptr_nonnull(strategy->fold);
+    ck_assert_ptr_nonnull(strategy->finish);
+    ck_assert_ptr_nonnull(strategy->clear);
+    ck_assert_uint_gt(strategy->state_size, 0);
+    ck_assert_ptr_eq(trib_strategy_find(strategy->name), strategy);
+    ck_assert_ptr_null(trib_strategy_find("no such strategy"));
+    ck_assert_ptr_null(trib_strategy_find(NULL));
+}
+END_TEST
+
+START_TEST(order_does_not_matter)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    static float first[N], next[N];
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct input *input = make_input(seed);
+        struct trib_rng rng = trib_rng_init(seed, "order", 0, 0);
+        uint32_t order[UPDATES];
+        for (uint32_t k = 0; k < UPDATES; k++) {
+            order[k] = k;
+        }
+        void *state = begun(strategy, input);
+        for (int permutation = 0; permutation < 20; permutation++) {
+            struct trib_error error = {0};
+            if (permutation > 0) { /* the same state begins again */
+                ck_assert_int_eq(begin(strategy, state, input, &error), TRIB_OK);
+            }
+            fold_all(strategy, state, input, order, &rng);
+            ck_assert_int_eq(strategy->finish(state, input->model, permutation ? next : first, &error), TRIB_OK);
+            if (permutation > 0) {
+                ck_assert_mem_eq(next, first, sizeof next);
+            }
+            trib_rng_shuffle_u32(&rng, order, UPDATES);
+        }
+        end(strategy, state);
+        free(input);
+    }
+}
+END_TEST
+
+START_TEST(equals_its_formula)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    long double (*oracle)(const struct input *, size_t) = oracle_of(strategy);
+    static const uint32_t order[UPDATES] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    static float next[N];
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct input *input = make_input(seed);
+        struct trib_rng rng = trib_rng_init(seed, "formula", 0, 0);
+        struct trib_error error = {0};
+        void *state = begun(strategy, input);
+        fold_all(strategy, state, input, order, &rng);
+        ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_OK);
+        for (size_t j = 0; j < N; j++) {
+            long double expected = oracle(input, j);
+            /* one rounding to float of the mean and one of the result */
+            long double step = fabsl(expected - (long double)input->model[j]);
+            long double tolerance = 0x1p-24L * (fabsl(expected) + step) * 1.01L + 0x1p-40L;
+            if (!(fabsl((long double)next[j] - expected) <= tolerance)) {
+                ck_abort_msg("%s: seed %d, element %zu: %a, not %La", strategy->name, (int)seed, j, (double)next[j],
+                             expected);
+            }
+        }
+        /* the model itself may be the result's place */
+        ck_assert_int_eq(strategy->finish(state, input->model, input->model, &error), TRIB_OK);
+        ck_assert_mem_eq(input->model, next, sizeof next);
+        end(strategy, state);
+        free(input);
+    }
+}
+END_TEST
+
+START_TEST(nothing_folded)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    struct input *input = make_input(1);
+    void *state = begun(strategy, input);
+    struct trib_error error = {0};
+    static float next[N];
+    next[0] = 42;
+    ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(error.message, "no update"));
+    ck_assert(next[0] == 42);
+    end(strategy, state);
+    free(input);
+}
+END_TEST
+
+START_TEST(mistakes_refused)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    struct input *input = make_input(1);
+    struct trib_error error = {0};
+    void *state = calloc(1, strategy->state_size);
+    static const double bad_rates[] = {0, -1, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof bad_rates / sizeof bad_rates[0]; i++) {
+        struct trib_strategy_options options = {.server_learning_rate = bad_rates[i]};
+        ck_assert_int_eq(strategy->begin(state, &options, N, 8, 100, &error), TRIB_INVALID);
+        ck_assert_ptr_nonnull(strstr(error.message, "learning rate"));
+    }
+    ck_assert_int_eq(strategy->begin(state, &input->options, N, 0, 100, &error), TRIB_INVALID);
+    ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 0, &error), TRIB_INVALID);
+    (void)trib_mem_fail_after(0, true);
+    ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 100, &error), TRIB_NO_MEMORY);
+    (void)trib_mem_fail_after(-1, false);
+
+    ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 100, &error), TRIB_OK);
+    struct trib_update_info heavy = {.examples = 101, .weight = 101}, none = {0};
+    ck_assert_int_eq(strategy->fold_begin(state, &heavy, &error), TRIB_LIMIT);
+    ck_assert_int_eq(strategy->fold_begin(state, &none, &error), TRIB_INVALID);
+    static float next[N];
+    ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_UNAVAILABLE);
+    end(strategy, state);
+    free(input);
+}
+END_TEST
+
+int main(void)
+{
+    const struct trib_strategy *const *list;
+    int n = (int)trib_strategies(&list);
+    Suite *suite = suite_create("strategies");
+    TCase *tests = tcase_create("conform");
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, table_is_complete, 0, n);
+    tcase_add_loop_test(tests, order_does_not_matter, 0, n);
+    tcase_add_loop_test(tests, equals_its_formula, 0, n);
+    tcase_add_loop_test(tests, nothing_folded, 0, n);
+    tcase_add_loop_test(tests, mistakes_refused, 0, n);
+    suite_add_tcase(suite, tests);
+    return trib_test_run(suite);
+}

@@ -1,0 +1,515 @@
+/* Frames: what goes in comes out; whatever is wrong with one is said, with its own status and message; nothing that was
+ * changed on the way is accepted. */
+#include "codec/frame.h"
+
+#include "base/buf.h"
+#include "base/crc.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include "test_main.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint8_t schema[TRIB_FRAME_HASH_LEN];
+
+static float *make_vector(size_t n)
+{
+    float *vector = malloc(n * sizeof *vector);
+    ck_assert_ptr_nonnull(vector);
+    struct trib_rng rng = trib_rng_init(1, "frame", n, 0);
+    for (size_t i = 0; i < n; i++) { /* halves, so that both codecs give back the same */
+        vector[i] = (float)((double)trib_rng_below(&rng, 2048) / 1024 - 1);
+    }
+    return vector;
+}
+
+static struct trib_blob *make_frame(const char *codec, size_t n)
+{
+    for (int i = 0; i < TRIB_FRAME_HASH_LEN; i++) {
+        schema[i] = (uint8_t)(0xa0 + i);
+    }
+    float *vector = make_vector(n);
+    struct trib_blob *frame = NULL;
+    struct trib_error error;
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, trib_codec_find(codec), 7, schema, vector, n, &frame, &error),
+                     TRIB_OK);
+    free(vector);
+    return frame;
+}
+
+static void fix_crc(uint8_t *bytes, size_t len)
+{
+    trib_store_u32(bytes + len - 4, trib_crc32c(0, bytes, len - 4));
+}
+
+/* A source that is no memory: watches what it is asked for. */
+struct watched {
+    const uint8_t *bytes;
+    uint64_t len;
+    size_t largest, reads;
+    size_t fail_at;     /* fail this read, counted from 1; 0 = none */
+    size_t change_at;   /* from this read on the first block's length is another; 0 = never */
+    uint32_t wrong_len; /* that one */
+};
+
+static enum trib_status watched_read(void *context, uint64_t offset, void *to, size_t len, struct trib_error *error)
+{
+    struct watched *watched = context;
+    ck_assert_uint_le(offset, watched->len);
+    ck_assert_uint_le(len, watched->len - offset);
+    if (++watched->reads == watched->fail_at) {
+        return trib_fail(error, TRIB_IO, "the disk is gone");
+    }
+    watched->largest = len > watched->largest ? len : watched->largest;
+    memcpy(to, watched->bytes + offset, len);
+    if (watched->change_at != 0 && watched->reads >= watched->change_at && offset == TRIB_FRAME_FIXED_LEN) {
+        trib_store_u32(to, watched->wrong_len);
+    }
+    return TRIB_OK;
+}
+
+static struct trib_frame_source watched_source(struct watched *watched)
+{
+    return (struct trib_frame_source){.read = watched_read, .context = watched, .len = watched->len};
+}
+
+struct visits {
+    size_t n_visits, next;
+    float *vector; /* compared with, unless NULL */
+    enum trib_status answer;
+};
+
+static enum trib_status count_visit(void *context, size_t first, const float *values, size_t n,
+                                    struct trib_error *error)
+{
+    struct visits *visits = context;
+    ck_assert_uint_eq(first, visits->next);
+    ck_assert_uint_le(n, TRIB_CODEC_BLOCK);
+    visits->next += n;
+    visits->n_visits++;
+    if (visits->vector) {
+        ck_assert_mem_eq(values, visits->vector + first, n * sizeof *values);
+    }
+    return visits->answer == TRIB_OK ? TRIB_OK : trib_fail(error, visits->answer, "the visitor has had enough");
+}
+
+/* Walk bytes both as memory and by reading; both must say the same. */
+static enum trib_status walk_bytes(const uint8_t *bytes, size_t len, const struct trib_frame_expect *expect,
+                                   struct visits *visits, struct trib_error *error)
+{
+    struct visits before = *visits;
+    struct trib_blob *blob = trib_blob_copy(bytes, len);
+    struct trib_frame_source memory = trib_frame_source_memory(blob);
+    error->message[0] = '\0';
+    enum trib_status status = trib_frame_walk(&memory, expect, count_visit, visits, NULL, error);
+    struct watched watched = {.bytes = trib_blob_data(blob), .len = len};
+    struct trib_frame_source source = watched_source(&watched);
+    struct trib_error again = {0};
+    ck_assert_int_eq(trib_frame_walk(&source, expect, count_visit, &before, NULL, &again), status);
+    ck_assert_str_eq(error->message, again.message);
+    ck_assert_uint_eq(before.n_visits, visits->n_visits);
+    if (status != TRIB_OK) {
+        ck_assert_int_eq(error->status, status);
+        ck_assert_str_ne(error->message, "");
+    }
+    trib_blob_unref(blob);
+    return status;
+}
+
+static const char *const codecs[] = {"f32", "f16"};
+static const size_t sizes[] = {
+    1, 5, 14, 15, 16, TRIB_CODEC_BLOCK - 1, TRIB_CODEC_BLOCK, TRIB_CODEC_BLOCK + 1, 15 * TRIB_CODEC_BLOCK + 3};
+
+START_TEST(round_trip)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t n = sizes[i];
+        struct trib_error error;
+        struct trib_blob *frame = make_frame(codecs[_i], n);
+        struct trib_frame_source source = trib_frame_source_memory(frame);
+        struct trib_frame_header header;
+        ck_assert_int_eq(trib_frame_parse_header(&source, &header, &error), TRIB_OK);
+        ck_assert_int_eq(header.kind, TRIB_FRAME_UPDATE);
+        ck_assert_str_eq(header.codec->name, codecs[_i]);
+        ck_assert_uint_eq(header.n_elements, n);
+        ck_assert_uint_eq(header.seed, 7);
+        ck_assert_mem_eq(header.schema, schema, sizeof schema);
+        ck_assert_uint_eq(header.n_blocks, (n + TRIB_CODEC_BLOCK - 1) / TRIB_CODEC_BLOCK);
+        ck_assert_uint_eq(header.frame_len, trib_blob_len(frame));
+        ck_assert_uint_eq(header.payload_offset % 64, 0);
+
+        float *vector = make_vector(n), *decoded = malloc(n * sizeof *decoded);
+        struct visits visits = {.vector = vector};
+        struct trib_frame_expect expect = {.kind = TRIB_FRAME_UPDATE, .schema = schema, .n_elements = n};
+        ck_assert_int_eq(walk_bytes(trib_blob_data(frame), trib_blob_len(frame), &expect, &visits, &error), TRIB_OK);
+        ck_assert_uint_eq(visits.n_visits, header.n_blocks);
+        ck_assert_uint_eq(visits.next, n);
+        ck_assert_int_eq(trib_frame_decode(&source, &expect, decoded, n, &error), TRIB_OK);
+        ck_assert_mem_eq(decoded, vector, n * sizeof *vector);
+        ck_assert_int_eq(trib_frame_walk(&source, NULL, NULL, NULL, &header, &error), TRIB_OK);
+        free(decoded);
+        free(vector);
+        trib_blob_unref(frame);
+    }
+}
+END_TEST
+
+START_TEST(sealed_in_place)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t n = sizes[i], offset = 0;
+        struct trib_error error;
+        size_t len = trib_frame_raw_len(n, &offset);
+        float *vector = make_vector(n);
+        struct trib_blob *blob = trib_blob_new(len), *encoded = NULL;
+        memset(trib_blob_fill(blob), 0xee, len);
+        memcpy(trib_blob_fill(blob) + offset, vector, n * sizeof *vector);
+        ck_assert_int_eq(trib_frame_seal_raw(TRIB_FRAME_MODEL, schema, n, trib_blob_fill(blob), len, &error), TRIB_OK);
+        ck_assert_int_eq(
+            trib_frame_encode(TRIB_FRAME_MODEL, trib_codec_find("f32"), 0, schema, vector, n, &encoded, &error),
+            TRIB_OK);
+        ck_assert_uint_eq(trib_blob_len(encoded), len);
+        ck_assert_mem_eq(trib_blob_data(encoded), trib_blob_data(blob), len);
+        ck_assert_mem_eq(trib_blob_data(blob) + offset, vector, n * sizeof *vector);
+
+        ck_assert_int_eq(trib_frame_seal_raw(TRIB_FRAME_MODEL, schema, n, trib_blob_fill(blob), len - 1, &error),
+                         TRIB_INVALID);
+        float nan = NAN;
+        memcpy(trib_blob_fill(blob) + offset + (n - 1) * sizeof nan, &nan, sizeof nan);
+        ck_assert_int_eq(trib_frame_seal_raw(TRIB_FRAME_MODEL, schema, n, trib_blob_fill(blob), len, &error),
+                         TRIB_NOT_FINITE);
+        char expected[64];
+        snprintf(expected, sizeof expected, "element %zu is nan", n - 1);
+        ck_assert_ptr_nonnull(strstr(error.message, expected));
+        free(vector);
+        trib_blob_unref(blob);
+        trib_blob_unref(encoded);
+    }
+    size_t offset = 0;
+    ck_assert_uint_eq(trib_frame_raw_len(0, &offset), 0);
+    ck_assert_uint_eq(trib_frame_raw_len(SIZE_MAX, &offset), 0);
+}
+END_TEST
+
+START_TEST(encode_refuses)
+{
+    struct trib_error error;
+    struct trib_blob *frame = NULL;
+    const size_t n = TRIB_CODEC_BLOCK + 10;
+    float *vector = make_vector(n);
+    const struct trib_codec *f16 = trib_codec_find("f16");
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, f16, 0, schema, vector, 0, &frame, &error), TRIB_INVALID);
+    ck_assert_str_eq(error.message, "frame: 0 elements; between 1 and 1099511627776 are possible");
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, f16, 0, schema, vector, SIZE_MAX, &frame, &error),
+                     TRIB_INVALID);
+    vector[TRIB_CODEC_BLOCK + 4] = -70000;
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, f16, 0, schema, vector, n, &frame, &error), TRIB_NOT_FINITE);
+    ck_assert_str_eq(error.message, "frame: element 65540 is -70000, which codec f16 cannot carry");
+    vector[TRIB_CODEC_BLOCK + 2] = INFINITY;
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, f16, 0, schema, vector, n, &frame, &error), TRIB_NOT_FINITE);
+    ck_assert_str_eq(error.message, "frame: element 65538 is inf, which codec f16 cannot carry");
+    ck_assert_ptr_null(frame);
+    free(vector);
+}
+END_TEST
+
+/* One field changed, with a CRC that fits, so that the field's own check must find it. n = 5 elements, codec f16. */
+static const struct {
+    size_t at;
+    uint8_t bytes[8];
+    size_t len;
+    enum trib_status status;
+    const char *message;
+} faults[] = {
+    {0, "XRF1", 4, TRIB_CORRUPT, "frame: starts with 58524631, not with \"TRF1\""},
+    {3, "2", 1, TRIB_UNSUPPORTED, "frame: format version 2; this build reads version 1"},
+    {4, {3}, 1, TRIB_CORRUPT, "frame: kind 3 is neither 1 (update) nor 2 (model)"},
+    {4, {0}, 1, TRIB_CORRUPT, "frame: kind 0 is neither 1 (update) nor 2 (model)"},
+    {4, {2}, 1, TRIB_MISMATCH, "frame: holds a model; an update is expected"},
+    {5, {0}, 1, TRIB_CORRUPT, "frame: 0 coding stages; between 1 and 8 are possible"},
+    {5, {9}, 1, TRIB_CORRUPT, "frame: 9 coding stages; between 1 and 8 are possible"},
+    {5, {2, 2, 1}, 3, TRIB_UNSUPPORTED, "frame: a chain of 2 codecs; this build knows single ones"},
+    {5, {2, 2, 200}, 3, TRIB_UNSUPPORTED, "frame: codec id 200 is unknown; this build knows 1 (f32), 2 (f16)"},
+    {6, {77}, 1, TRIB_UNSUPPORTED, "frame: codec id 77 is unknown; this build knows 1 (f32), 2 (f16)"},
+    {13, {1}, 1, TRIB_CORRUPT, "frame: codec id 1 after the last of 1 stages"},
+    {14, {4, 1}, 2, TRIB_UNSUPPORTED, "frame: flags 0x0104 are unknown to this build"},
+    {16, {0}, 1, TRIB_CORRUPT, "frame: holds no elements"},
+    {16, {6}, 1, TRIB_MISMATCH, "frame: 6 elements; 5 are expected"},
+    {16,
+     {1, 0, 0, 0, 0, 1},
+     8,
+     TRIB_LIMIT,
+     "frame: 1099511627777 elements are more than a frame may hold (1099511627776)"},
+    {32, {0}, 1, TRIB_MISMATCH, "frame: made for model schema 00a1a2a3a4a5..., ours is a0a1a2a3a4a5..."},
+    {64, {2}, 1, TRIB_CORRUPT, "frame: 2 blocks; 5 elements make 1"},
+    {68, {0, 0, 1}, 3, TRIB_CORRUPT, "frame: reserved field is 0x00010000, not 0"},
+    {72, {11}, 1, TRIB_CORRUPT, "frame: block 0 has 11 bytes; codec f16 takes exactly 10 for 5 elements"},
+    {72, {9}, 1, TRIB_CORRUPT, "frame: block 0 has 9 bytes; codec f16 takes exactly 10 for 5 elements"},
+    {127, {1}, 1, TRIB_CORRUPT, "frame: byte 127 of the padding is 0x01, not 0"},
+};
+
+START_TEST(every_field)
+{
+    struct trib_blob *frame = make_frame("f16", 5);
+    size_t len = trib_blob_len(frame);
+    ck_assert_uint_eq(len, 128 + 10 + 4);
+    uint8_t bytes[142];
+    memcpy(bytes, trib_blob_data(frame), len);
+    memcpy(bytes + faults[_i].at, faults[_i].bytes, faults[_i].len);
+    fix_crc(bytes, len);
+    struct visits visits = {0};
+    struct trib_error error;
+    struct trib_frame_expect expect = {.kind = TRIB_FRAME_UPDATE, .schema = schema, .n_elements = 5};
+    ck_assert_int_eq(walk_bytes(bytes, len, &expect, &visits, &error), faults[_i].status);
+    ck_assert_str_eq(error.message, faults[_i].message);
+    ck_assert_uint_eq(visits.n_visits, 0);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+/* What the head claims is compared with what is expected and what there is before anything is allocated. */
+START_TEST(huge_claims)
+{
+    struct trib_blob *frame = make_frame("f32", 5);
+    uint8_t bytes[256];
+    size_t len = trib_blob_len(frame);
+    memcpy(bytes, trib_blob_data(frame), len);
+    trib_store_u64(bytes + 16, TRIB_FRAME_MAX_ELEMENTS);
+    trib_store_u32(bytes + 64, 1 << 24);
+    fix_crc(bytes, len);
+    struct visits visits = {0};
+    struct trib_error error;
+    struct watched watched = {.bytes = bytes, .len = len};
+    struct trib_frame_source source = watched_source(&watched);
+    struct trib_frame_expect expect = {.kind = TRIB_FRAME_UPDATE, .schema = schema, .n_elements = 5};
+    (void)trib_mem_fail_after(-1, false);
+    ck_assert_int_eq(trib_frame_walk(&source, &expect, count_visit, &visits, NULL, &error), TRIB_MISMATCH);
+    ck_assert_str_eq(error.message, "frame: 1099511627776 elements; 5 are expected");
+    ck_assert_int_eq(trib_frame_walk(&source, NULL, count_visit, &visits, NULL, &error), TRIB_CORRUPT);
+    ck_assert_str_eq(error.message, "frame: 152 bytes, header and table alone take 67108992: it was cut");
+    ck_assert_int_eq(trib_mem_fail_after(-1, false), 0);
+    ck_assert_uint_eq(visits.n_visits, 0);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+START_TEST(cut_at_every_length)
+{
+    const size_t n = _i == 0 ? 5 : 17;
+    struct trib_blob *frame = make_frame(codecs[_i], n);
+    size_t whole = trib_blob_len(frame);
+    uint8_t *bytes = calloc(whole + 40, 1);
+    memcpy(bytes, trib_blob_data(frame), whole);
+    for (size_t len = 0; len < whole + 40; len++) {
+        struct visits visits = {0};
+        struct trib_error error;
+        enum trib_status status = walk_bytes(bytes, len, NULL, &visits, &error);
+        ck_assert_int_eq(status, len == whole ? TRIB_OK : TRIB_CORRUPT);
+        ck_assert_uint_eq(visits.n_visits, len == whole);
+        if (len != whole) {
+            char number[32];
+            snprintf(number, sizeof number, "%zu bytes", len);
+            ck_assert_ptr_nonnull(strstr(error.message, number));
+            ck_assert_int_eq(strstr(error.message, len < 72 ? "less than a header" : "it was cut") != NULL,
+                             len < whole);
+        }
+    }
+    free(bytes);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+START_TEST(every_bit_flipped)
+{
+    struct trib_blob *frame = make_frame(codecs[_i], 19);
+    size_t len = trib_blob_len(frame);
+    uint8_t *bytes = malloc(len);
+    memcpy(bytes, trib_blob_data(frame), len);
+    size_t by_crc = 0;
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        struct visits visits = {0};
+        struct trib_error error;
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        ck_assert_int_ne(walk_bytes(bytes, len, NULL, &visits, &error), TRIB_OK);
+        by_crc += strstr(error.message, "CRC") != NULL;
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    ck_assert_uint_gt(by_crc, 8 * 19);
+    free(bytes);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+START_TEST(not_finite_inside)
+{
+    struct trib_blob *frame = make_frame("f32", TRIB_CODEC_BLOCK + 3);
+    size_t len = trib_blob_len(frame);
+    uint8_t *bytes = malloc(len);
+    memcpy(bytes, trib_blob_data(frame), len);
+    trib_store_u32(bytes + len - 8, 0x7fc00000);
+    fix_crc(bytes, len);
+    struct visits visits = {0};
+    struct trib_error error;
+    ck_assert_int_eq(walk_bytes(bytes, len, NULL, &visits, &error), TRIB_NOT_FINITE);
+    ck_assert_str_eq(error.message, "frame: block 1 (elements 65536 to 65538, codec f32): a value is not finite");
+    ck_assert_uint_eq(visits.n_visits, 1);
+    free(bytes);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+/* A walk reads one block at a time, ends when the visitor or the source does, and survives short memory. */
+START_TEST(bounded_and_interrupted)
+{
+    const size_t n = 15 * TRIB_CODEC_BLOCK + 3;
+    struct trib_blob *frame = make_frame(codecs[_i], n);
+    struct trib_error error;
+    size_t reads = 0;
+    for (size_t fail_at = 0; fail_at <= reads; fail_at++) {
+        struct watched watched = {.bytes = trib_blob_data(frame), .len = trib_blob_len(frame), .fail_at = fail_at};
+        struct trib_frame_source source = watched_source(&watched);
+        struct visits visits = {0};
+        enum trib_status status = trib_frame_walk(&source, NULL, count_visit, &visits, NULL, &error);
+        ck_assert_int_eq(status, fail_at == 0 ? TRIB_OK : TRIB_IO);
+        ck_assert_uint_le(watched.largest, trib_codec_find(codecs[_i])->bound(TRIB_CODEC_BLOCK));
+        reads = fail_at == 0 ? watched.reads : reads;
+    }
+    ck_assert_uint_ge(reads, 16);
+    struct visits visits = {.answer = TRIB_CANCELLED};
+    struct trib_frame_source source = trib_frame_source_memory(frame);
+    ck_assert_int_eq(trib_frame_walk(&source, NULL, count_visit, &visits, NULL, &error), TRIB_CANCELLED);
+    ck_assert_str_eq(error.message, "the visitor has had enough");
+    ck_assert_uint_eq(visits.n_visits, 1);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+/* A spooled file that changes after its head was checked is refused; no length is believed twice. */
+START_TEST(changed_between_reads)
+{
+    static const uint32_t wrong[] = {0, 1, 19, 21, 4096, TRIB_CODEC_BLOCK * 4, UINT32_MAX};
+    struct trib_blob *frame = make_frame("f16", 10);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct watched watched = {.bytes = trib_blob_data(frame), .len = trib_blob_len(frame)};
+        watched.change_at = 3; /* fixed part, table, padding, table again */
+        watched.wrong_len = wrong[i];
+        struct trib_frame_source source = watched_source(&watched);
+        struct visits visits = {0};
+        struct trib_error error;
+        ck_assert_int_eq(trib_frame_walk(&source, NULL, count_visit, &visits, NULL, &error), TRIB_CORRUPT);
+        ck_assert_uint_eq(watched.reads, 4);
+        ck_assert_uint_eq(visits.n_visits, 0);
+    }
+    trib_blob_unref(frame);
+}
+END_TEST
+
+START_TEST(short_memory)
+{
+    struct trib_blob *frame = make_frame("f16", 100);
+    struct watched watched = {.bytes = trib_blob_data(frame), .len = trib_blob_len(frame)};
+    struct trib_frame_source source = watched_source(&watched);
+    float *vector = make_vector(100);
+    struct trib_error error;
+    int failures = 0;
+    for (int64_t nth = 0;; nth++) {
+        struct trib_blob *encoded = NULL;
+        (void)trib_mem_fail_after(nth, false);
+        enum trib_status encode =
+            trib_frame_encode(TRIB_FRAME_UPDATE, trib_codec_find("f16"), 7, schema, vector, 100, &encoded, &error);
+        enum trib_status walk = trib_frame_walk(&source, NULL, NULL, NULL, NULL, &error);
+        (void)trib_mem_fail_after(-1, false);
+        ck_assert(encode == TRIB_OK || encode == TRIB_NO_MEMORY);
+        ck_assert(walk == TRIB_OK || walk == TRIB_NO_MEMORY);
+        ck_assert_int_eq(encoded != NULL, encode == TRIB_OK);
+        trib_blob_unref(encoded);
+        if (encode == TRIB_OK && walk == TRIB_OK) {
+            break;
+        }
+        failures++;
+    }
+    ck_assert_int_ge(failures, 3);
+    free(vector);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+START_TEST(decode_refuses)
+{
+    struct trib_blob *frame = make_frame("f32", 5);
+    struct trib_frame_source source = trib_frame_source_memory(frame);
+    struct trib_error error;
+    float vector[8];
+    ck_assert_int_eq(trib_frame_decode(&source, NULL, vector, 8, &error), TRIB_MISMATCH);
+    ck_assert_str_eq(error.message, "frame: 5 elements; the vector has 8");
+    struct trib_frame_expect expect = {.kind = TRIB_FRAME_MODEL};
+    ck_assert_int_eq(trib_frame_decode(&source, &expect, vector, 5, &error), TRIB_MISMATCH);
+    ck_assert_str_eq(error.message, "frame: holds an update; a model is expected");
+    uint8_t byte;
+    ck_assert_int_eq(source.read(source.context, source.len, &byte, 1, &error), TRIB_CORRUPT);
+    ck_assert_int_eq(source.read(source.context, 0, &byte, 1, &error), TRIB_OK);
+    ck_assert_int_eq(byte, 'T');
+    trib_blob_unref(frame);
+}
+END_TEST
+
+/* A codec of variable length, not in the list: the frame is cut to what was used, and its id is unknown to readers. */
+static size_t loose_bound(size_t n)
+{
+    return 8 * n + 5;
+}
+
+static enum trib_status loose_encode(const struct trib_codec_context *context, const float *from, size_t n, uint8_t *to,
+                                     size_t capacity, size_t *len)
+{
+    ck_assert_uint_eq(context->seed, 42);
+    ck_assert_uint_ge(capacity, loose_bound(n));
+    memcpy(to, from, n);
+    *len = n + (size_t)context->block;
+    return TRIB_OK;
+}
+
+START_TEST(variable_length)
+{
+    const struct trib_codec loose = {.name = "loose", .id = 250, .bound = loose_bound, .encode = loose_encode};
+    const size_t n = 2 * TRIB_CODEC_BLOCK + 1;
+    float *vector = make_vector(n);
+    struct trib_blob *frame = NULL;
+    struct trib_error error;
+    ck_assert_int_eq(trib_frame_encode(TRIB_FRAME_UPDATE, &loose, 42, schema, vector, n, &frame, &error), TRIB_OK);
+    ck_assert_uint_eq(trib_blob_len(frame), 128 + n + 0 + 1 + 2 + 4);
+    ck_assert_uint_eq(trib_load_u32(trib_blob_data(frame) + 72), TRIB_CODEC_BLOCK);
+    ck_assert_uint_eq(trib_load_u32(trib_blob_data(frame) + 76), TRIB_CODEC_BLOCK + 1);
+    ck_assert_uint_eq(trib_load_u32(trib_blob_data(frame) + 80), 1 + 2);
+    struct trib_frame_source source = trib_frame_source_memory(frame);
+    ck_assert_int_eq(trib_frame_walk(&source, NULL, NULL, NULL, NULL, &error), TRIB_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(error.message, "codec id 250 is unknown"));
+    free(vector);
+    trib_blob_unref(frame);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("frame");
+    TCase *tests = tcase_create("frame");
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, round_trip, 0, 2);
+    tcase_add_test(tests, sealed_in_place);
+    tcase_add_test(tests, encode_refuses);
+    tcase_add_loop_test(tests, every_field, 0, (int)(sizeof faults / sizeof faults[0]));
+    tcase_add_test(tests, huge_claims);
+    tcase_add_loop_test(tests, cut_at_every_length, 0, 2);
+    tcase_add_loop_test(tests, every_bit_flipped, 0, 2);
+    tcase_add_test(tests, not_finite_inside);
+    tcase_add_loop_test(tests, bounded_and_interrupted, 0, 2);
+    tcase_add_test(tests, changed_between_reads);
+    tcase_add_test(tests, short_memory);
+    tcase_add_test(tests, decode_refuses);
+    tcase_add_test(tests, variable_length);
+    suite_add_tcase(suite, tests);
+    return trib_test_run(suite);
+}
