@@ -259,8 +259,12 @@ static enum trib_status infer(const struct trib_graph *graph, const struct trib_
         inputs[i] = graph->values[node->inputs[i]].info.shape;
         input_dtypes[i] = graph->values[node->inputs[i]].info.dtype;
     }
-    struct trib_shape_call call = {.attributes = &node->attributes, .n_inputs = node->n_inputs, .inputs = inputs,
-                                   .input_dtypes = input_dtypes, .outputs = shapes, .output_dtypes = dtypes};
+    struct trib_shape_call call = {.attributes = &node->attributes,
+                                   .n_inputs = node->n_inputs,
+                                   .inputs = inputs,
+                                   .input_dtypes = input_dtypes,
+                                   .outputs = shapes,
+                                   .output_dtypes = dtypes};
     TRIB_TRY(info->infer(&call, error));
     if (node->op == TRIB_OP_MAX_POOL2D_GRAD) {
         TRIB_TRY(check_pool_index(graph, &node->attributes, node->inputs[1], error));
@@ -376,8 +380,8 @@ static enum trib_status check_link(const struct trib_graph *graph, const char *w
 }
 
 /* Link `target`, in place of the link it has. */
-static enum trib_status set_link(struct trib_graph *graph, struct trib_graph_link **links, size_t *n,
-                                 size_t *capacity, trib_value target, trib_value from, struct trib_error *error)
+static enum trib_status set_link(struct trib_graph *graph, struct trib_graph_link **links, size_t *n, size_t *capacity,
+                                 trib_value target, trib_value from, struct trib_error *error)
 {
     struct trib_graph_value *value = &graph->values[target];
     if (value->link > 0) {

@@ -1,4 +1,5 @@
-/* What the graph block's own files share: the graph's layout, the rules' names, and the rewriting walk of the passes. */
+/* What the graph block's own files share: the graph's layout, the rules' names, and the rewriting walk of the passes.
+ */
 #ifndef TRIB_GRAPH_PRIVATE_H
 #define TRIB_GRAPH_PRIVATE_H
 

@@ -72,8 +72,7 @@ enum trib_status trib_rewrite_copy_node(struct trib_rewrite *rewrite, uint32_t i
     return TRIB_OK;
 }
 
-enum trib_status trib_rewrite_copy_constant(struct trib_rewrite *rewrite, trib_value constant,
-                                            struct trib_error *error)
+enum trib_status trib_rewrite_copy_constant(struct trib_rewrite *rewrite, trib_value constant, struct trib_error *error)
 {
     const struct trib_value_info *info = &rewrite->from->values[constant].info;
     return trib_graph_constant(rewrite->to, info->constant, &info->shape, &rewrite->map[constant], error);

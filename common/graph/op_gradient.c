@@ -18,8 +18,8 @@ struct rule {
 static enum trib_status begin(struct rule *rule, struct trib_graph *graph, uint32_t node, const trib_value *grads,
                               trib_value *input_grads, struct trib_error *error)
 {
-    *rule = (struct rule){.graph = graph, .node = graph->nodes[node], .dy = grads[0], .input_grads = input_grads,
-                          .error = error};
+    *rule = (struct rule){
+        .graph = graph, .node = graph->nodes[node], .dy = grads[0], .input_grads = input_grads, .error = error};
     const struct trib_op_info *info = trib_op_info(rule->node.op);
     for (int i = 1; i < info->n_outputs; i++) {
         if (grads[i] != TRIB_NO_VALUE) {
@@ -53,8 +53,7 @@ static enum trib_status binary(struct rule *rule, enum trib_op op, const struct 
 }
 
 /* Sum over what was broadcast; `value` itself when nothing was. */
-static enum trib_status reduce(struct rule *rule, trib_value value, const struct trib_shape *shape,
-                               trib_value *result)
+static enum trib_status reduce(struct rule *rule, trib_value value, const struct trib_shape *shape, trib_value *result)
 {
     struct trib_shape from = shape_of(rule, value);
     if (trib_shape_equal(&from, shape)) {
@@ -126,8 +125,8 @@ enum trib_status trib_grad_linear(struct trib_graph *graph, uint32_t node, const
         TRIB_TRY(reduce(&rule, rule.dy, &bias, &input_grads[2]));
     }
     if (wanted(&rule, 1)) {
-        TRIB_TRY(binary(&rule, TRIB_OP_MATMUL, &(struct trib_attributes){.transpose_a = true}, rule.dy, x,
-                        &input_grads[1]));
+        TRIB_TRY(
+            binary(&rule, TRIB_OP_MATMUL, &(struct trib_attributes){.transpose_a = true}, rule.dy, x, &input_grads[1]));
     }
     return wanted(&rule, 0) ? binary(&rule, TRIB_OP_MATMUL, NULL, rule.dy, w, &input_grads[0]) : TRIB_OK;
 }

@@ -79,8 +79,9 @@ static enum trib_status window_axis(const struct trib_shape *x, int axis, int64_
     }
     int64_t padded = in + 2 * (int64_t)padding;
     if (kernel > padded) {
-        return trib_fail(error, TRIB_MISMATCH, "kernel %s %" PRId64 " is larger than the padded input's %" PRId64
-                         " of %s", name, kernel, padded, TRIB_SHOW(x));
+        return trib_fail(error, TRIB_MISMATCH,
+                         "kernel %s %" PRId64 " is larger than the padded input's %" PRId64 " of %s", name, kernel,
+                         padded, TRIB_SHOW(x));
     }
     *out = (padded - kernel) / stride + 1;
     return TRIB_OK;
@@ -96,8 +97,7 @@ enum trib_status trib_infer_conv2d_shape(const struct trib_shape *x, const struc
                          TRIB_SHOW(x), TRIB_SHOW(w));
     }
     if (x->dims[3] != w->dims[3]) {
-        return trib_fail(error, TRIB_MISMATCH, "input channels differ: %s with weights %s", TRIB_SHOW(x),
-                         TRIB_SHOW(w));
+        return trib_fail(error, TRIB_MISMATCH, "input channels differ: %s with weights %s", TRIB_SHOW(x), TRIB_SHOW(w));
     }
     struct trib_shape shape = {.rank = 4, .dims = {x->dims[0], 0, 0, w->dims[0]}};
     for (int i = 0; i < 2; i++) {

@@ -7,8 +7,8 @@
 enum { MAX_ROUNDS = 8 };
 
 static const struct trib_pass *const passes[] = {
-    &trib_pass_dead_code,    &trib_pass_common_subexpression, &trib_pass_constant_folding,
-    &trib_pass_redundant_op, &trib_pass_fusion,
+    &trib_pass_dead_code, &trib_pass_common_subexpression, &trib_pass_constant_folding, &trib_pass_redundant_op,
+    &trib_pass_fusion,
 };
 enum { N_PASSES = sizeof passes / sizeof passes[0] };
 

@@ -88,8 +88,8 @@ static trib_value redundant_to(const struct trib_rewrite *rewrite, const struct 
         redundant = is_single_element_pool(&node->attributes, shape_in(to, x));
         break;
     case TRIB_OP_MAX_POOL2D:
-        redundant = context->readers[node->outputs[1]] == 0 &&
-                    is_single_element_pool(&node->attributes, shape_in(to, x));
+        redundant =
+            context->readers[node->outputs[1]] == 0 && is_single_element_pool(&node->attributes, shape_in(to, x));
         break;
     case TRIB_OP_AVG_POOL2D_GRAD:
     case TRIB_OP_MAX_POOL2D_GRAD:
@@ -115,8 +115,8 @@ static enum trib_status simplify_node(struct trib_rewrite *rewrite, uint32_t ind
         chains ? trib_graph_producer(rewrite->to, rewrite->map[node->inputs[0]], node->op) : NULL;
     if (inner) {
         trib_value x = inner->inputs[0];
-        TRIB_TRY(trib_graph_node(rewrite->to, node->op, &node->attributes, &x, 1, &rewrite->map[node->outputs[0]],
-                                 error));
+        TRIB_TRY(
+            trib_graph_node(rewrite->to, node->op, &node->attributes, &x, 1, &rewrite->map[node->outputs[0]], error));
     } else {
         TRIB_TRY(trib_rewrite_copy_node(rewrite, index, error));
     }

@@ -17,11 +17,11 @@ static const size_t UNCLAIMED = SIZE_MAX;
 struct builder {
     struct trib_plan *plan;
     const struct trib_graph *graph;
-    uint8_t *needed;       /* per value: something reads it, or it is named */
-    size_t *bytes;         /* per value: its data, batch bound */
-    trib_value *parent;    /* per value: towards its group's name */
+    uint8_t *needed;        /* per value: something reads it, or it is named */
+    size_t *bytes;          /* per value: its data, batch bound */
+    trib_value *parent;     /* per value: towards its group's name */
     uint32_t *first, *last; /* per group: steps between which it is alive; last = n_steps: until the end */
-    size_t *claim;         /* per group: offset in the gradient vector, or UNCLAIMED */
+    size_t *claim;          /* per group: offset in the gradient vector, or UNCLAIMED */
     struct trib_interval *intervals;
     trib_value *interval_groups;
     struct trib_error *error;
@@ -319,10 +319,9 @@ static enum trib_status list_updates(struct builder *builder)
             return trib_fail(builder->error, TRIB_UNSUPPORTED, "update of '%s': it is state '%s', which changes too",
                              info_of(builder, link->state)->name, source->info.name);
         }
-        plan->updates[plan->n_updates++] =
-            (struct trib_plan_copy){.from = link->from,
-                                    .model_offset = plan->placements[link->state].offset,
-                                    .n = builder->bytes[link->state] / sizeof(float)};
+        plan->updates[plan->n_updates++] = (struct trib_plan_copy){.from = link->from,
+                                                                   .model_offset = plan->placements[link->state].offset,
+                                                                   .n = builder->bytes[link->state] / sizeof(float)};
     }
     return TRIB_OK;
 }
@@ -352,8 +351,8 @@ static enum trib_status build(struct builder *builder, size_t max_bytes)
     return status;
 }
 
-enum trib_status trib_plan_new(const struct trib_graph *graph, int64_t batch, size_t max_bytes,
-                               struct trib_plan **plan, struct trib_error *error)
+enum trib_status trib_plan_new(const struct trib_graph *graph, int64_t batch, size_t max_bytes, struct trib_plan **plan,
+                               struct trib_error *error)
 {
     if (batch < 1) {
         return trib_fail(error, TRIB_INVALID, "batch: %" PRId64 " is below the minimum 1", batch);

@@ -105,8 +105,8 @@ static enum trib_status print_step(const struct trib_plan *plan, size_t step, st
     return trib_buf_add_text(text, "\n");
 }
 
-static enum trib_status print_copies(const struct trib_plan *plan, const char *to,
-                                     const struct trib_plan_copy *copies, size_t n, struct trib_buf *text)
+static enum trib_status print_copies(const struct trib_plan *plan, const char *to, const struct trib_plan_copy *copies,
+                                     size_t n, struct trib_buf *text)
 {
     for (size_t i = 0; i < n; i++) {
         TRIB_TRY(trib_buf_add_text(text, "copy  "));
@@ -119,11 +119,10 @@ static enum trib_status print_copies(const struct trib_plan *plan, const char *t
 enum trib_status trib_plan_print(const struct trib_plan *plan, struct trib_buf *text)
 {
     char arena[32], unshared[32];
-    TRIB_TRY(trib_buf_printf(text, "batch %" PRId64 ", %zu steps, arena %s (%s without reuse), model %zu floats\n",
-                             plan->batch, plan->n_steps,
-                             trib_format_size((double)plan->arena_bytes, arena, sizeof arena),
-                             trib_format_size((double)plan->unshared_bytes, unshared, sizeof unshared),
-                             plan->model_floats));
+    TRIB_TRY(
+        trib_buf_printf(text, "batch %" PRId64 ", %zu steps, arena %s (%s without reuse), model %zu floats\n",
+                        plan->batch, plan->n_steps, trib_format_size((double)plan->arena_bytes, arena, sizeof arena),
+                        trib_format_size((double)plan->unshared_bytes, unshared, sizeof unshared), plan->model_floats));
     for (size_t step = 0; step < plan->n_steps; step++) {
         TRIB_TRY(print_step(plan, step, text));
     }

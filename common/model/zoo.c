@@ -149,7 +149,7 @@ static enum trib_status build_resnet_small(const struct trib_model_spec *spec, s
     trib_build_activation(&builder, TRIB_OP_RELU);
     for (int stage = 0; stage < 3; stage++) {
         for (int block = 0; block < 2; block++) {
-            char name[32];
+            char name[TRIB_VALUE_NAME_LEN];
             snprintf(name, sizeof name, "stage%d.block%d", stage + 1, block + 1);
             residual_block(&builder, name, (int64_t)16 << stage, stage > 0 && block == 0 ? 2 : 1);
         }

@@ -630,7 +630,9 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     TRIB_TRY(reserve_actions(round));
     round->n_actions = 0;
     const char *why = round->state == TRIB_ROUND_FINISHED ? "the run is finished" : dispatch(round, event);
-    maybe_begin(round, event->now_ms);
+    if (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_TICK) {
+        maybe_begin(round, event->now_ms); /* never in the step that ended a round: its summary is still needed */
+    }
     *actions = round->actions;
     *n = round->n_actions;
     if (ignored) {

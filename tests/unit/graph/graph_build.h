@@ -68,7 +68,7 @@ static inline trib_value node_with(struct trib_graph *graph, enum trib_op op, st
     return outputs[0];
 }
 
-#define NO_ATTRIBUTES ((struct trib_attributes){0})
+#define NO_ATTRIBUTES   ((struct trib_attributes){0})
 #define ATTRIBUTES(...) ((struct trib_attributes){__VA_ARGS__})
 #define node(graph, op, attributes, ...)                                                                               \
     node_with((graph), (op), (attributes), (int)(sizeof((trib_value[]){__VA_ARGS__}) / sizeof(trib_value)),            \

@@ -19,8 +19,8 @@ struct random_graph {
 static inline trib_value pick(struct random_graph *r)
 {
     /* Mostly recent values, so that graphs are deep. */
-    size_t back = trib_rng_below(&r->rng, 4) ? trib_rng_below(&r->rng, r->n < 4 ? r->n : 4)
-                                             : trib_rng_below(&r->rng, r->n);
+    size_t back =
+        trib_rng_below(&r->rng, 4) ? trib_rng_below(&r->rng, r->n < 4 ? r->n : 4) : trib_rng_below(&r->rng, r->n);
     return r->pool[r->n - 1 - back];
 }
 
@@ -111,10 +111,10 @@ static inline trib_value random_node(struct random_graph *r)
     case 3:
         return node(r->graph, TRIB_OP_SCALE, ATTRIBUTES(.factor = factors[trib_rng_below(&r->rng, 4)]), x);
     case 4:
-        return node(r->graph, TRIB_OP_DROPOUT,
-                    ATTRIBUTES(.rate = trib_rng_below(&r->rng, 2) ? 0.5f : 0,
-                               .stream = (uint32_t)trib_rng_below(&r->rng, 3)),
-                    x);
+        return node(
+            r->graph, TRIB_OP_DROPOUT,
+            ATTRIBUTES(.rate = trib_rng_below(&r->rng, 2) ? 0.5f : 0, .stream = (uint32_t)trib_rng_below(&r->rng, 3)),
+            x);
     case 5:
         return trib_rng_below(&r->rng, 3) ? relu(r->graph, x) : random_norm(r, x, last);
     case 6:
@@ -126,8 +126,8 @@ static inline trib_value random_node(struct random_graph *r)
 
 static inline struct trib_graph *random_graph(uint64_t seed, bool training_norms)
 {
-    struct random_graph r = {.graph = new_graph(), .rng = trib_rng_init(seed, "graph", 0, 0),
-                             .training_norms = training_norms};
+    struct random_graph r = {
+        .graph = new_graph(), .rng = trib_rng_init(seed, "graph", 0, 0), .training_norms = training_norms};
     r.pool[r.n++] = input(r.graph, "x", TRIB_SHAPE(BATCH, 4));
     r.pool[r.n++] = input(r.graph, "z", TRIB_SHAPE(BATCH, 6));
     size_t n = 4 + trib_rng_below(&r.rng, 40);

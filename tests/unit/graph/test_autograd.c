@@ -170,8 +170,8 @@ START_TEST(fused_activations_are_differentiated)
         struct trib_graph *graph = new_graph();
         trib_value x = input(graph, "x", TRIB_SHAPE(BATCH, 8, 8, 2)), loss;
         trib_value w = parameter(graph, "w", TRIB_SHAPE(4, 3, 3, 2)), b = parameter(graph, "b", TRIB_SHAPE(4));
-        trib_value y = node(graph, TRIB_OP_CONV2D, ATTRIBUTES(.stride = {2, 2}, .activation = (enum trib_activation)a),
-                            x, w, b);
+        trib_value y =
+            node(graph, TRIB_OP_CONV2D, ATTRIBUTES(.stride = {2, 2}, .activation = (enum trib_activation)a), x, w, b);
         y = node(graph, TRIB_OP_RESHAPE, ATTRIBUTES(.shape = TRIB_SHAPE(BATCH, 36)), y);
         y = node(graph, TRIB_OP_LINEAR, ATTRIBUTES(.activation = (enum trib_activation)a), y,
                  parameter(graph, "v", TRIB_SHAPE(5, 36)), parameter(graph, "c", TRIB_SHAPE(5)));

@@ -401,7 +401,7 @@ START_TEST(survives_short_memory)
         enum trib_status status = trib_graph_copy(graph, &copy, &error);
         trib_value y = x, s;
         for (int i = 0; status == TRIB_OK && i < 20; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "s%d", i);
             status = trib_graph_variable(copy, TRIB_VALUE_STATE, name, &TRIB_SHAPE(2), TRIB_INIT_ONES, &s, &error);
             if (status == TRIB_OK) {

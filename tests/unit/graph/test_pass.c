@@ -170,8 +170,9 @@ START_TEST(redundant_operators_go)
     output(graph, "sigmoid", relu(graph, node(graph, TRIB_OP_SIGMOID, NO_ATTRIBUTES, x)));
     trib_value pooled = node(graph, TRIB_OP_MAX_POOL2D, ATTRIBUTES(.kernel = {2, 2}, .stride = {2, 2}), once);
     output(graph, "pooled", relu(graph, pooled));
-    output(graph, "fused", relu(graph, node(graph, TRIB_OP_CONV2D,
-                                            ATTRIBUTES(.stride = {1, 1}, .activation = TRIB_ACTIVATION_RELU), x, w)));
+    output(graph, "fused",
+           relu(graph,
+                node(graph, TRIB_OP_CONV2D, ATTRIBUTES(.stride = {1, 1}, .activation = TRIB_ACTIVATION_RELU), x, w)));
     trib_value flat = node(graph, TRIB_OP_RESHAPE, ATTRIBUTES(.shape = TRIB_SHAPE(BATCH, 32)), x);
     output(graph, "there", node(graph, TRIB_OP_RESHAPE, ATTRIBUTES(.shape = TRIB_SHAPE(BATCH, 8, 4)), flat));
     output(graph, "back", node(graph, TRIB_OP_RESHAPE, ATTRIBUTES(.shape = TRIB_SHAPE(BATCH, 4, 4, 2)), flat));
@@ -206,8 +207,8 @@ START_TEST(useful_operators_stay)
     output(graph, "scale", relu(graph, node(graph, TRIB_OP_SCALE, ATTRIBUTES(.factor = -1), relu(graph, x))));
     output(graph, "stride", node(graph, TRIB_OP_AVG_POOL2D, ATTRIBUTES(.kernel = {1, 1}, .stride = {2, 2}), x));
     output(graph, "whole", node(graph, TRIB_OP_AVG_POOL2D, NO_ATTRIBUTES, x));
-    output(graph, "add", relu(graph, node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, relu(graph, x),
-                                          constant(graph, -1, TRIB_SCALAR))));
+    output(graph, "add",
+           relu(graph, node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, relu(graph, x), constant(graph, -1, TRIB_SCALAR))));
     uint32_t nodes = trib_graph_n_nodes(graph);
     rewrite("redundant-op", &graph);
     ck_assert_uint_eq(trib_graph_n_nodes(graph), nodes);
@@ -250,12 +251,12 @@ START_TEST(fuses_without_bias_and_only_once)
     x = relu(graph, x);
     x = node(graph, TRIB_OP_MATMUL, ATTRIBUTES(.transpose_b = true), x, w);
     x = node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, x, b);
-    x = node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, x, b); /* a second one */
+    x = node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, x, b);    /* a second one */
     x = node(graph, TRIB_OP_MATMUL, NO_ATTRIBUTES, x, w); /* weights the other way round */
     output(graph, "y", node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, x, b));
     rewrite("fusion", &graph);
-    static const enum trib_op expected[] = {TRIB_OP_LINEAR, TRIB_OP_ADD, TRIB_OP_RELU, TRIB_OP_LINEAR,
-                                            TRIB_OP_ADD, TRIB_OP_MATMUL, TRIB_OP_ADD};
+    static const enum trib_op expected[] = {TRIB_OP_LINEAR, TRIB_OP_ADD,    TRIB_OP_RELU, TRIB_OP_LINEAR,
+                                            TRIB_OP_ADD,    TRIB_OP_MATMUL, TRIB_OP_ADD};
     ck_assert_uint_eq(trib_graph_n_nodes(graph), sizeof expected / sizeof expected[0]);
     for (uint32_t i = 0; i < trib_graph_n_nodes(graph); i++) {
         ck_assert_int_eq(trib_graph_node_at(graph, i)->op, expected[i]);
@@ -298,8 +299,8 @@ START_TEST(training_graphs_fuse)
     trib_graph_free(result);
 
     graph = new_graph();
-    trib_value y = node(graph, TRIB_OP_GELU, NO_ATTRIBUTES,
-                        dense(graph, input(graph, "x", TRIB_SHAPE(BATCH, 4)), "w", "b", 4, 3));
+    trib_value y =
+        node(graph, TRIB_OP_GELU, NO_ATTRIBUTES, dense(graph, input(graph, "x", TRIB_SHAPE(BATCH, 4)), "w", "b", 4, 3));
     output(graph, "loss", node(graph, TRIB_OP_MSE, NO_ATTRIBUTES, y, input(graph, "t", TRIB_SHAPE(BATCH, 3))));
     must(trib_pass_pipeline(graph, &result, NULL, error));
     ck_assert_int_eq(count_ops(result, TRIB_OP_GELU), 0);

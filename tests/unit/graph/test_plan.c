@@ -21,8 +21,7 @@ static trib_value content(const struct trib_graph *graph, trib_value value)
 {
     for (;;) {
         const struct trib_value_info *info = trib_graph_value(graph, value);
-        const struct trib_node *made =
-            info->kind == TRIB_VALUE_RESULT ? trib_graph_node_at(graph, info->node) : NULL;
+        const struct trib_node *made = info->kind == TRIB_VALUE_RESULT ? trib_graph_node_at(graph, info->node) : NULL;
         if (!made || made->op != TRIB_OP_RESHAPE) {
             return value;
         }
@@ -452,7 +451,8 @@ START_TEST(prints_a_plan)
     struct trib_buf text = {0};
     ck_assert_int_eq(trib_plan_print(plan, &text), TRIB_OK);
     const char *lines = strchr(trib_buf_text(&text), '\n');
-    ck_assert_ptr_nonnull(strstr(trib_buf_text(&text), "batch 16, 2 steps, arena 256 B (256 B without reuse), model 8"));
+    ck_assert_ptr_nonnull(
+        strstr(trib_buf_text(&text), "batch 16, 2 steps, arena 256 B (256 B without reuse), model 8"));
     ck_assert_str_eq(lines, "\n"
                             "   0  %3: [batch, 4] = relu(%x)  -> arena+0\n"
                             "   1  %4: [4] = reduce_to(%3)  -> gradient+0\n"
