@@ -20,7 +20,7 @@
 struct arguments {
     const char *config;
     struct trib_option_list overrides;
-    bool check, dump, sample, version, help;
+    bool check, dump, explain, sample, version, help;
 };
 
 static int fail(const struct trib_error *error)
@@ -54,6 +54,18 @@ static int print_settings(const struct trib_server_settings *settings)
     size_t n = trib_server_rows(&rows);
     struct trib_buf yaml = {0};
     return print_buf(&yaml, trib_config_dump(rows, n, settings, &yaml));
+}
+
+static int explain_model(const struct trib_server_settings *settings)
+{
+    struct trib_buf text = {0};
+    struct trib_error error;
+    enum trib_status status = trib_engine_explain(settings, &text, &error);
+    if (status != TRIB_OK) {
+        trib_buf_clear(&text);
+        return fail(&error);
+    }
+    return print_buf(&text, status);
 }
 
 /* ---- running ---- */
@@ -105,7 +117,8 @@ static enum trib_status serve(const struct trib_server_settings *settings, struc
         trib_log(TRIB_LOG_INFO, "server", "serving", TRIB_F_STR("version", TRIB_VERSION),
                  TRIB_F_STR("run", trib_engine_run_id(engine)), TRIB_F_STR("listen", settings->listen),
                  TRIB_F_INT("port", trib_federation_service_port(service)), TRIB_F_INT("rounds", settings->rounds),
-                 TRIB_F_INT("min_clients", settings->min_clients), TRIB_F_STR("state_dir", settings->state_dir));
+                 TRIB_F_INT("min_clients", settings->min_clients), TRIB_F_STR("state_dir", settings->state_dir),
+                 TRIB_F_STR("compute", trib_engine_compute(engine)));
         wait_for_end(engine, signal_fd, finished_fd);
         trib_federation_service_free(service, 2000);
     } else {
@@ -166,6 +179,8 @@ static enum trib_status parse_arguments(int argc, char **argv, struct arguments 
         {"set", 's', TRIB_OPTION_REPEAT, &arguments->overrides, 0, 0, "KEY=VALUE", "override one setting; repeatable"},
         {"check-config", 0, TRIB_OPTION_FLAG, &arguments->check, 0, 0, NULL, "check the settings and exit"},
         {"dump-config", 0, TRIB_OPTION_FLAG, &arguments->dump, 0, 0, NULL, "print the effective settings and exit"},
+        {"explain-model", 0, TRIB_OPTION_FLAG, &arguments->explain, 0, 0, NULL,
+         "print the training graph, each pass over it and its memory plan, and exit"},
         {"sample-config", 0, TRIB_OPTION_FLAG, &arguments->sample, 0, 0, NULL, "print a commented sample and exit"},
         {"version", 'V', TRIB_OPTION_FLAG, &arguments->version, 0, 0, NULL, "print the version and exit"},
         {"help", 'h', TRIB_OPTION_FLAG, &arguments->help, 0, 0, NULL, "print this help and exit"},
@@ -210,6 +225,8 @@ int main(int argc, char **argv)
     int code = 0;
     if (arguments.dump) {
         code = print_settings(&settings);
+    } else if (arguments.explain) {
+        code = explain_model(&settings);
     } else if (arguments.check) {
         printf("%s: settings are valid\n", arguments.config);
     } else {

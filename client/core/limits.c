@@ -31,10 +31,11 @@ enum trib_status trib_limits_for_training(const struct trib_client_limits *limit
     if (limits->max_bytes > 0) {
         if (held_bytes >= (uint64_t)limits->max_bytes) {
             char need[TEXT_LEN], allowed[TEXT_LEN];
-            return trib_fail(error, TRIB_LIMIT,
-                             "the model, its copy and the update take %s, more than the owner's limits.max_memory of %s",
-                             trib_format_size((double)held_bytes, need, sizeof need),
-                             trib_format_size((double)limits->max_bytes, allowed, sizeof allowed));
+            return trib_fail(
+                error, TRIB_LIMIT,
+                "the model, its copy and the update take %s, more than the owner's limits.max_memory of %s",
+                trib_format_size((double)held_bytes, need, sizeof need),
+                trib_format_size((double)limits->max_bytes, allowed, sizeof allowed));
         }
         left = (size_t)limits->max_bytes - held_bytes;
     }

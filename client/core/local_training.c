@@ -129,8 +129,7 @@ static enum trib_status make_update(struct trib_local_training *local, const str
 {
     size_t n = local->schema.n_floats;
     const struct trib_frame_source source = trib_model_spool_source(model);
-    const struct trib_frame_expect expect = {
-        .kind = TRIB_FRAME_MODEL, .schema = local->schema.hash, .n_elements = n};
+    const struct trib_frame_expect expect = {.kind = TRIB_FRAME_MODEL, .schema = local->schema.hash, .n_elements = n};
     enum trib_status status = trib_frame_decode(&source, &expect, vector, n, error);
     if (status != TRIB_OK) {
         return trib_error_prefix(error, status, "the model that was received");
@@ -160,8 +159,8 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
                          header.n_elements, n);
     }
     struct trib_train_limits unused;
-    TRIB_TRY(trib_limits_for_training(&local->limits, trib_model_spool_memory(*model) + n * sizeof(float), &unused,
-                                      error));
+    TRIB_TRY(
+        trib_limits_for_training(&local->limits, trib_model_spool_memory(*model) + n * sizeof(float), &unused, error));
     float *vector = trib_malloc_aligned(n, sizeof *vector); /* [n_floats] */
     if (vector == NULL) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu values", n);

@@ -74,8 +74,7 @@ enum trib_status trib_model_spool_new(uint64_t len, const char *dir, const struc
         made->blob = trib_blob_new((size_t)len);
         if (made->blob == NULL) {
             trib_free(made);
-            return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %llu bytes",
-                             (unsigned long long)len);
+            return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %llu bytes", (unsigned long long)len);
         }
     }
     *spool = made;

@@ -102,8 +102,8 @@ static void went_offline(struct trib_session *session, enum trib_status status, 
     if (session->link == TRIB_LINK_ONLINE && session->now_ms - session->welcomed_ms >= HEALTHY_AFTER_MS) {
         trib_backoff_reset(&session->backoff);
     }
-    int64_t wait_ms = asked_ms >= 0 ? trib_backoff_asked(&session->backoff, asked_ms)
-                                    : trib_backoff_next(&session->backoff);
+    int64_t wait_ms =
+        asked_ms >= 0 ? trib_backoff_asked(&session->backoff, asked_ms) : trib_backoff_next(&session->backoff);
     TRIB_REPORT(session, TRIB_LOG_WARN, "disconnected", TRIB_F_STR("status", trib_status_name(status)),
                 TRIB_F_STR("reason", reason), TRIB_F_REAL("retry_seconds", (double)wait_ms / 1000));
     session->link = TRIB_LINK_OFFLINE;
@@ -113,8 +113,7 @@ static void went_offline(struct trib_session *session, enum trib_status status, 
     trib_session_forget_plans(session); /* the server sends them anew on each connection */
 }
 
-void trib_session_drop_link(struct trib_session *session, enum trib_status status, const char *reason,
-                            int64_t asked_ms)
+void trib_session_drop_link(struct trib_session *session, enum trib_status status, const char *reason, int64_t asked_ms)
 {
     trib_session_act(session, TRIB_SESSION_DISCONNECT);
     went_offline(session, status, reason, asked_ms);
@@ -384,8 +383,8 @@ enum trib_session_state trib_session_state(const struct trib_session *session)
 
 const char *trib_session_state_name(enum trib_session_state state)
 {
-    static const char *const names[] = {"offline",  "connecting", "greeting", "idle",      "downloading",
-                                        "training", "offered",    "uploading", "waiting_outcome", "done"};
+    static const char *const names[] = {"offline", "connecting", "greeting",        "idle", "downloading", "training",
+                                        "offered", "uploading",  "waiting_outcome", "done"};
     return names[state];
 }
 

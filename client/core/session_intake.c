@@ -93,7 +93,9 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     (void)trib_str_copy(read.run, sizeof read.run, message->run);
     if (message->round == 0 || message->model == NULL || message->recipe == NULL) {
         return trib_fail(error, TRIB_PROTOCOL, "the task lacks its %s",
-                         message->round == 0 ? "round" : message->model == NULL ? "model" : "recipe");
+                         message->round == 0      ? "round"
+                         : message->model == NULL ? "model"
+                                                  : "recipe");
     }
     read.round = message->round;
     read.model_version = message->model_version;

@@ -16,17 +16,17 @@ enum trib_session_phase {
     TRIB_PHASE_NONE,
     TRIB_PHASE_DOWNLOADING, /* with `transferring`: a download runs; without: it waits to be resumed */
     TRIB_PHASE_TRAINING,
-    TRIB_PHASE_READY,       /* the update is finished and not (or no longer) offered */
+    TRIB_PHASE_READY, /* the update is finished and not (or no longer) offered */
     TRIB_PHASE_OFFERED,
     TRIB_PHASE_UPLOADING,
     TRIB_PHASE_WAITING
 };
 
 enum {
-    TRIB_SESSION_PLANS = 4,           /* a server that alternates between a few plans need not send them again */
+    TRIB_SESSION_PLANS = 4, /* a server that alternates between a few plans need not send them again */
     TRIB_SESSION_MAX_TAGS = 64,
-    TRIB_SESSION_MAX_IGNORED = 100,   /* out-of-place messages on one connection before it is given up */
-    TRIB_SESSION_MAX_FAILURES = 5     /* transfers in a row without a byte of progress */
+    TRIB_SESSION_MAX_IGNORED = 100, /* out-of-place messages on one connection before it is given up */
+    TRIB_SESSION_MAX_FAILURES = 5   /* transfers in a row without a byte of progress */
 };
 
 struct trib_session_plan {
@@ -53,11 +53,11 @@ struct trib_session {
     enum trib_session_phase phase;
     struct trib_client_task task;     /* when phase is not NONE */
     struct trib_client_update update; /* from READY on */
-    bool confirmed;    /* the server has sent this task on this connection */
-    bool transferring; /* a download's or an upload's event is still to come */
-    uint64_t work_job; /* of the download, training or upload whose event is awaited */
-    uint64_t received; /* bytes of the model that are held */
-    unsigned failures; /* of transfers, in a row */
+    bool confirmed;                   /* the server has sent this task on this connection */
+    bool transferring;                /* a download's or an upload's event is still to come */
+    uint64_t work_job;                /* of the download, training or upload whose event is awaited */
+    uint64_t received;                /* bytes of the model that are held */
+    unsigned failures;                /* of transfers, in a row */
     int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
 
     struct trib_session_plan plans[TRIB_SESSION_PLANS];
@@ -73,8 +73,8 @@ struct trib_session {
 struct trib_session_action *trib_session_act(struct trib_session *session, enum trib_session_action_kind kind);
 void trib_session_report(struct trib_session *session, enum trib_log_level level, const char *event,
                          const struct trib_field *fields, int n);
-#define TRIB_REPORT(session, level, event, ...)                                                          \
-    trib_session_report((session), (level), (event), (const struct trib_field[]){__VA_ARGS__},           \
+#define TRIB_REPORT(session, level, event, ...)                                                                        \
+    trib_session_report((session), (level), (event), (const struct trib_field[]){__VA_ARGS__},                         \
                         (int)(sizeof((const struct trib_field[]){__VA_ARGS__}) / sizeof(struct trib_field)))
 /* End the connection from this side and wait for the next attempt; asked_ms < 0 = as the backoff says. */
 void trib_session_drop_link(struct trib_session *session, enum trib_status status, const char *reason,

@@ -44,7 +44,8 @@ void trib_session_send_hello(struct trib_session *session)
     for (size_t i = 0; i < n_tags; i++) {
         tags[i] = borrowed(session->config.tags[i]);
     }
-    Tributary__V1__Hello hello = TRIBUTARY__V1__HELLO__INIT;
+    Tributary__V1__Hello hello;
+    tributary__v1__hello__init(&hello);
     hello.protocol = TRIB_PROTOCOL_VERSION;
     hello.software = borrowed(session->config.software);
     hello.node = borrowed(session->config.node);
@@ -55,7 +56,8 @@ void trib_session_send_hello(struct trib_session *session)
     hello.memory_bytes = session->config.memory_bytes;
     hello.tags = tags;
     hello.n_tags = n_tags;
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
     message.hello = &hello;
     send(session, &message);
@@ -63,10 +65,12 @@ void trib_session_send_hello(struct trib_session *session)
 
 void trib_session_send_progress(struct trib_session *session, const char *phase)
 {
-    Tributary__V1__Progress progress = TRIBUTARY__V1__PROGRESS__INIT;
+    Tributary__V1__Progress progress;
+    tributary__v1__progress__init(&progress);
     progress.round = session->task.round;
     progress.phase = borrowed(phase);
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS;
     message.progress = &progress;
     send(session, &message);
@@ -75,10 +79,12 @@ void trib_session_send_progress(struct trib_session *session, const char *phase)
 void trib_session_send_offer(struct trib_session *session)
 {
     const struct trib_client_update *update = &session->update;
-    Tributary__V1__Blob blob = TRIBUTARY__V1__BLOB__INIT;
+    Tributary__V1__Blob blob;
+    tributary__v1__blob__init(&blob);
     blob.sha256 = borrowed_bytes(update->sha256, sizeof update->sha256);
     blob.len = trib_blob_len(update->frame);
-    Tributary__V1__Offer offer = TRIBUTARY__V1__OFFER__INIT;
+    Tributary__V1__Offer offer;
+    tributary__v1__offer__init(&offer);
     offer.round = session->task.round;
     offer.examples = update->result.examples;
     offer.steps = update->result.steps;
@@ -88,7 +94,8 @@ void trib_session_send_offer(struct trib_session *session)
     offer.norm = update->norm;
     offer.update = &blob;
     offer.stopped_early = update->result.stopped_early;
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;
     message.offer = &offer;
     send(session, &message);
@@ -97,11 +104,13 @@ void trib_session_send_offer(struct trib_session *session)
 void trib_session_send_failure(struct trib_session *session, uint64_t round, enum trib_status status,
                                const char *reason)
 {
-    Tributary__V1__Failure failure = TRIBUTARY__V1__FAILURE__INIT;
+    Tributary__V1__Failure failure;
+    tributary__v1__failure__init(&failure);
     failure.round = round;
     failure.status = borrowed(trib_status_name(status));
     failure.reason = borrowed(reason);
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_FAILURE;
     message.failure = &failure;
     send(session, &message);
@@ -109,9 +118,11 @@ void trib_session_send_failure(struct trib_session *session, uint64_t round, enu
 
 void trib_session_send_goodbye(struct trib_session *session, const char *reason)
 {
-    Tributary__V1__Goodbye goodbye = TRIBUTARY__V1__GOODBYE__INIT;
+    Tributary__V1__Goodbye goodbye;
+    tributary__v1__goodbye__init(&goodbye);
     goodbye.reason = borrowed(reason);
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE;
     message.goodbye = &goodbye;
     send(session, &message);

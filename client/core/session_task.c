@@ -3,10 +3,9 @@
 #include "session_private.h"
 #include "base/str.h"
 
-
 enum {
-    RETRY_FIRST_MS = 500,      /* after a transfer broke off while the session stands; doubles */
-    DEADLINE_GRACE_MS = 5000,  /* the server's own clock decides first */
+    RETRY_FIRST_MS = 500,     /* after a transfer broke off while the session stands; doubles */
+    DEADLINE_GRACE_MS = 5000, /* the server's own clock decides first */
     RELEASE_AFTER_MS = 30000
 };
 
@@ -121,10 +120,9 @@ static void begin_task(struct trib_session *session, const struct trib_client_ta
     session->confirmed = true;
     session->release_at_ms = 0;
     session->progress_at_ms = session->now_ms + session->progress_every_ms;
-    TRIB_REPORT(session, TRIB_LOG_INFO, "task", TRIB_F_STR("run", session->task.run),
-                TRIB_F_INT("round", task->round), TRIB_F_INT("model_version", task->model_version),
-                TRIB_F_INT("model_bytes", task->model_len), TRIB_F_INT("epochs", task->recipe.epochs),
-                TRIB_F_INT("batch_size", task->recipe.batch_size),
+    TRIB_REPORT(session, TRIB_LOG_INFO, "task", TRIB_F_STR("run", session->task.run), TRIB_F_INT("round", task->round),
+                TRIB_F_INT("model_version", task->model_version), TRIB_F_INT("model_bytes", task->model_len),
+                TRIB_F_INT("epochs", task->recipe.epochs), TRIB_F_INT("batch_size", task->recipe.batch_size),
                 TRIB_F_REAL("learning_rate", task->recipe.learning_rate), TRIB_F_STR("codec", task->codec->name),
                 TRIB_F_INT("deadline_seconds", task->deadline_seconds));
     begin_download(session);
@@ -209,11 +207,9 @@ void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__
         return;
     }
     bool known = (size_t)message->kind < sizeof names / sizeof names[0];
-    enum trib_log_level level =
-        message->kind == TRIBUTARY__V1__OUTCOME__KIND__REJECTED ? TRIB_LOG_WARN : TRIB_LOG_INFO;
+    enum trib_log_level level = message->kind == TRIBUTARY__V1__OUTCOME__KIND__REJECTED ? TRIB_LOG_WARN : TRIB_LOG_INFO;
     TRIB_REPORT(session, level, "outcome", TRIB_F_INT("round", message->round),
-                TRIB_F_STR("outcome", known ? names[message->kind] : "unknown"),
-                TRIB_F_STR("reason", message->reason));
+                TRIB_F_STR("outcome", known ? names[message->kind] : "unknown"), TRIB_F_STR("reason", message->reason));
     trib_session_end_task(session);
 }
 
@@ -249,6 +245,7 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
         return;
     }
     session->work_job = 0;
+    session->phase = TRIB_PHASE_READY;
     if (event->status != TRIB_OK) {
         fail_task(session, event->status, event->reason);
         return;
@@ -263,7 +260,6 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
                 TRIB_F_REAL("norm", session->update.norm),
                 TRIB_F_INT("update_bytes", trib_blob_len(session->update.frame)),
                 TRIB_F_BOOL("stopped_early", result->stopped_early));
-    session->phase = TRIB_PHASE_READY;
     if (can_talk(session)) {
         offer(session);
     }

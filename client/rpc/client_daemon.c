@@ -63,8 +63,8 @@ static enum trib_status find_backend(const struct trib_client_settings *settings
     return TRIB_OK;
 }
 
-enum trib_status trib_client_daemon_check(const struct trib_client_settings *settings,
-                                          char identity[TRIB_IDENTITY_MAX], struct trib_error *error)
+enum trib_status trib_client_daemon_check(const struct trib_client_settings *settings, char identity[TRIB_IDENTITY_MAX],
+                                          struct trib_error *error)
 {
     const struct trib_net_tls tls = tls_of(settings);
     TRIB_TRY(trib_net_tls_check(&tls, false, error));

@@ -8,16 +8,15 @@
 #include <errno.h>
 #include <time.h>
 
-enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link,
-                               struct trib_error *error)
+enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link, struct trib_error *error)
 {
     struct trib_link *made = trib_calloc(1, sizeof *made);
     if (made == NULL) {
         return trib_fail_no_memory(error);
     }
     made->config = *config;
-    enum trib_status status = trib_net_channel_new(config->address, config->server_name, config->tls,
-                                                   &made->config.net, &made->channel, error);
+    enum trib_status status = trib_net_channel_new(config->address, config->server_name, config->tls, &made->config.net,
+                                                   &made->channel, error);
     if (status != TRIB_OK) {
         trib_free(made);
         return status;
@@ -208,8 +207,8 @@ static void stream_message(void *user, struct trib_net_call *net, struct trib_ne
     const uint8_t *bytes = trib_net_message_flat(message);
     enum trib_status status = TRIB_NO_MEMORY;
     if (bytes != NULL) {
-        status = trib_message_unpack(&tributary__v1__server_message__descriptor, bytes,
-                                     trib_net_message_len(message), &unpacked, &error);
+        status = trib_message_unpack(&tributary__v1__server_message__descriptor, bytes, trib_net_message_len(message),
+                                     &unpacked, &error);
     }
     trib_net_message_free(message);
     if (status != TRIB_OK) {
@@ -254,18 +253,17 @@ enum trib_status trib_link_connect(struct trib_link *link, uint64_t job, struct 
         return trib_fail_no_memory(error);
     }
     enum trib_status status = trib_link_call_new(link, &link->stream, TRIB_SESSION_DISCONNECTED, job, &call, error);
-    if (status == TRIB_OK) {
-        status = trib_link_call_start(call, TRIB_PATH_SESSION, &stream_events, error);
+    if (status != TRIB_OK) {
+        trib_session_event_free(connected);
+        return status;
     }
-    if (status == TRIB_OK) {
-        /* Pushed even when the call has failed already: the session tells the two apart by their order. */
-        trib_event_queue_push(link->config.queue, connected);
-        connected = NULL;
-        if (ask_for_message(call, NULL) != TRIB_OK) {
-            trib_net_call_cancel(call->call);
-        }
+    /* First, so that it stands before the call's own events. When the call cannot be started, the failure that is
+     * returned makes it stale. */
+    trib_event_queue_push(link->config.queue, connected);
+    status = trib_link_call_start(call, TRIB_PATH_SESSION, &stream_events, error);
+    if (status == TRIB_OK && ask_for_message(call, NULL) != TRIB_OK) {
+        trib_net_call_cancel(call->call);
     }
-    trib_session_event_free(connected);
     trib_link_call_unref(call);
     return status;
 }

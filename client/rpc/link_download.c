@@ -169,7 +169,8 @@ static const struct trib_net_events download_events = {.message = download_messa
 
 static enum trib_status send_request(struct trib_link_call *call, const uint8_t sha256[32], struct trib_error *error)
 {
-    Tributary__V1__DownloadRequest request = TRIBUTARY__V1__DOWNLOAD_REQUEST__INIT;
+    Tributary__V1__DownloadRequest request;
+    tributary__v1__download_request__init(&request);
     uint8_t name[32];
     memcpy(name, sha256, sizeof name);
     request.sha256 = (ProtobufCBinaryData){.data = name, .len = sizeof name};

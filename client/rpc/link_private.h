@@ -22,7 +22,7 @@ struct trib_link_call {
     uint64_t job;
     struct trib_net_call *call;
     struct trib_session_event *final; /* pushed at the end */
-    bool settled; /* what `final` says is settled; by the call's events only */
+    bool settled;                     /* what `final` says is settled; by the call's events only */
 
     struct trib_session_event *incoming; /* stream: for the next message; handed over by the read */
 
@@ -42,8 +42,8 @@ struct trib_link {
     pthread_mutex_t lock; /* guards the slots and what follows; no call of the transport is made under it */
     pthread_cond_t closed;
     struct trib_link_call *stream, *download, *upload;
-    struct trib_link_partial *partial;  /* may be resumed */
-    struct trib_model_spool *complete;  /* downloaded and verified */
+    struct trib_link_partial *partial; /* may be resumed */
+    struct trib_model_spool *complete; /* downloaded and verified */
 };
 
 /* link.c */

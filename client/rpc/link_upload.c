@@ -121,10 +121,8 @@ enum trib_status trib_link_upload(struct trib_link *link, uint64_t job, const st
     TRIB_TRY(trib_link_call_new(link, &link->upload, TRIB_SESSION_UPLOADED, job, &call, error));
     call->frame = trib_blob_ref(upload->frame);
     call->chunk_bytes = upload->chunk_bytes;
-    call->head = (struct trib_chunk){.round = upload->round,
-                                     .has_sha256 = true,
-                                     .blob_len = trib_blob_len(upload->frame),
-                                     .offset = upload->offset};
+    call->head = (struct trib_chunk){
+        .round = upload->round, .has_sha256 = true, .blob_len = trib_blob_len(upload->frame), .offset = upload->offset};
     (void)trib_str_copy(call->head.run, sizeof call->head.run, upload->run);
     memcpy(call->head.sha256, upload->sha256, sizeof call->head.sha256);
     enum trib_status status = trib_link_call_start(call, TRIB_PATH_UPLOAD, &upload_events, error);

@@ -9,7 +9,7 @@
 struct trib_dropout {
     uint32_t key[2];
     uint32_t threshold; /* a 24-bit draw below it drops the element */
-    float scale;        /* of what is kept: 1 / (1 - rate) */
+    float scales[2];    /* of what is dropped and kept: 0 and 1 / (1 - rate); a branch would be guessed wrong */
 };
 
 static inline struct trib_dropout trib_dropout_init(const struct trib_kernel_call *call)
@@ -19,7 +19,7 @@ static inline struct trib_dropout trib_dropout_init(const struct trib_kernel_cal
     return (struct trib_dropout){
         .key = {rng.key[0], rng.key[1]},
         .threshold = (uint32_t)(rate * 16777216.0f),
-        .scale = rate < 1.0f ? 1.0f / (1.0f - rate) : 0.0f,
+        .scales = {0.0f, rate < 1.0f ? 1.0f / (1.0f - rate) : 0.0f},
     };
 }
 
@@ -31,7 +31,7 @@ static inline void trib_dropout_apply(const struct trib_dropout *dropout, size_t
         uint32_t words[4];
         trib_philox(dropout->key, (first + i) / 4, words);
         for (size_t j = 0; j < 4 && i + j < n; j++) {
-            y[i + j] = (words[j] >> 8) >= dropout->threshold ? x[i + j] * dropout->scale : 0.0f;
+            y[i + j] = x[i + j] * dropout->scales[(words[j] >> 8) >= dropout->threshold];
         }
     }
 }

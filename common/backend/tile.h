@@ -28,6 +28,7 @@ struct trib_dot {
     float *c;
     size_t x_row, w_row, c_row;
     size_t k;
+    size_t w_ahead; /* fetch early what lies this many floats further: the next columns of w, or 0 */
     int rows, columns;
     bool relu;
 };

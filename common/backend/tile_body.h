@@ -21,7 +21,7 @@ TILE_INLINE void tile_finish(const struct trib_tile *t, V acc[TILE_ROWS][TILE_VE
 {
     TILE_UNROLL
     for (int v = 0; v < vectors; v++) {
-        bool last = v == vectors - 1;
+        bool last = v == vectors - 1 && t->columns < vectors * V_LANES;
         if (t->bias != NULL) {
             V bias = last ? V_LOAD_SOME(t->bias + v * V_LANES, mask) : V_LOAD(t->bias + v * V_LANES);
             TILE_UNROLL
@@ -59,6 +59,8 @@ TILE_INLINE void tile_fixed(const struct trib_tile *t, const int rows, const int
         TILE_UNROLL
         for (int v = 0; v < vectors; v++) {
             acc[r][v] = V_ZERO();
+            /* c is written last, and often for the first time in this step: have its lines by then. */
+            __builtin_prefetch(t->c + (size_t)r * t->c_row + v * V_LANES, 1);
         }
     }
     for (size_t s = 0; s < t->segments; s++) {
@@ -121,16 +123,20 @@ static void run_tile(const struct trib_tile *t)
 
 /* ---- rows times rows ---- */
 
-TILE_INLINE void dot_finish(const struct trib_dot *t, __m128 all, int row)
+/* Which of TRIB_DOT_COLUMNS are stored. */
+static const int dot_lanes[2 * TRIB_DOT_COLUMNS] = {-1, -1, -1, -1};
+
+TILE_INLINE void dot_finish(const struct trib_dot *t, __m128 sums, __m128 bias, __m128i mask, int row)
 {
-    float sums[TRIB_DOT_COLUMNS];
-    _mm_storeu_ps(sums, all);
-    TILE_UNROLL
-    for (int c = 0; c < TRIB_DOT_COLUMNS; c++) {
-        if (c < t->columns) {
-            float sum = sums[c] + (t->bias != NULL ? t->bias[c] : 0);
-            t->c[(size_t)row * t->c_row + (size_t)c] = t->relu && sum < 0 ? 0 : sum;
-        }
+    float *c = t->c + (size_t)row * t->c_row;
+    sums = _mm_add_ps(sums, bias);
+    if (t->relu) {
+        sums = _mm_max_ps(_mm_setzero_ps(), sums); /* this way round a NaN stays */
+    }
+    if (t->columns == TRIB_DOT_COLUMNS) {
+        _mm_storeu_ps(c, sums);
+    } else {
+        _mm_maskstore_ps(c, mask, sums);
     }
 }
 
@@ -157,6 +163,7 @@ TILE_INLINE void dot_fixed(const struct trib_dot *t, const int rows)
         TILE_UNROLL
         for (int c = 0; c < TRIB_DOT_COLUMNS; c++) {
             V right = V_LOAD(w[c] + k);
+            __builtin_prefetch(w[c] + k + t->w_ahead);
             TILE_UNROLL
             for (int r = 0; r < rows; r++) {
                 acc[r][c] = V_FMA(left[r], right, acc[r][c]);
@@ -174,9 +181,12 @@ TILE_INLINE void dot_fixed(const struct trib_dot *t, const int rows)
             }
         }
     }
+    const void *lanes = dot_lanes + TRIB_DOT_COLUMNS - t->columns;
+    __m128i stored = _mm_loadu_si128(lanes);
+    __m128 bias = t->bias != NULL ? _mm_maskload_ps(t->bias, stored) : _mm_setzero_ps();
     TILE_UNROLL
     for (int r = 0; r < rows; r++) {
-        dot_finish(t, V_SUM4(acc[r][0], acc[r][1], acc[r][2], acc[r][3]), r);
+        dot_finish(t, V_SUM4(acc[r][0], acc[r][1], acc[r][2], acc[r][3]), bias, stored, r);
     }
 }
 

@@ -204,8 +204,8 @@ static void convolve(struct conv *conv, const struct trib_kernel_call *call)
 
 static struct conv forward_of(const struct trib_tile_set *set, const struct trib_kernel_call *call)
 {
-    struct trib_window s = trib_conv_window(call->attributes, &call->inputs[0].shape, &call->inputs[1].shape,
-                                            &call->outputs[0].shape);
+    struct trib_window s =
+        trib_conv_window(call->attributes, &call->inputs[0].shape, &call->inputs[1].shape, &call->outputs[0].shape);
     return conv_of(set, &s);
 }
 
@@ -233,8 +233,8 @@ void trib_tile_choose_conv2d(enum trib_tile_kind kind, const struct trib_kernel_
 
 static struct conv backward_of(const struct trib_tile_set *set, const struct trib_kernel_call *call)
 {
-    struct trib_window s = trib_conv_window(call->attributes, &call->outputs[0].shape, &call->inputs[1].shape,
-                                            &call->inputs[0].shape);
+    struct trib_window s =
+        trib_conv_window(call->attributes, &call->outputs[0].shape, &call->inputs[1].shape, &call->inputs[0].shape);
     struct trib_window back = {
         .batch = s.batch,
         .height = s.out_height,

@@ -7,7 +7,7 @@
 #if TRIB_HAS_TILES
 
 /* Beyond these sizes of the side that is walked again and again, OpenBLAS's packing wins. */
-enum { MAX_BATCH = 192 };
+enum { MAX_BATCH = 192, MIN_SUM = 4 };
 
 struct product {
     const struct trib_tile_set *set;
@@ -59,6 +59,7 @@ static void dot_block(const struct product *p, size_t from_row, size_t to_row, s
             dot.rows = trib_tile_even(to_row - r, p->set->dot_rows);
             dot.x = p->a + r * p->k;
             dot.c = p->c + r * p->n + c;
+            dot.w_ahead = r == from_row && c + 2 * TRIB_DOT_COLUMNS <= to ? TRIB_DOT_COLUMNS * p->k : 0;
             p->set->dot(&dot);
         }
     }
@@ -118,7 +119,7 @@ void trib_tile_choose_matmul(enum trib_tile_kind kind, const struct trib_kernel_
     struct product p = matmul_of(call);
     /* The side that every tile walks again must stay in cache: the batch, which dw sums over. */
     size_t batch = p.transpose_a ? p.k : p.m;
-    if (batch <= MAX_BATCH && !(p.transpose_a && p.transpose_b)) {
+    if (batch <= MAX_BATCH && !(p.transpose_a && p.transpose_b) && !(p.transpose_a && batch < MIN_SUM)) {
         choice->run = matmul_kernels[kind];
     }
 }

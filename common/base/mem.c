@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { CACHE_LINE = 64 };
 
@@ -146,6 +148,17 @@ char *trib_asprintf(const char *format, ...)
         va_end(arguments);
     }
     return text;
+}
+
+void trib_mem_discard(void *block, size_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)block + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)block + len) & ~(page - 1);
+    if (end > first) {
+        /* a refusal costs memory, nothing else */
+        (void)madvise((uint8_t *)block + (first - (uintptr_t)block), end - first, MADV_DONTNEED);
+    }
 }
 
 void trib_free(void *block)

@@ -106,8 +106,8 @@ static enum trib_status read_header(struct reader *reader, uint64_t file_len, st
     uint64_t header_len = trib_load_u64(prefix);
     if (header_len > TRIB_SAFETENSORS_HEADER_MAX) {
         return trib_fail(error, TRIB_CORRUPT,
-                         "no safetensors file: the header's length would be %" PRIu64 " bytes, the limit is %d", header_len,
-                         TRIB_SAFETENSORS_HEADER_MAX);
+                         "no safetensors file: the header's length would be %" PRIu64 " bytes, the limit is %d",
+                         header_len, TRIB_SAFETENSORS_HEADER_MAX);
     }
     if (header_len > file_len - sizeof prefix) {
         return trib_fail(error, TRIB_CORRUPT, "truncated: the header has %" PRIu64 " bytes, and %" PRIu64 " follow",

@@ -26,8 +26,7 @@ static enum trib_status copy_node(const struct rewrite *rewrite, const struct tr
         attributes.training = false;
     }
     trib_value outputs[TRIB_MAX_OUTPUTS];
-    TRIB_TRY(
-        trib_graph_node(rewrite->to, node->op, &attributes, inputs, node->n_inputs, outputs, rewrite->error));
+    TRIB_TRY(trib_graph_node(rewrite->to, node->op, &attributes, inputs, node->n_inputs, outputs, rewrite->error));
     for (int i = 0; i < trib_op_info(node->op)->n_outputs; i++) {
         rewrite->map[node->outputs[i]] = outputs[i];
     }

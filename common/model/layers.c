@@ -23,7 +23,8 @@ struct layer {
     enum trib_op op; /* of the layers that are little more than a node */
     const struct trib_config_row *rows;
     size_t n_rows;
-    /* `name` is that of the parameters: type and number, as in the messages' layers[number]. A fault in a setting goes to builder->error as any other. */
+    /* `name` is that of the parameters: type and number, as in the messages' layers[number]. A fault in a setting goes
+     * to builder->error as any other. */
     void (*add)(struct trib_builder *builder, const struct layer *layer, const struct settings *settings,
                 const char *name, uint32_t number);
 };
@@ -32,40 +33,42 @@ static const char *const init_names[] = {"zeros", "ones", "he_uniform", "glorot_
 _Static_assert(sizeof init_names / sizeof init_names[0] == TRIB_INIT_COUNT + 1, "a name for every rule");
 
 #define AT(member) TRIB_ROW_AT(struct settings, member)
-#define ROW_LAYER \
-    {.key = "layer", .type = TRIB_TYPE_STRING, .offset = AT(layer), .flags = TRIB_ROW_REQUIRED, .help = "What it is."}
-#define ROW_INT(member, least, most, ...) \
-    {.key = #member, .type = TRIB_TYPE_INT, .offset = AT(member), .min = (least), .max = (most), __VA_ARGS__}
-#define ROW_REAL(member, least, most, ...) \
-    {.key = #member, .type = TRIB_TYPE_REAL, .offset = AT(member), .min = (least), .max = (most), __VA_ARGS__}
-#define ROW_PADDING                           \
-    {.key = "padding",                        \
-     .type = TRIB_TYPE_STRING,                \
-     .offset = AT(padding),                   \
-     .fallback = "valid",                     \
-     .max = 16,                               \
-     .help = "Zeros around the image: valid (none), same (the size stays with stride 1), or how many on each side."}
-#define ROW_BIAS \
-    {.key = "bias", .type = TRIB_TYPE_BOOL, .offset = AT(bias), .fallback = "true", .help = "Add a bias."}
-#define ROW_INIT                \
-    {.key = "init",             \
-     .type = TRIB_TYPE_ENUM,    \
-     .offset = AT(init),        \
-     .fallback = "he_uniform",  \
-     .choices = init_names,     \
-     .help = "How the weight starts."}
+#define ROW_LAYER                                                                                                      \
+    {                                                                                                                  \
+        .key = "layer", .type = TRIB_TYPE_STRING, .offset = AT(layer), .flags = TRIB_ROW_REQUIRED,                     \
+        .help = "What it is."                                                                                          \
+    }
+#define ROW_INT(member, least, most, ...)                                                                              \
+    {                                                                                                                  \
+        .key = #member, .type = TRIB_TYPE_INT, .offset = AT(member), .min = (least), .max = (most), __VA_ARGS__        \
+    }
+#define ROW_REAL(member, least, most, ...)                                                                             \
+    {                                                                                                                  \
+        .key = #member, .type = TRIB_TYPE_REAL, .offset = AT(member), .min = (least), .max = (most), __VA_ARGS__       \
+    }
+#define ROW_PADDING                                                                                                    \
+    {                                                                                                                  \
+        .key = "padding", .type = TRIB_TYPE_STRING, .offset = AT(padding), .fallback = "valid", .max = 16,             \
+        .help = "Zeros around the image: valid (none), same (the size stays with stride 1), or how many on each side." \
+    }
+#define ROW_BIAS                                                                                                       \
+    {                                                                                                                  \
+        .key = "bias", .type = TRIB_TYPE_BOOL, .offset = AT(bias), .fallback = "true", .help = "Add a bias."           \
+    }
+#define ROW_INIT                                                                                                       \
+    {                                                                                                                  \
+        .key = "init", .type = TRIB_TYPE_ENUM, .offset = AT(init), .fallback = "he_uniform", .choices = init_names,    \
+        .help = "How the weight starts."                                                                               \
+    }
 #define ROW_KERNEL ROW_INT(kernel, 1, 1024, .flags = TRIB_ROW_REQUIRED, .help = "Height and width of the window.")
-#define ROW_EPSILON \
+#define ROW_EPSILON                                                                                                    \
     ROW_REAL(epsilon, 1e-12, 1, .fallback = "1e-5", .help = "Added to the variance before the square root.")
 
 static const struct trib_config_row plain_rows[] = {ROW_LAYER};
 static const struct trib_config_row conv2d_rows[] = {
-    ROW_LAYER,
-    ROW_INT(channels, 1, 65536, .flags = TRIB_ROW_REQUIRED, .help = "Channels of the result."),
-    ROW_KERNEL,
-    ROW_INT(stride, 1, 1024, .fallback = "1", .help = "Step of the window."),
-    ROW_PADDING,
-    ROW_BIAS,
+    ROW_LAYER,   ROW_INT(channels, 1, 65536, .flags = TRIB_ROW_REQUIRED, .help = "Channels of the result."),
+    ROW_KERNEL,  ROW_INT(stride, 1, 1024, .fallback = "1", .help = "Step of the window."),
+    ROW_PADDING, ROW_BIAS,
     ROW_INIT,
 };
 static const struct trib_config_row pool_rows[] = {
@@ -128,9 +131,8 @@ static void add_conv2d(struct trib_builder *builder, const struct layer *layer, 
 {
     (void)layer;
     (void)number;
-    struct trib_window window = {.channels = settings->channels,
-                                 .kernel = (int32_t)settings->kernel,
-                                 .stride = (int32_t)settings->stride};
+    struct trib_window window = {
+        .channels = settings->channels, .kernel = (int32_t)settings->kernel, .stride = (int32_t)settings->stride};
     if (read_padding(builder, settings, &window.padding)) {
         trib_build_conv2d(builder, name, &window, settings->bias, (enum trib_init_rule)settings->init);
     }
@@ -249,8 +251,8 @@ static const struct layer *find_layer(struct trib_builder *builder, const struct
 {
     const struct trib_config_node *name = entry->kind == TRIB_CONFIG_MAP ? trib_config_child(entry, "layer") : NULL;
     if (!name || name->kind != TRIB_CONFIG_SCALAR) {
-        builder->status = trib_config_fail(entry, builder->error,
-                                           "must be a map with the key layer, such as {layer: relu}");
+        builder->status =
+            trib_config_fail(entry, builder->error, "must be a map with the key layer, such as {layer: relu}");
         return NULL;
     }
     for (size_t i = 0; i < N_LAYERS; i++) {
@@ -285,8 +287,7 @@ static enum trib_status add_layer(struct trib_builder *builder, const struct tri
     return trib_config_fail(entry, error, "%s", fault.message);
 }
 
-static enum trib_status end_layers(struct trib_builder *builder, const struct trib_config_node *layers,
-                                   int64_t classes)
+static enum trib_status end_layers(struct trib_builder *builder, const struct trib_config_node *layers, int64_t classes)
 {
     struct trib_error *error = builder->error;
     struct trib_error fault = {0};

@@ -315,7 +315,8 @@ static enum trib_status check_tensors(struct tensors *tensors, uint64_t data_len
     uint64_t at = 0;
     for (size_t i = 0; i < tensors->n; i++) {
         if (items[i].begin != at) {
-            return trib_fail(error, TRIB_CORRUPT, "tensor \"%s\" begins at byte %" PRIu64 " of the data, %s the one "
+            return trib_fail(error, TRIB_CORRUPT,
+                             "tensor \"%s\" begins at byte %" PRIu64 " of the data, %s the one "
                              "before it, which ends at %" PRIu64,
                              items[i].name, items[i].begin, items[i].begin < at ? "overlapping" : "leaving a gap after",
                              at);
@@ -323,8 +324,8 @@ static enum trib_status check_tensors(struct tensors *tensors, uint64_t data_len
         at = items[i].end;
     }
     if (at != data_len) {
-        return trib_fail(error, TRIB_CORRUPT, "the header describes %" PRIu64 " bytes of data, and the file has %" PRIu64,
-                         at, data_len);
+        return trib_fail(error, TRIB_CORRUPT,
+                         "the header describes %" PRIu64 " bytes of data, and the file has %" PRIu64, at, data_len);
     }
     return TRIB_OK;
 }

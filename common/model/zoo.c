@@ -104,15 +104,24 @@ static enum trib_status build_cnn_cifar(const struct trib_model_spec *spec, stru
     return finish(&builder, "fc2", spec);
 }
 
+/* "stage1.block2" and "conv1" to "stage1.block2.conv1". */
+static void join(struct trib_builder *builder, const char *block, const char *part, char name[TRIB_VALUE_NAME_LEN])
+{
+    int len = snprintf(name, TRIB_VALUE_NAME_LEN, "%s.%s", block, part);
+    if (len >= TRIB_VALUE_NAME_LEN && builder->status == TRIB_OK) {
+        builder->status = trib_fail(builder->error, TRIB_LIMIT, "the name \"%s.%s\" is too long", block, part);
+    }
+}
+
 /* A convolution without bias and its group norm, which has one. */
 static void conv_norm(struct trib_builder *builder, const char *block, const char *part, const char *norm_part,
                       const struct trib_window *window)
 {
-    char name[TRIB_VALUE_NAME_LEN], norm[TRIB_VALUE_NAME_LEN];
-    snprintf(name, sizeof name, "%s.%s", block, part);
-    snprintf(norm, sizeof norm, "%s.%s", block, norm_part);
+    char name[TRIB_VALUE_NAME_LEN];
+    join(builder, block, part, name);
     trib_build_conv2d(builder, name, window, false, TRIB_INIT_HE_UNIFORM);
-    trib_build_group_norm(builder, norm, ZOO_RESNET_GROUPS, zoo_epsilon);
+    join(builder, block, norm_part, name);
+    trib_build_group_norm(builder, name, ZOO_RESNET_GROUPS, zoo_epsilon);
 }
 
 /* y = relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)); the shortcut is x itself, or a 1x1 convolution where the
@@ -158,8 +167,9 @@ static enum trib_status build_resnet_small(const struct trib_model_spec *spec, s
     return finish(&builder, "out", spec);
 }
 
-#define MODEL(suffix, model_name, model_help) \
-    static const struct trib_zoo_entry entry_##suffix = {.name = model_name, .help = model_help, .build = build_##suffix};
+#define MODEL(suffix, model_name, model_help)                                                                          \
+    static const struct trib_zoo_entry entry_##suffix = {                                                              \
+        .name = model_name, .help = model_help, .build = build_##suffix};
 #include "zoo_list.def"
 #undef MODEL
 

@@ -122,12 +122,13 @@ enum trib_status trib_net_call_start(struct trib_net_call *call, struct trib_err
     }
     pthread_mutex_lock(&call->lock);
     call->outstanding = 1;
+    grpc_call *transport = call->transport;
     pthread_mutex_unlock(&call->lock);
     trib_net_call_ref(call);
     trib_net_tag_set(&call->read_tag, on_read);
     trib_net_tag_set(&call->write_tag, on_written);
     trib_net_tag_set(&call->end_tag, on_end);
-    grpc_call_error failure = grpc_call_start_batch(call->transport, ops, n_ops, &call->end_tag, NULL);
+    grpc_call_error failure = grpc_call_start_batch(transport, ops, n_ops, &call->end_tag, NULL);
     if (failure != GRPC_CALL_OK) {
         dismantle(call);
         trib_net_call_unref(call);

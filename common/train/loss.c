@@ -80,7 +80,8 @@ static enum trib_status check_examples(const struct trib_graph *graph, const str
     const struct trib_value_info *info = trib_graph_value(graph, x);
     if (info->dtype != TRIB_F32 || info->shape.rank < 2 || info->shape.dims[0] != TRIB_DIM_BATCH) {
         char has[96];
-        return trib_fail(error, TRIB_INVALID, "the model's input \"x\" is %s %s where float [batch, example...] is needed",
+        return trib_fail(error, TRIB_INVALID,
+                         "the model's input \"x\" is %s %s where float [batch, example...] is needed",
                          trib_dtype_name(info->dtype), trib_shape_format(&info->shape, has, sizeof has));
     }
     struct trib_shape example = {.rank = info->shape.rank - 1};

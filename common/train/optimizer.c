@@ -17,8 +17,8 @@
 #endif
 
 enum {
-    SPAN_FLOATS = 16384,  /* 64 KB of each vector: fits a core's cache, and large enough to hide a part's cost */
-    POOL_FLOATS = 65536,  /* below this, waking a thread takes longer than the work */
+    SPAN_FLOATS = 16384, /* 64 KB of each vector: fits a core's cache, and large enough to hide a part's cost */
+    POOL_FLOATS = 65536, /* below this, waking a thread takes longer than the work */
     NORM_LANES = 16
 };
 
@@ -131,8 +131,8 @@ TRIB_MULTIVERSION static void step_plain(float *restrict w, const float *restric
     }
 }
 
-TRIB_MULTIVERSION static void step_scaled(float *restrict w, const float *restrict g, size_t n, float rate,
-                                          float scale, float decay)
+TRIB_MULTIVERSION static void step_scaled(float *restrict w, const float *restrict g, size_t n, float rate, float scale,
+                                          float decay)
 {
     for (size_t i = 0; i < n; i++) {
         w[i] -= rate * (scale * g[i] + decay * w[i]);

@@ -28,11 +28,11 @@ double trib_spans_norm(const struct trib_spans *spans, struct trib_thread_pool *
  *   w = w - learning_rate * v           (g in place of v without momentum) */
 struct trib_sgd {
     float learning_rate, momentum, weight_decay, mu;
-    float scale;           /* 1, or less where the gradient was clipped */
-    float *model;          /* all vectors are flat, with the schema's offsets */
+    float scale;  /* 1, or less where the gradient was clipped */
+    float *model; /* all vectors are flat, with the schema's offsets */
     const float *gradient;
-    float *velocity;       /* only with momentum */
-    const float *start;    /* only with mu */
+    float *velocity;    /* only with momentum */
+    const float *start; /* only with mu */
 };
 void trib_sgd_step(const struct trib_sgd *sgd, const struct trib_spans *spans, struct trib_thread_pool *pool);
 

@@ -52,8 +52,8 @@ enum trib_status trib_recipe_check(const struct trib_recipe *recipe, struct trib
         const struct real_row *row = &real_rows[i];
         float real = *(const float *)(const void *)((const char *)recipe + row->offset);
         if (!isfinite(real) || real < row->min || real > row->max) {
-            return trib_fail(error, TRIB_INVALID, "%s: %g is outside %g..%g", row->name, (double)real,
-                             (double)row->min, (double)row->max);
+            return trib_fail(error, TRIB_INVALID, "%s: %g is outside %g..%g", row->name, (double)real, (double)row->min,
+                             (double)row->max);
         }
     }
     return TRIB_OK;

@@ -21,18 +21,18 @@
 /* What a recipe needs: replaced as a whole when another recipe needs something else. */
 struct setup {
     struct trib_recipe recipe;
-    int64_t batch;    /* examples of a full batch */
+    int64_t batch; /* examples of a full batch */
     struct trib_program program;
-    float *x;         /* [batch, example...] */
-    void *y;          /* [batch] */
-    float *velocity;  /* flat; NULL without momentum */
-    float *start;     /* flat: the model at the start of the run; NULL without mu */
+    float *x;        /* [batch, example...] */
+    void *y;         /* [batch] */
+    float *velocity; /* flat; NULL without momentum */
+    float *start;    /* flat: the model at the start of the run; NULL without mu */
 };
 struct trib_trainer {
     struct trib_graph *graph; /* the model alone */
     struct trib_schema schema;
     struct trib_spans spans;
-    size_t width;             /* logits an example */
+    size_t width; /* logits an example */
     const struct trib_dataset *dataset;
     const struct trib_backend *backend;
     struct trib_thread_pool *pool;

@@ -8,7 +8,16 @@
 #include <string.h>
 
 /* Field numbers of tributary.v1.Chunk and the protobuf wire types. */
-enum { FIELD_RUN = 1, FIELD_ROUND, FIELD_SHA256, FIELD_BLOB_LEN, FIELD_OFFSET, FIELD_CRC, FIELD_LAST, FIELD_PAYLOAD = 15 };
+enum {
+    FIELD_RUN = 1,
+    FIELD_ROUND,
+    FIELD_SHA256,
+    FIELD_BLOB_LEN,
+    FIELD_OFFSET,
+    FIELD_CRC,
+    FIELD_LAST,
+    FIELD_PAYLOAD = 15
+};
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
@@ -174,7 +183,8 @@ enum trib_status trib_chunk_parse(const uint8_t *head, size_t head_len, size_t m
     while (cursor.at < message_len) {
         uint64_t tag;
         if (!get_varint(&cursor, &tag) || tag > UINT32_MAX) {
-            return trib_fail(error, TRIB_PROTOCOL, "malformed chunk: bad tag at byte %zu of %zu", cursor.at, message_len);
+            return trib_fail(error, TRIB_PROTOCOL, "malformed chunk: bad tag at byte %zu of %zu", cursor.at,
+                             message_len);
         }
         if (tag == (FIELD_PAYLOAD << 3 | WIRE_BYTES)) {
             uint64_t len;
@@ -266,14 +276,15 @@ enum trib_status trib_chunk_receiver_end(struct trib_chunk_receiver *receiver, c
         return trib_fail(error, TRIB_CORRUPT, "chunk at offset %" PRIu64 ": checksum is %08x, expected %08x",
                          chunk->offset, crc, chunk->crc32c);
     }
+    uint64_t received = receiver->received + chunk->payload_len;
+    if (chunk->last && received != receiver->blob_len) {
+        return trib_fail(error, TRIB_CORRUPT, "the last chunk ends at byte %" PRIu64 " of %" PRIu64, received,
+                         receiver->blob_len);
+    }
     receiver->started = true;
-    receiver->received += chunk->payload_len;
+    receiver->received = received;
     if (!chunk->last) {
         return TRIB_OK;
-    }
-    if (receiver->received != receiver->blob_len) {
-        return trib_fail(error, TRIB_CORRUPT, "the last chunk ends at byte %" PRIu64 " of %" PRIu64,
-                         receiver->received, receiver->blob_len);
     }
     uint8_t digest[TRIB_SHA256_LEN];
     if (receiver->hash) {

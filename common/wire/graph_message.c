@@ -287,7 +287,7 @@ static enum trib_status read_variable(const Tributary__V1__Variable *message, st
                                       struct trib_error *error)
 {
     struct trib_shape shape;
-    enum trib_dtype dtype;
+    enum trib_dtype dtype = TRIB_F32;
     trib_value value;
     TRIB_TRY(read_shape(message->shape, &shape, error));
     TRIB_TRY(read_dtype(message->dtype, &dtype, error));
@@ -306,7 +306,7 @@ static enum trib_status read_variable(const Tributary__V1__Variable *message, st
 static enum trib_status read_item(const Tributary__V1__Item *item, struct trib_graph *graph, struct trib_error *error)
 {
     struct trib_shape shape;
-    enum trib_dtype dtype;
+    enum trib_dtype dtype = TRIB_F32;
     trib_value value;
     switch (item->kind_case) {
     case TRIBUTARY__V1__ITEM__KIND_INPUT:

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+/* An honest client says something about once a second, and the engine's thread never waits for long. */
+enum { MESSAGES_PER_PEER = 256 };
+
 /* ---- the inbox ---- */
 
 void trib_engine_post(struct trib_engine *engine, struct event *event)
@@ -34,6 +37,9 @@ static struct event *new_event(enum event_kind kind)
 
 static void free_event(struct event *event)
 {
+    if (event->kind == EVENT_MESSAGE) {
+        atomic_fetch_sub(&event->peer->queued, 1);
+    }
     if (event->peer) {
         event->peer->ops->unref(event->peer);
     }
@@ -173,6 +179,11 @@ const char *trib_engine_run_id(const struct trib_engine *engine)
     return engine->run;
 }
 
+const char *trib_engine_compute(const struct trib_engine *engine)
+{
+    return engine->backend->describe ? engine->backend->describe() : engine->backend->name;
+}
+
 bool trib_engine_complete(const struct trib_engine *engine)
 {
     return atomic_load(&engine->complete);
@@ -219,12 +230,14 @@ enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_pee
 enum trib_status trib_engine_message(struct trib_engine *engine, struct trib_peer *peer,
                                      Tributary__V1__ClientMessage *message)
 {
-    struct event *event = new_event(EVENT_MESSAGE);
+    bool flooded = atomic_load(&peer->queued) >= MESSAGES_PER_PEER;
+    struct event *event = flooded ? NULL : new_event(EVENT_MESSAGE);
     if (!event) {
         trib_message_free(&message->base);
-        return TRIB_NO_MEMORY;
+        return flooded ? TRIB_LIMIT : TRIB_NO_MEMORY;
     }
     event->peer = peer->ops->ref(peer);
+    atomic_fetch_add(&peer->queued, 1);
     event->message = message;
     trib_engine_post(engine, event);
     return TRIB_OK;

@@ -39,7 +39,8 @@ static void fold_upload(struct trib_engine *engine, uint32_t number)
 {
     const struct client *client = &engine->clients[number];
     uint64_t examples = client->offer_examples, cap = (uint64_t)engine->settings->max_examples;
-    struct work work = {.kind = WORK_FOLD, .client = number, .upload = trib_uploads_take(&engine->uploads, number)};
+    struct work work = {
+        .kind = WORK_FOLD, .client = number, .upload = trib_uploads_take_complete(&engine->uploads, number)};
     work.info.examples = examples;
     work.info.weight = examples > cap ? cap : examples;
     submit(engine, &work);
@@ -79,11 +80,11 @@ static void outcome(struct trib_engine *engine, const struct trib_round_action *
 {
     const char *node = engine->clients[action->client].node;
     if (action->outcome == TRIB_OUTCOME_REJECTED) {
-        trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", trib_round_number(engine->round)),
+        trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", action->round),
                  TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
     } else if (action->outcome == TRIB_OUTCOME_LATE) {
-        trib_log(TRIB_LOG_WARN, "round", "client_late", TRIB_F_INT("round", trib_round_number(engine->round)),
-                 TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
+        trib_log(TRIB_LOG_WARN, "round", "client_late", TRIB_F_INT("round", action->round), TRIB_F_STR("node", node),
+                 TRIB_F_STR("reason", action->reason));
     }
     trib_engine_send_outcome(engine, action);
 }
@@ -170,7 +171,9 @@ void trib_engine_work_done(struct trib_engine *engine, const struct work *work)
     if (work->kind == WORK_EVALUATE && work->ok) {
         engine->evaluation = engine->worker.evaluation;
     }
-    if (work->kind == WORK_FOLD && work->ok) {
+    bool current =
+        work->round == trib_round_number(engine->round) && work->attempt == trib_round_summary(engine->round)->attempt;
+    if (work->kind == WORK_FOLD && work->ok && current) {
         engine->train_loss_sum += engine->clients[work->client].offer_loss * (double)work->info.weight;
         engine->train_weight_sum += (double)work->info.weight;
     }

@@ -42,13 +42,11 @@ struct client *trib_engine_find(struct trib_engine *engine, const char *node, ui
 /* The client whose live session this peer is, or NULL: it was replaced or has gone. */
 static struct client *client_of(struct trib_engine *engine, const struct trib_peer *peer, uint32_t *number)
 {
-    for (size_t i = 0; i < engine->n_clients; i++) {
-        if (engine->clients[i].peer == peer) {
-            *number = (uint32_t)i;
-            return &engine->clients[i];
-        }
+    if (peer->client >= engine->n_clients || engine->clients[peer->client].peer != peer) {
+        return NULL;
     }
-    return NULL;
+    *number = peer->client;
+    return &engine->clients[peer->client];
 }
 
 static struct client *add_client(struct trib_engine *engine, const char *node, uint32_t *number)
@@ -115,6 +113,12 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
         ops->close(event->peer, event->reason, true, 0);
         return;
     }
+    if (engine->done) {
+        bool complete = trib_engine_complete(engine);
+        ops->close(event->peer, complete ? "the run is finished" : "the server is stopping", complete,
+                   complete ? 0 : 2);
+        return;
+    }
     struct client *client = trib_engine_find(engine, event->node, &number);
     if (!client || !client->peer) {
         if (count_connected(engine) >= (size_t)engine->settings->max_clients) {
@@ -136,6 +140,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
         client->peer->ops->unref(client->peer);
     }
     client->peer = ops->ref(event->peer);
+    client->peer->client = number;
     client->plan_sent = false;
     client->examples = event->examples;
     trib_str_copy(client->address, sizeof client->address, event->address);
@@ -208,6 +213,7 @@ static void on_offer(struct trib_engine *engine, uint32_t number, const Tributar
     trib_engine_step(engine, &(struct trib_round_event){.kind = fault ? TRIB_EVENT_REFUSED : TRIB_EVENT_OFFER,
                                                         .client = number,
                                                         .round = offer->round,
+                                                        .attempt = trib_round_summary(engine->round)->attempt,
                                                         .examples = offer->examples,
                                                         .reason = fault});
 }
@@ -217,8 +223,8 @@ static void on_failure(struct trib_engine *engine, uint32_t number, const Tribut
     trib_log(TRIB_LOG_WARN, "round", "client_failed", TRIB_F_INT("round", failure->round),
              TRIB_F_STR("node", engine->clients[number].node), TRIB_F_STR("status", failure->status),
              TRIB_F_STR("reason", failure->reason));
-    trib_engine_step(engine, &(struct trib_round_event){
-                                 .kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
+    trib_engine_step(engine,
+                     &(struct trib_round_event){.kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
 }
 
 void trib_engine_on_message(struct trib_engine *engine, struct event *event)
@@ -312,6 +318,7 @@ static void post_refusal(struct trib_engine *engine, uint32_t number, const char
     event->kind = EVENT_UPLOAD_ENDED;
     event->client = number;
     event->round = trib_round_number(engine->round);
+    event->attempt = trib_round_summary(engine->round)->attempt;
     trib_str_copy(event->reason, sizeof event->reason, reason);
     trib_engine_post(engine, event);
 }
@@ -340,7 +347,7 @@ void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action)
 {
     Tributary__V1__Outcome outcome = TRIBUTARY__V1__OUTCOME__INIT;
-    outcome.round = trib_round_summary(engine->round)->round;
+    outcome.round = action->round;
     outcome.kind = (Tributary__V1__Outcome__Kind)action->outcome;
     outcome.reason = borrowed(action->reason);
     Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;

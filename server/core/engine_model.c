@@ -84,19 +84,32 @@ static enum trib_status read_example_shape(const struct trib_config_node *node, 
     return TRIB_OK;
 }
 
-static enum trib_status build_graph(struct trib_engine *engine, struct trib_error *error)
+static enum trib_status read_model(const struct trib_server_settings *s, struct trib_graph **graph,
+                                   struct trib_error *error)
 {
-    const struct trib_server_settings *s = engine->settings;
     struct trib_model_spec spec = {.classes = s->model_classes};
     TRIB_TRY(read_example_shape(s->model_example, &spec.example, error));
     if (s->model_layers) {
-        TRIB_TRY(trib_layers_build(s->model_layers, &spec, &engine->graph, error));
-    } else {
-        enum trib_status status = trib_zoo_build(s->model_name, &spec, &engine->graph, error);
-        if (status != TRIB_OK) {
-            return trib_error_prefix(error, status, "model.name");
-        }
+        return trib_layers_build(s->model_layers, &spec, graph, error);
     }
+    enum trib_status status = trib_zoo_build(s->model_name, &spec, graph, error);
+    return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "model.name");
+}
+
+enum trib_status trib_engine_explain(const struct trib_server_settings *settings, struct trib_buf *text,
+                                     struct trib_error *error)
+{
+    struct trib_graph *graph;
+    TRIB_TRY(read_model(settings, &graph, error));
+    enum trib_status status =
+        trib_trainer_explain(graph, (enum trib_loss)settings->loss, settings->batch_size, text, error);
+    trib_graph_free(graph);
+    return status;
+}
+
+static enum trib_status build_graph(struct trib_engine *engine, struct trib_error *error)
+{
+    TRIB_TRY(read_model(engine->settings, &engine->graph, error));
     TRIB_TRY(trib_schema_init(&engine->schema, engine->graph, error));
     TRIB_TRY(trib_graph_pack(engine->graph, &engine->plan, error));
     if (trib_sha256(engine->plan.data, engine->plan.len, engine->plan_sha256) != TRIB_OK) {

@@ -117,8 +117,8 @@ static const struct trib_config_row rows[] = {
     {"log.format", TRIB_TYPE_ENUM, AT(log_format), "logfmt", 0, 0, log_formats, 0, "logfmt or json."},
     {"log.file", TRIB_TYPE_PATH, AT(log_file), NULL, 0, 4096, NULL, 0, "Where to write the log; default standard error."},
     {"net.keepalive", TRIB_TYPE_DURATION, AT(keepalive_ms), "30s", 0, HOUR, NULL, 0, "Ping an idle connection this often; 0s = never."},
-    {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "0", 0, 1 << 30, NULL, 0,
-     "Bytes that a stream may have in flight; 0 = adapt. 16MiB suits long fat links."},
+    {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "4MiB", 0, 1 << 30, NULL, 0,
+     "Bytes that a stream may have in flight: 16MiB suits long fat links. 0 = let gRPC adapt, at the price of memory."},
 };
 
 size_t trib_server_rows(const struct trib_config_row **list)
@@ -167,6 +167,13 @@ static enum trib_status check_together(const struct trib_server_settings *s, str
                          "federation.min_updates: %" PRId64 " is above min_clients %" PRId64
                          "; a round could begin that cannot commit",
                          s->min_updates, s->min_clients);
+    }
+    int64_t least = s->min_updates > s->min_clients ? s->min_updates : s->min_clients;
+    if (least > s->max_clients) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "max_clients: %" PRId64 " is below the %" PRId64
+                         " clients that a round needs (federation.min_clients, min_updates); no round could ever begin",
+                         s->max_clients, least);
     }
     return TRIB_OK;
 }

@@ -157,6 +157,17 @@ struct trib_upload *trib_uploads_take(struct trib_uploads *table, uint32_t clien
     return upload;
 }
 
+struct trib_upload *trib_uploads_take_complete(struct trib_uploads *table, uint32_t client)
+{
+    struct trib_upload *upload = trib_uploads_take(table, client);
+    if (upload && !atomic_load(&upload->complete)) {
+        atomic_store(&upload->cancelled, true);
+        trib_upload_unref(upload);
+        return NULL;
+    }
+    return upload;
+}
+
 void trib_uploads_discard(struct trib_uploads *table, uint32_t client)
 {
     struct trib_upload *upload = trib_uploads_take(table, client);
@@ -217,8 +228,7 @@ enum trib_status trib_uploads_open(struct trib_uploads *table, const char *node,
     return status;
 }
 
-enum trib_status trib_upload_begin(struct trib_upload *upload, const struct trib_chunk *chunk,
-                                   struct trib_error *error)
+enum trib_status trib_upload_begin(struct trib_upload *upload, const struct trib_chunk *chunk, struct trib_error *error)
 {
     if (atomic_load(&upload->cancelled)) {
         return trib_fail(error, TRIB_CANCELLED, "the round went on without this upload");
@@ -244,6 +254,7 @@ enum trib_status trib_upload_end(struct trib_upload *upload, const struct trib_c
     TRIB_TRY(trib_chunk_receiver_end(&upload->receiver, chunk, upload->crc, error));
     *complete = upload->receiver.complete;
     if (*complete) {
+        atomic_store(&upload->complete, true);
         upload->table->ended(upload->table->context, upload, NULL);
     }
     return TRIB_OK;

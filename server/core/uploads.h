@@ -22,6 +22,7 @@ struct trib_upload {
     uint64_t piece_offset;
     bool open;               /* a transport call has it; under the table's mutex */
     _Atomic(bool) cancelled; /* discarded by the engine */
+    _Atomic(bool) complete;  /* whole and verified: nothing is written any more */
     struct trib_upload *next;
 };
 
@@ -46,6 +47,8 @@ TRIB_MUST_CHECK enum trib_status trib_uploads_grant(struct trib_uploads *table, 
                                                     uint64_t len, uint64_t *offset, struct trib_error *error);
 /* Take this client's upload out of the table: the caller gets the table's reference; NULL when there is none. */
 struct trib_upload *trib_uploads_take(struct trib_uploads *table, uint32_t client);
+/* The same for one that is complete; another is discarded, and NULL. */
+struct trib_upload *trib_uploads_take_complete(struct trib_uploads *table, uint32_t client);
 /* Take it out and cancel it. */
 void trib_uploads_discard(struct trib_uploads *table, uint32_t client);
 void trib_uploads_discard_all(struct trib_uploads *table);

@@ -46,8 +46,8 @@ static bool any_pending(const struct trib_round *round)
 
 /* ---- actions ---- */
 
-/* No step appends more than this per member, besides a handful for the round itself. */
-enum { ACTIONS_PER_MEMBER = 5, ACTIONS_PER_STEP = 8 };
+/* No step appends more than this per member (a late grant, and its end), besides a handful for the round itself. */
+enum { ACTIONS_PER_MEMBER = 3, ACTIONS_PER_STEP = 8 };
 
 static struct trib_round_action *act(struct trib_round *round, enum trib_round_action_kind kind, uint32_t client)
 {
@@ -63,9 +63,11 @@ static void act_reason(struct trib_round *round, enum trib_round_action_kind kin
     trib_str_copy(act(round, kind, 0)->reason, TRIB_ROUND_REASON_LEN, reason ? reason : "");
 }
 
-static void tell(struct trib_round *round, uint32_t client, enum trib_outcome outcome, const char *reason)
+static void tell(struct trib_round *round, uint32_t client, uint64_t number, enum trib_outcome outcome,
+                 const char *reason)
 {
     struct trib_round_action *action = act(round, TRIB_ACTION_OUTCOME, client);
+    action->round = number;
     action->outcome = outcome;
     trib_str_copy(action->reason, sizeof action->reason, reason ? reason : "");
 }
@@ -74,12 +76,13 @@ static enum trib_status reserve_actions(struct trib_round *round)
 {
     size_t needed = round->n_members * ACTIONS_PER_MEMBER + ACTIONS_PER_STEP;
     if (needed > round->actions_capacity) {
-        struct trib_round_action *actions = trib_realloc_array(round->actions, needed * 2, sizeof *actions);
+        size_t capacity = needed + needed / 2;
+        struct trib_round_action *actions = trib_realloc_array(round->actions, capacity, sizeof *actions);
         if (!actions) {
             return TRIB_NO_MEMORY;
         }
         round->actions = actions;
-        round->actions_capacity = needed * 2;
+        round->actions_capacity = capacity;
     }
     return TRIB_OK;
 }
@@ -129,15 +132,20 @@ static struct member *find_member(struct trib_round *round, uint32_t client)
 
 /* ---- the end of a round ---- */
 
-static void mark_late(struct trib_round *round, uint32_t client, const char *reason)
+/* Throw away what the client may have uploaded. */
+static void discard(struct trib_round *round, uint32_t client)
 {
-    struct member *member = &round->members[client];
-    if (member->state == TRIB_MEMBER_GRANTED) {
+    if (round->members[client].granted) {
         act(round, TRIB_ACTION_DISCARD, client);
     }
-    member->state = TRIB_MEMBER_LATE;
+}
+
+static void mark_late(struct trib_round *round, uint32_t client, const char *reason)
+{
+    discard(round, client);
+    round->members[client].state = TRIB_MEMBER_LATE;
     round->summary.late++;
-    tell(round, client, TRIB_OUTCOME_LATE, reason);
+    tell(round, client, round->number, TRIB_OUTCOME_LATE, reason);
 }
 
 static void forget_cohort(struct trib_round *round)
@@ -157,11 +165,11 @@ static void abandon(struct trib_round *round, int64_t now_ms, const char *reason
 {
     for (uint32_t i = 0; i < round->n_members; i++) {
         enum trib_member_state state = round->members[i].state;
-        if (state == TRIB_MEMBER_GRANTED || state == TRIB_MEMBER_FOLDING) {
-            act(round, TRIB_ACTION_DISCARD, i);
+        if (is_pending(state) || state == TRIB_MEMBER_FOLDING) {
+            discard(round, i);
         }
         if (is_pending(state) || state == TRIB_MEMBER_FOLDING || state == TRIB_MEMBER_FOLDED) {
-            tell(round, i, TRIB_OUTCOME_ABANDONED, reason);
+            tell(round, i, round->number, TRIB_OUTCOME_ABANDONED, reason);
         }
     }
     act_reason(round, TRIB_ACTION_ABANDONED, reason);
@@ -236,15 +244,15 @@ static size_t list_candidates(struct trib_round *round)
     for (uint32_t i = 0; i < round->n_members; i++) {
         const struct member *member = &round->members[i];
         if (member->available) {
-            round->candidates[n++] = (struct trib_candidate){.client = i,
-                                                             .key = member->key,
-                                                             .examples = member->examples,
-                                                             .last_round = member->last_round};
+            round->candidates[n++] = (struct trib_candidate){
+                .client = i, .key = member->key, .examples = member->examples, .last_round = member->last_round};
         }
     }
     qsort(round->candidates, n, sizeof *round->candidates, compare_candidates);
     return n;
 }
+
+enum { NO_MEMORY_PAUSE_MS = 1000 };
 
 static void send_task(struct trib_round *round, uint32_t client, int64_t now_ms)
 {
@@ -254,6 +262,12 @@ static void send_task(struct trib_round *round, uint32_t client, int64_t now_ms)
     act(round, TRIB_ACTION_TASK, client);
 }
 
+/* As many as a round needs to begin, and could commit with. */
+static bool are_enough(const struct trib_round *round, size_t available)
+{
+    return available > 0 && available >= round->options.min_clients && available >= round->options.min_updates;
+}
+
 /* Begin the next round when there are enough clients and nothing forbids it. */
 static void maybe_begin(struct trib_round *round, int64_t now_ms)
 {
@@ -261,12 +275,13 @@ static void maybe_begin(struct trib_round *round, int64_t now_ms)
         return;
     }
     size_t available = list_candidates(round);
-    if (available == 0 || available < round->options.min_clients) {
+    if (!are_enough(round, available)) {
         return;
     }
     uint32_t per_round = round->options.clients_per_round;
     size_t wanted = per_round == 0 || per_round > available ? available : per_round;
-    double cohort = per_round == 0 ? (double)available : ceil((double)wanted * round->options.over_selection);
+    /* less a little: 100 * 1.1 is a bit more than 110 */
+    double cohort = per_round == 0 ? (double)available : ceil((double)wanted * round->options.over_selection - 1e-6);
     struct trib_selection selection = {
         .seed = round->options.seed,
         .round = round->number,
@@ -276,7 +291,7 @@ static void maybe_begin(struct trib_round *round, int64_t now_ms)
         .wanted = cohort > (double)available ? available : (size_t)cohort,
     };
     if (round->options.selector->pick(&selection, round->picked) != TRIB_OK) {
-        round->retry_at_ms = now_ms + round->options.retry_ms;
+        round->retry_at_ms = now_ms + (round->options.retry_ms > 0 ? round->options.retry_ms : NO_MEMORY_PAUSE_MS);
         return;
     }
     round->state = TRIB_ROUND_COLLECTING;
@@ -292,6 +307,7 @@ static void maybe_begin(struct trib_round *round, int64_t now_ms)
     for (size_t i = 0; i < selection.wanted; i++) {
         uint32_t client = round->candidates[round->picked[i]].client;
         round->members[client].last_round = round->number;
+        round->members[client].granted = false;
         send_task(round, client, now_ms);
     }
 }
@@ -312,6 +328,7 @@ static void pump_grants(struct trib_round *round, int64_t now_ms)
             return;
         }
         next->state = TRIB_MEMBER_GRANTED;
+        next->granted = true;
         next->last_progress_ms = now_ms;
         round->summary.granted++;
         act(round, TRIB_ACTION_GRANT, (uint32_t)(next - round->members));
@@ -359,9 +376,9 @@ static struct member *current_member(struct trib_round *round, const struct trib
         *ignored = "unknown client";
         return NULL;
     }
-    if (round->state != TRIB_ROUND_COLLECTING || event->round != round->number ||
-        member->state == TRIB_MEMBER_NONE || member->state == TRIB_MEMBER_LATE) {
-        tell(round, event->client, TRIB_OUTCOME_LATE, "the round went on without it");
+    if (round->state != TRIB_ROUND_COLLECTING || event->round != round->number || member->state == TRIB_MEMBER_NONE ||
+        member->state == TRIB_MEMBER_LATE) {
+        tell(round, event->client, event->round, TRIB_OUTCOME_LATE, "the round went on without it");
         *ignored = "not for the round that is being collected";
         return NULL;
     }
@@ -412,9 +429,7 @@ static const char *on_failure(struct trib_round *round, const struct trib_round_
         !is_pending(member->state)) {
         return "the client has nothing to do in this round";
     }
-    if (member->state == TRIB_MEMBER_GRANTED) {
-        act(round, TRIB_ACTION_DISCARD, event->client);
-    }
+    discard(round, event->client);
     member->state = TRIB_MEMBER_FAILED;
     round->summary.failed++;
     pump_grants(round, event->now_ms);
@@ -426,9 +441,17 @@ static const char *on_uploaded(struct trib_round *round, const struct trib_round
 {
     const char *ignored = NULL;
     struct member *member = current_member(round, event, &ignored);
-    if (!member || member->state != TRIB_MEMBER_GRANTED) {
-        act(round, TRIB_ACTION_DISCARD, event->client);
-        return ignored ? ignored : "no upload was granted";
+    if (!member) {
+        return ignored; /* it was discarded when the client's part ended */
+    }
+    if (event->attempt != round->attempt) {
+        return "of an earlier attempt";
+    }
+    if (member->state != TRIB_MEMBER_GRANTED) {
+        if (is_pending(member->state)) {
+            discard(round, event->client); /* its session broke meanwhile: it offers again */
+        }
+        return "no upload was granted";
     }
     member->state = TRIB_MEMBER_FOLDING;
     round->summary.uploaded++;
@@ -436,25 +459,25 @@ static const char *on_uploaded(struct trib_round *round, const struct trib_round
     return NULL;
 }
 
-static const char *on_refused(struct trib_round *round, const struct trib_round_event *event)
-{
-    struct member *member = find_member(round, event->client);
-    if (!member || round->state != TRIB_ROUND_COLLECTING || event->round != round->number ||
-        !is_pending(member->state)) {
-        return "the client has nothing to do in this round";
-    }
-    act(round, TRIB_ACTION_DISCARD, event->client);
-    member->state = TRIB_MEMBER_REJECTED;
-    round->summary.rejected++;
-    tell(round, event->client, TRIB_OUTCOME_REJECTED, event->reason);
-    pump_grants(round, event->now_ms);
-    check_close(round, event->now_ms);
-    return NULL;
-}
-
 static bool is_current_work(const struct trib_round *round, const struct trib_round_event *event)
 {
     return event->round == round->number && event->attempt == round->attempt;
+}
+
+static const char *on_refused(struct trib_round *round, const struct trib_round_event *event)
+{
+    struct member *member = find_member(round, event->client);
+    if (!member || round->state != TRIB_ROUND_COLLECTING || !is_current_work(round, event) ||
+        !is_pending(member->state)) {
+        return "the client has nothing to do in this round";
+    }
+    discard(round, event->client);
+    member->state = TRIB_MEMBER_REJECTED;
+    round->summary.rejected++;
+    tell(round, event->client, round->number, TRIB_OUTCOME_REJECTED, event->reason);
+    pump_grants(round, event->now_ms);
+    check_close(round, event->now_ms);
+    return NULL;
 }
 
 static const char *on_folded(struct trib_round *round, const struct trib_round_event *event)
@@ -473,7 +496,7 @@ static const char *on_folded(struct trib_round *round, const struct trib_round_e
     } else {
         member->state = TRIB_MEMBER_REJECTED;
         round->summary.rejected++;
-        tell(round, event->client, TRIB_OUTCOME_REJECTED, event->reason);
+        tell(round, event->client, round->number, TRIB_OUTCOME_REJECTED, event->reason);
     }
     pump_grants(round, event->now_ms);
     check_close(round, event->now_ms);
@@ -532,7 +555,7 @@ static const char *on_committed(struct trib_round *round, const struct trib_roun
     act(round, TRIB_ACTION_COMMITTED, 0);
     for (uint32_t i = 0; i < round->n_members; i++) {
         if (round->members[i].state == TRIB_MEMBER_FOLDED) {
-            tell(round, i, TRIB_OUTCOME_FOLDED, "");
+            tell(round, i, round->number, TRIB_OUTCOME_FOLDED, "");
         }
     }
     forget_cohort(round);
@@ -629,8 +652,10 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     }
     TRIB_TRY(reserve_actions(round));
     round->n_actions = 0;
+    bool may_begin =
+        round->state == TRIB_ROUND_WAITING && (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_TICK);
     const char *why = round->state == TRIB_ROUND_FINISHED ? "the run is finished" : dispatch(round, event);
-    if (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_TICK) {
+    if (may_begin) {
         maybe_begin(round, event->now_ms); /* never in the step that ended a round: its summary is still needed */
     }
     *actions = round->actions;
@@ -649,8 +674,7 @@ static int64_t sooner(int64_t a, int64_t b)
 int64_t trib_round_next_tick(const struct trib_round *round)
 {
     if (round->state == TRIB_ROUND_WAITING) {
-        uint32_t available = count_available(round);
-        return available > 0 && available >= round->options.min_clients ? round->retry_at_ms : INT64_MAX;
+        return are_enough(round, count_available(round)) ? round->retry_at_ms : INT64_MAX;
     }
     if (round->state != TRIB_ROUND_COLLECTING) {
         return INT64_MAX;
@@ -675,13 +699,14 @@ int64_t trib_round_next_tick(const struct trib_round *round)
 
 static enum trib_status check_options(const struct trib_round_options *options, struct trib_error *error)
 {
-    if (!options->selector || options->rounds == 0 || options->first_round == 0 || options->uploads_in_flight == 0 ||
-        options->min_updates == 0 || options->evaluate_every == 0 || !(options->over_selection >= 1) ||
-        options->away_timeout_ms < 0 || options->retry_ms < 0) {
+    if (!options->selector || options->first_round == 0 || options->first_round > options->rounds ||
+        options->uploads_in_flight == 0 || options->min_updates == 0 || options->evaluate_every == 0 ||
+        !(options->over_selection >= 1) || options->away_timeout_ms < 0 || options->retry_ms < 0) {
         return trib_fail(error, TRIB_INVALID, "round options are out of range");
     }
     if (options->deadline_ms <= 0 && options->idle_timeout_ms <= 0) {
-        return trib_fail(error, TRIB_INVALID, "a round needs a deadline or an idle timeout, else it could wait for ever");
+        return trib_fail(error, TRIB_INVALID,
+                         "a round needs a deadline or an idle timeout, else it could wait for ever");
     }
     if (options->clients_per_round > 0 && options->min_updates > options->clients_per_round) {
         return trib_fail(error, TRIB_INVALID,

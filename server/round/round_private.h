@@ -6,6 +6,7 @@
 
 struct member {
     bool known, available;
+    bool granted; /* to upload, at some time in this round: there may be something to discard */
     enum trib_member_state state;
     int64_t last_progress_ms;
     uint64_t key, examples, last_round;

@@ -71,6 +71,8 @@ static void session_close(struct trib_peer *peer, const char *reason, bool final
     message.goodbye = &goodbye;
     if (session_send(peer, &message.base) == TRIB_OK) {
         trib_net_call_finish(session->call, TRIB_OK, reason);
+    } else {
+        trib_net_call_cancel(session->call);
     }
 }
 
@@ -109,18 +111,25 @@ static enum trib_status take(struct session *session, Tributary__V1__ClientMessa
 {
     struct trib_engine *engine = session->service->engine;
     bool is_hello = message->kind_case == TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
-    if (session->greeted && !is_hello) {
-        return trib_engine_message(engine, &session->peer, message);
-    }
     enum trib_status status = TRIB_OK;
+    if (session->greeted && !is_hello) {
+        status = trib_engine_message(engine, &session->peer, message);
+        return status == TRIB_LIMIT ? trib_fail(error, status, "messages come faster than they can be taken")
+               : status != TRIB_OK  ? trib_fail(error, status, "%s", trib_status_text(status))
+                                    : TRIB_OK;
+    }
     if (session->greeted || !is_hello) {
-        status = trib_fail(error, TRIB_PROTOCOL, session->greeted ? "a second Hello" : "the first message is not Hello");
+        status =
+            trib_fail(error, TRIB_PROTOCOL, session->greeted ? "a second Hello" : "the first message is not Hello");
     } else {
         status = check_hello(session, message->hello, error);
     }
     if (status == TRIB_OK) {
         status = trib_engine_connect(engine, &session->peer, session->identity, session->address, message->hello);
         session->greeted = status == TRIB_OK;
+        if (status != TRIB_OK) {
+            status = trib_fail(error, status, "%s", trib_status_text(status));
+        }
     }
     trib_message_free(&message->base);
     return status;
@@ -136,13 +145,11 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         return;
     }
     trib_engine_count(session->service->engine, trib_net_message_len(message), 0);
-    enum trib_status status =
-        trib_service_unpack(&tributary__v1__client_message__descriptor, message, &parsed, &error);
+    enum trib_status status = trib_service_unpack(&tributary__v1__client_message__descriptor, message, &parsed, &error);
     if (status == TRIB_OK) {
         status = take(session, (Tributary__V1__ClientMessage *)(void *)parsed, &error);
     }
     if (status != TRIB_OK) {
-        error.status = status;
         refuse(session, &error);
         return;
     }

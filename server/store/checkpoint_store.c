@@ -7,11 +7,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { NAME_LEN = 64 };
 
 struct trib_checkpoint_store {
     char *dir;
@@ -19,15 +22,21 @@ struct trib_checkpoint_store {
     uint32_t keep;
 };
 
+static void name_of_round(uint64_t round, char *name, size_t size)
+{
+    snprintf(name, size, "round-%06" PRIu64 ".safetensors", round);
+}
+
 /* "round-000012.safetensors" -> 12; 0 for any other name. */
 static uint64_t round_of_name(const char *name)
 {
     uint64_t round = 0;
-    int len = 0;
-    if (sscanf(name, "round-%6" SCNu64 "%n", &round, &len) != 1 || strcmp(name + len, ".safetensors") != 0) {
+    char expected[NAME_LEN];
+    if (sscanf(name, "round-%19" SCNu64, &round) != 1) {
         return 0;
     }
-    return round;
+    name_of_round(round, expected, sizeof expected);
+    return strcmp(name, expected) == 0 ? round : 0;
 }
 
 enum trib_status trib_checkpoint_store_open(const char *dir, uint32_t keep, struct trib_checkpoint_store **store,
@@ -57,7 +66,19 @@ void trib_checkpoint_store_close(struct trib_checkpoint_store *store)
     }
 }
 
-/* Point latest.safetensors at `name`: a new link renamed over the old one. */
+/* Make the folder's names durable. Some file systems cannot sync folders and say EINVAL. */
+static enum trib_status sync_dir(const char *path, struct trib_error *error)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = dir >= 0 && (fsync(dir) == 0 || errno == EINVAL);
+    enum trib_status status = synced ? TRIB_OK : trib_fail_errno(error, errno, "%s: cannot be synced", path);
+    if (dir >= 0) {
+        close(dir);
+    }
+    return status;
+}
+
+/* Point latest.safetensors at `name`: a new link renamed over the old one. Durable before older models are pruned. */
 static enum trib_status link_latest(const struct trib_checkpoint_store *store, const char *name,
                                     struct trib_error *error)
 {
@@ -67,8 +88,11 @@ static enum trib_status link_latest(const struct trib_checkpoint_store *store, c
     if (status == TRIB_OK) {
         unlink(temporary);
         if (symlink(name, temporary) != 0 || rename(temporary, latest) != 0) {
-            status = trib_fail_errno(error, errno, "%s", latest);
+            status = trib_fail_errno(error, errno, "%s: cannot be pointed to %s", latest, name);
         }
+    }
+    if (status == TRIB_OK) {
+        status = sync_dir(store->dir, error);
     }
     trib_free(temporary);
     trib_free(latest);
@@ -102,8 +126,8 @@ enum trib_status trib_checkpoint_store_commit(struct trib_checkpoint_store *stor
                                               const struct trib_checkpoint_entry *entries, size_t n_entries,
                                               const char **path, struct trib_error *error)
 {
-    char name[64];
-    snprintf(name, sizeof name, "round-%06" PRIu64 ".safetensors", round);
+    char name[NAME_LEN];
+    name_of_round(round, name, sizeof name);
     char *file = trib_path_join(store->dir, name);
     if (!file) {
         return trib_fail_no_memory(error);

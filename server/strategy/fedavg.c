@@ -4,9 +4,11 @@
  */
 #include "strategy_table.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 
-enum { CHUNK = 1024 };
+enum { CHUNK = 1024, DISCARD = 1 << 20 };
 
 struct fedavg {
     struct trib_accumulator sum;
@@ -47,7 +49,7 @@ static void fold(void *state, const struct trib_update_info *info, size_t first,
 
 static enum trib_status finish(void *state, const float *model, float *next, struct trib_error *error)
 {
-    const struct fedavg *fedavg = state;
+    struct fedavg *fedavg = state;
     float mean[CHUNK];
     if (fedavg->sum.total_weight == 0) {
         return trib_fail(error, TRIB_UNAVAILABLE, "fedavg: no update arrived, so there is no next model");
@@ -57,6 +59,10 @@ static enum trib_status finish(void *state, const float *model, float *next, str
         trib_accumulator_mean(&fedavg->sum, first, n, mean);
         for (size_t j = 0; j < n; j++) {
             next[first + j] = (float)((double)model[first + j] + fedavg->learning_rate * (double)mean[j]);
+        }
+        /* The sums take twice the memory of the next model: hand them back as it grows. */
+        if ((first + CHUNK) % DISCARD == 0) {
+            trib_mem_discard(fedavg->sum.sums + (first + CHUNK - DISCARD), DISCARD * sizeof *fedavg->sum.sums);
         }
     }
     return TRIB_OK;

@@ -89,7 +89,8 @@ static void conv(struct builder *b, int32_t kernel, int64_t outputs)
 
 static void pool(struct builder *b)
 {
-    b->at = node(b->graph, TRIB_OP_MAX_POOL2D, &(struct trib_attributes){.kernel = {2, 2}, .stride = {2, 2}}, &b->at, 1);
+    b->at =
+        node(b->graph, TRIB_OP_MAX_POOL2D, &(struct trib_attributes){.kernel = {2, 2}, .stride = {2, 2}}, &b->at, 1);
 }
 
 /* 784-200-200-10, as in McMahan et al. 2017. */
@@ -258,11 +259,8 @@ static void sgd_part(void *context, size_t part, int worker)
 static void step(struct setup *s, uint64_t number)
 {
     struct trib_error error = {0};
-    struct trib_run run = {.inputs = (const void *[]){s->x, s->y},
-                           .model = s->model,
-                           .gradient = s->gradient,
-                           .seed = 1,
-                           .step = number};
+    struct trib_run run = {
+        .inputs = (const void *[]){s->x, s->y}, .model = s->model, .gradient = s->gradient, .seed = 1, .step = number};
     must(trib_execution_run(s->execution, &run, &error), &error);
     if (s->model_n > 0) {
         trib_thread_pool_run(s->pool, 8, sgd_part, s);

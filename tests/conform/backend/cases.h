@@ -81,11 +81,11 @@ static void add_convolutions(void)
         struct trib_attributes attributes = {.stride = {(int32_t)s[7], (int32_t)s[8]},
                                              .padding = {(int32_t)s[9], (int32_t)s[10]}};
         struct trib_shape x = TRIB_SHAPE(s[0], s[1], s[2], s[3]), w = TRIB_SHAPE(s[4], s[5], s[6], s[3]);
-        struct trib_shape y = TRIB_SHAPE(s[0], (s[1] + 2 * s[9] - s[5]) / s[7] + 1,
-                                         (s[2] + 2 * s[10] - s[6]) / s[8] + 1, s[4]);
+        struct trib_shape y =
+            TRIB_SHAPE(s[0], (s[1] + 2 * s[9] - s[5]) / s[7] + 1, (s[2] + 2 * s[10] - s[6]) / s[8] + 1, s[4]);
         for (int variant = 0; variant < 3; variant++) {
-            attributes.activation = variant == 2 ? (enum trib_activation)(1 + i % (TRIB_ACTIVATION_COUNT - 1))
-                                                 : TRIB_ACTIVATION_NONE;
+            attributes.activation =
+                variant == 2 ? (enum trib_activation)(1 + i % (TRIB_ACTIVATION_COUNT - 1)) : TRIB_ACTIVATION_NONE;
             struct conform_case *made = add_case(TRIB_OP_CONV2D, &attributes, variant == 0 ? 2 : 3);
             made->shapes[0] = x;
             made->shapes[1] = w;
@@ -107,10 +107,10 @@ static void add_convolutions(void)
 static void add_pools(void)
 {
     /* batch, height, width, channels, kernel height, width, stride, padding */
-    static const int64_t sizes[][8] = {{1, 2, 2, 1, 2, 2, 2, 0},    {2, 28, 28, 32, 2, 2, 2, 0}, {3, 7, 5, 6, 2, 2, 2, 0},
-                                       {2, 9, 9, 17, 3, 3, 2, 1},   {1, 6, 8, 5, 3, 2, 1, 1},    {4, 5, 5, 33, 5, 5, 5, 0},
-                                       {20, 4, 6, 16, 2, 2, 2, 0},  {2, 11, 7, 64, 2, 2, 1, 0},  {1, 3, 3, 4, 1, 1, 1, 0},
-                                       {2, 14, 14, 64, 2, 2, 2, 0}, {2, 7, 7, 20, 2, 2, 3, 0},   {3, 6, 5, 40, 0, 0, 0, 0}};
+    static const int64_t sizes[][8] = {
+        {1, 2, 2, 1, 2, 2, 2, 0}, {2, 28, 28, 32, 2, 2, 2, 0}, {3, 7, 5, 6, 2, 2, 2, 0},   {2, 9, 9, 17, 3, 3, 2, 1},
+        {1, 6, 8, 5, 3, 2, 1, 1}, {4, 5, 5, 33, 5, 5, 5, 0},   {20, 4, 6, 16, 2, 2, 2, 0}, {2, 11, 7, 64, 2, 2, 1, 0},
+        {1, 3, 3, 4, 1, 1, 1, 0}, {2, 14, 14, 64, 2, 2, 2, 0}, {2, 7, 7, 20, 2, 2, 3, 0},  {3, 6, 5, 40, 0, 0, 0, 0}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const int64_t *s = sizes[i];
         struct trib_shape x = TRIB_SHAPE(s[0], s[1], s[2], s[3]), y = TRIB_SHAPE(s[0], 1, 1, s[3]);
@@ -186,7 +186,8 @@ static void add_norms(void)
             made->fills[4] = FILL_POSITIVE;
         }
         for (int group = 0; group < 2; group++) {
-            struct conform_case *made = add_case(group ? TRIB_OP_GROUP_NORM_GRAD : TRIB_OP_BATCH_NORM_GRAD, &attributes, 5);
+            struct conform_case *made =
+                add_case(group ? TRIB_OP_GROUP_NORM_GRAD : TRIB_OP_BATCH_NORM_GRAD, &attributes, 5);
             made->shapes[0] = made->shapes[1] = x;
             made->shapes[2] = c;
             made->shapes[3] = made->shapes[4] = group ? TRIB_SHAPE(x.dims[0], 2) : c;

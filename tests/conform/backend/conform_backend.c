@@ -89,8 +89,7 @@ static void run_kernel(const struct trib_backend *backend, struct trib_kernel_ca
     choice.run(call);
     for (size_t i = 0; i < guard; i++) {
         if (workspace[choice.workspace_bytes + i] != 0xff) {
-            ck_abort_msg("%s: %s wrote beyond its workspace of %zu bytes", what, backend->name,
-                         choice.workspace_bytes);
+            ck_abort_msg("%s: %s wrote beyond its workspace of %zu bytes", what, backend->name, choice.workspace_bytes);
         }
     }
     trib_free(workspace);
@@ -125,10 +124,16 @@ static void fill_from_forward(const struct conform_case *from, struct trial *tri
     struct trib_attributes attributes = from->attributes;
     attributes.training = true;
     struct trib_shape x = pool ? from->attributes.shape : from->shapes[1];
-    struct trib_kernel_call call = {.op = pool ? TRIB_OP_MAX_POOL2D : batch ? TRIB_OP_BATCH_NORM : TRIB_OP_GROUP_NORM,
+    struct trib_kernel_call call = {.op = pool    ? TRIB_OP_MAX_POOL2D
+                                          : batch ? TRIB_OP_BATCH_NORM
+                                                  : TRIB_OP_GROUP_NORM,
                                     .attributes = &attributes,
-                                    .n_inputs = pool ? 1 : batch ? 5 : 3,
-                                    .n_outputs = pool ? 2 : batch ? 5 : 3};
+                                    .n_inputs = pool    ? 1
+                                                : batch ? 5
+                                                        : 3,
+                                    .n_outputs = pool    ? 2
+                                                 : batch ? 5
+                                                         : 3};
     struct buffer numbers = buffer_new(trib_shape_size(&x)), zeros = buffer_new(trib_shape_size(&from->shapes[2]));
     fill_numbers(&numbers, FILL_SPARSE, 0, rng);
     memset(data_of(&zeros), 0, zeros.n * sizeof(float));
@@ -278,7 +283,8 @@ static void check_case(const struct conform_case *from, const struct trib_backen
             ck_assert(run_trial(&trial, backend, pools[threads - 1], 0, again));
             for (int o = 0; o < n; o++) {
                 ck_assert_msg(memcmp(data_of(&first[o]), data_of(&again[o]), first[o].n * 4) == 0,
-                              "%s on %s: %d threads give other bits in output %d", trial.what, backend->name, threads, o);
+                              "%s on %s: %d threads give other bits in output %d", trial.what, backend->name, threads,
+                              o);
             }
             free_outputs(again, n);
         }

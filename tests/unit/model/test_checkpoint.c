@@ -19,8 +19,8 @@ static void make_schema(struct trib_schema *made, const char *first, const struc
     trib_value value;
     ck_assert_int_eq(trib_graph_variable(graph, TRIB_VALUE_PARAMETER, first, shape, TRIB_INIT_ZEROS, &value, NULL), 0);
     if (n > 1) {
-        ck_assert_int_eq(trib_graph_variable(graph, TRIB_VALUE_STATE, "b", &TRIB_SHAPE(2), TRIB_INIT_ZEROS, &value, NULL),
-                         0);
+        ck_assert_int_eq(
+            trib_graph_variable(graph, TRIB_VALUE_STATE, "b", &TRIB_SHAPE(2), TRIB_INIT_ZEROS, &value, NULL), 0);
     }
     if (n > 2) {
         ck_assert_int_eq(
@@ -203,15 +203,16 @@ START_TEST(another_models_file_is_a_mismatch_that_names_the_tensor)
     trib_schema_clear(&other);
     make_schema(&other, "v", &TRIB_SHAPE(2, 3), 3);
     ck_assert_int_eq(trib_checkpoint_read(path, &other, back, &error), TRIB_MISMATCH);
-    snprintf(expected, sizeof expected, "%s: the model's tensor \"v\" [2, 3] is not in the file: it is of another model",
-             path);
+    snprintf(expected, sizeof expected,
+             "%s: the model's tensor \"v\" [2, 3] is not in the file: it is of another model", path);
     ck_assert_str_eq(error.message, expected);
     trib_schema_clear(&other);
     make_schema(&other, "w", &TRIB_SHAPE(2, 3), 2);
     ck_assert_int_eq(trib_checkpoint_read(path, &other, back, &error), TRIB_MISMATCH);
-    snprintf(expected, sizeof expected,
-             "%s: the file has a tensor \"s\" that the model lacks (3 tensors, the model has 2): it is of another model",
-             path);
+    snprintf(
+        expected, sizeof expected,
+        "%s: the file has a tensor \"s\" that the model lacks (3 tensors, the model has 2): it is of another model",
+        path);
     ck_assert_str_eq(error.message, expected);
     trib_schema_clear(&other);
 }
@@ -250,10 +251,8 @@ static const struct header {
      "tensor \"b\" begins at byte 0 of the data, overlapping the one before it, which ends at 4"},
     {"{" T("a", "[1]", "[0,4]") "," T("b", "[1]", "[8,12]") "}", 12, TRIB_CORRUPT,
      "tensor \"b\" begins at byte 8 of the data, leaving a gap after the one before it, which ends at 4"},
-    {"{" T("a", "[1]", "[0,4]") "}", 8, TRIB_CORRUPT,
-     "the header describes 4 bytes of data, and the file has 8"},
-    {"{" T("a", "[1]", "[0,4]") "}", 2, TRIB_CORRUPT,
-     "tensor \"a\": bytes 0 to 4 do not lie within the data's 2"},
+    {"{" T("a", "[1]", "[0,4]") "}", 8, TRIB_CORRUPT, "the header describes 4 bytes of data, and the file has 8"},
+    {"{" T("a", "[1]", "[0,4]") "}", 2, TRIB_CORRUPT, "tensor \"a\": bytes 0 to 4 do not lie within the data's 2"},
     {"{" T("a", "[1]", "[4,0]") "}", 4, TRIB_CORRUPT, NULL},
     {"{" T("a", "[2]", "[0,4]") "}", 4, TRIB_CORRUPT, "tensor \"a\": shape [2] takes 8 bytes, but has 4"},
     {"{" T("a", "[4294967296,4294967296]", "[0,4]") "}", 4, TRIB_CORRUPT, NULL},

@@ -153,9 +153,8 @@ START_TEST(every_failed_allocation_is_reported)
 {
     struct trib_graph *graph = trib_graph_new();
     trib_value value;
-    ck_assert_int_eq(trib_graph_variable(graph, TRIB_VALUE_PARAMETER, "w", &TRIB_SHAPE(2), TRIB_INIT_ZEROS, &value,
-                                         NULL),
-                     TRIB_OK);
+    ck_assert_int_eq(
+        trib_graph_variable(graph, TRIB_VALUE_PARAMETER, "w", &TRIB_SHAPE(2), TRIB_INIT_ZEROS, &value, NULL), TRIB_OK);
     for (int after = 0;; after++) {
         ck_assert_int_lt(after, 100);
         struct trib_schema schema = {0};

@@ -102,8 +102,8 @@ START_TEST(bidi)
     send_text(call, "");
     trib_net_call_read(call);
     record_wait(&record, record.n_messages == 31);
-    trib_net_call_half_close(call);
     trib_net_call_read(call);
+    trib_net_call_half_close(call);
     record_wait(&record, record.n_closed == 1);
     ck_assert(record.input_ended);
     ck_assert_int_eq(record.status, TRIB_OK);

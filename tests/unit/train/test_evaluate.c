@@ -30,12 +30,8 @@ static void set_up(void)
         labels[i] = (int32_t)trib_rng_below(&rng, CLASSES);
         targets[i] = (float)trib_rng_normal(&rng);
     }
-    data = (struct trib_dataset){.n = N,
-                                 .example = TRIB_SHAPE(WIDTH),
-                                 .example_n = WIDTH,
-                                 .data = values,
-                                 .labels = labels,
-                                 .classes = CLASSES};
+    data = (struct trib_dataset){
+        .n = N, .example = TRIB_SHAPE(WIDTH), .example_n = WIDTH, .data = values, .labels = labels, .classes = CLASSES};
     const struct trib_model_spec spec = {.example = data.example, .classes = CLASSES};
     ck_assert_int_eq(trib_zoo_build("logistic", &spec, &graph, NULL), TRIB_OK);
 }

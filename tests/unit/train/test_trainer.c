@@ -210,8 +210,7 @@ START_TEST(regression_by_mean_squared_error)
         line.targets[i] = 2 * x[i * WIDTH] - x[i * WIDTH + 1] + 0.5f;
     }
     struct trib_graph *graph = model_for("logistic", &line);
-    const struct trib_recipe recipe = {
-        .loss = TRIB_LOSS_MSE, .epochs = 300, .batch_size = 10, .learning_rate = 0.05f};
+    const struct trib_recipe recipe = {.loss = TRIB_LOSS_MSE, .epochs = 300, .batch_size = 10, .learning_rate = 0.05f};
     struct trib_trainer *trainer = trainer_for(graph, &recipe, &line, NULL, NULL);
     float *model = fresh_model(trainer);
     struct trib_train_result result = must_run(trainer, N, 1, model);

@@ -157,9 +157,9 @@ START_TEST(a_loss_that_is_not_finite_ends_the_run_with_advice)
     struct trib_train_result result = {.steps = 77};
     ck_assert_int_eq(trib_trainer_run(trainer, everything, N, 1, model, NULL, &result, &error), TRIB_NOT_FINITE);
     ck_assert_ptr_eq(strstr(error.message, "training step "), error.message);
-    ck_assert_ptr_nonnull(
-        strstr(error.message, "; lower learning_rate (now 1e+06) or set clip_norm, and check that the data is "
-                              "normalised"));
+    ck_assert_ptr_nonnull(strstr(error.message,
+                                 "; lower learning_rate (now 1e+06) or set clip_norm, and check that the data is "
+                                 "normalised"));
     ck_assert_uint_eq(result.steps, 77);
     trib_free(model);
     trib_trainer_free(trainer);
@@ -220,8 +220,9 @@ START_TEST(data_that_does_not_fit_is_refused_with_both_shapes)
     ck_assert_int_eq(try_new(&plain, NULL, &trainer, NULL), TRIB_OK);
     struct trib_recipe recipe = plain;
     recipe.loss = TRIB_LOSS_MSE;
-    const char *no_targets = "the loss mse needs float targets, and the dataset has labels; use the loss cross_entropy, "
-                             "or read the dataset as regression";
+    const char *no_targets =
+        "the loss mse needs float targets, and the dataset has labels; use the loss cross_entropy, "
+        "or read the dataset as regression";
     expect_refusal(&recipe, no_targets);
     struct trib_error error = {0};
     ck_assert_int_eq(trib_trainer_set_recipe(trainer, &recipe, &error), TRIB_MISMATCH);
@@ -245,10 +246,14 @@ START_TEST(examples_may_differ_by_dimensions_of_one)
         struct trib_shape model, data;
         bool fits;
     } pairs[] = {
-        {{3, {2, 2, 1}}, {2, {2, 2}}, true},     {{3, {2, 2, 1}}, {1, {4}}, true},
-        {{1, {4}}, {3, {2, 2, 1}}, true},        {{1, {4}}, {3, {1, 1, 4}}, true},
-        {{3, {2, 1, 2}}, {1, {4}}, false},       {{3, {1, 2, 2}}, {3, {2, 1, 2}}, true},
-        {{3, {4, 1, 1}}, {3, {2, 2, 1}}, true},  {{2, {2, 2}}, {1, {4}}, true},
+        {{3, {2, 2, 1}}, {2, {2, 2}}, true},
+        {{3, {2, 2, 1}}, {1, {4}}, true},
+        {{1, {4}}, {3, {2, 2, 1}}, true},
+        {{1, {4}}, {3, {1, 1, 4}}, true},
+        {{3, {2, 1, 2}}, {1, {4}}, false},
+        {{3, {1, 2, 2}}, {3, {2, 1, 2}}, true},
+        {{3, {4, 1, 1}}, {3, {2, 2, 1}}, true},
+        {{2, {2, 2}}, {1, {4}}, true},
         {{1, {4}}, {1, {5}}, false},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -289,10 +294,10 @@ START_TEST(recipes_out_of_range_are_refused)
     good.weight_decay = 1e-4f;
     ck_assert_int_eq(trib_recipe_check(&good, NULL), TRIB_OK);
     struct trib_recipe bad[16];
-    static const char *const names[] = {"loss",          "optimizer",     "epochs",        "epochs",    "batch_size",
-                                        "batch_size",    "learning_rate", "learning_rate", "learning_rate",
-                                        "learning_rate", "momentum",      "momentum",      "weight_decay",
-                                        "clip_norm",     "proximal_mu",   "proximal_mu"};
+    static const char *const names[] = {"loss",          "optimizer",     "epochs",        "epochs",
+                                        "batch_size",    "batch_size",    "learning_rate", "learning_rate",
+                                        "learning_rate", "learning_rate", "momentum",      "momentum",
+                                        "weight_decay",  "clip_norm",     "proximal_mu",   "proximal_mu"};
     for (size_t i = 0; i < 16; i++) {
         bad[i] = good;
     }
@@ -341,8 +346,9 @@ START_TEST(explain_shows_the_passes_and_the_plan)
     struct trib_error error = {0};
     ck_assert_msg(trib_trainer_explain(graph, TRIB_LOSS_CROSS_ENTROPY, 32, &text, &error) == TRIB_OK, "%s",
                   error.message);
-    static const char *const parts[] = {"== model\n", "== with loss and gradients\n", "== passes\n", "fusion",
-                                        "== after the passes\n", " linear(", "== memory plan, batch 32\n"};
+    static const char *const parts[] = {
+        "== model\n", "== with loss and gradients\n", "== passes\n", "fusion", "== after the passes\n",
+        " linear(",   "== memory plan, batch 32\n"};
     const char *at = trib_buf_text(&text);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         at = strstr(at, parts[i]);

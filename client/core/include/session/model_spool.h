@@ -21,6 +21,6 @@ void trib_model_spool_free(struct trib_model_spool *spool); /* NULL is allowed *
 TRIB_MUST_CHECK enum trib_status trib_model_spool_write(struct trib_model_spool *spool, uint64_t offset,
                                                         const void *bytes, size_t len, struct trib_error *error);
 struct trib_frame_source trib_model_spool_source(struct trib_model_spool *spool); /* valid as long as the spool */
-size_t trib_model_spool_memory(const struct trib_model_spool *spool); /* bytes held in memory */
+size_t trib_model_spool_memory(const struct trib_model_spool *spool);             /* bytes held in memory */
 
 #endif

@@ -25,7 +25,7 @@ struct trib_client_task {
     uint8_t model_sha256[32];
     uint64_t model_len, model_version;
     uint8_t plan_sha256[32];
-    struct trib_blob *plan; /* the Graph message's bytes, whose hash was checked; one reference */
+    struct trib_blob *plan;    /* the Graph message's bytes, whose hash was checked; one reference */
     struct trib_recipe recipe; /* checked */
     const struct trib_codec *codec;
     uint64_t seed;
@@ -118,8 +118,8 @@ void trib_session_actions_clear(struct trib_session_actions *actions);
 /* ---- the machine ---- */
 
 struct trib_session_config { /* all borrowed for the session's life */
-    const char *node;     /* the certificate's identity */
-    const char *software; /* "tributary-client 0.1.0" */
+    const char *node;        /* the certificate's identity */
+    const char *software;    /* "tributary-client 0.1.0" */
     const char *const *tags;
     size_t n_tags;
     uint32_t threads;

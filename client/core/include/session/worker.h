@@ -20,8 +20,8 @@ TRIB_MUST_CHECK enum trib_status trib_worker_new(const struct trib_worker_config
 void trib_worker_free(struct trib_worker *worker); /* cancels and waits; NULL is allowed */
 /* Train: the event will carry `job`. Takes over `model`, also on failure; copies the task and shares its plan. */
 TRIB_MUST_CHECK enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t job,
-                                                   const struct trib_client_task *task,
-                                                   struct trib_model_spool *model, struct trib_error *error);
+                                                   const struct trib_client_task *task, struct trib_model_spool *model,
+                                                   struct trib_error *error);
 void trib_worker_cancel(struct trib_worker *worker); /* what is trained or waits to be; events still come */
 /* Free what the next task can build again, and give memory back to the system. */
 void trib_worker_release(struct trib_worker *worker);

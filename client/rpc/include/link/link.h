@@ -26,8 +26,8 @@ TRIB_MUST_CHECK enum trib_status trib_link_new(const struct trib_link_config *co
 /* Cancels what is open and waits; what is to be said must have been flushed by trib_link_finish. */
 void trib_link_free(struct trib_link *link);
 
-/* Calls that fail here push no event; those that succeed push exactly one final event for the job:
- * DISCONNECTED, DOWNLOADED or UPLOADED. */
+/* Calls that fail here push no final event; those that succeed push exactly one for the job: DISCONNECTED, DOWNLOADED
+ * or UPLOADED. connect pushes CONNECTED before anything else. */
 TRIB_MUST_CHECK enum trib_status trib_link_connect(struct trib_link *link, uint64_t job, struct trib_error *error);
 /* Ask for the stream's next message; for the first by connect itself, then after each MESSAGE was dealt with. */
 TRIB_MUST_CHECK enum trib_status trib_link_read(struct trib_link *link, uint64_t job, struct trib_error *error);

@@ -20,6 +20,10 @@ char *trib_strndup(const char *text, size_t len) __attribute__((malloc));
 char *trib_asprintf(const char *format, ...) TRIB_PRINTF(1, 2);
 void trib_free(void *block); /* NULL is allowed */
 
+/* Give the whole pages inside a block back to the kernel now; the block stays allocated, its content is undefined. For
+ * large arrays that are consumed from front to back while another one grows. */
+void trib_mem_discard(void *block, size_t len);
+
 /* a*b and a+b in size_t; false on overflow, and then *result is unchanged. */
 TRIB_MUST_CHECK bool trib_size_mul(size_t a, size_t b, size_t *result);
 TRIB_MUST_CHECK bool trib_size_add(size_t a, size_t b, size_t *result);

@@ -43,7 +43,7 @@ struct trib_shape_call {
     int n_inputs;
     const struct trib_shape *inputs;
     const enum trib_dtype *input_dtypes;
-    struct trib_shape *outputs; /* filled by the rule */
+    struct trib_shape *outputs;     /* filled by the rule */
     enum trib_dtype *output_dtypes; /* preset to TRIB_F32 */
 };
 

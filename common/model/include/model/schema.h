@@ -8,7 +8,7 @@
 struct trib_schema_tensor {
     char name[TRIB_VALUE_NAME_LEN];
     struct trib_shape shape;
-    bool trained;     /* parameter, not state */
+    bool trained; /* parameter, not state */
     enum trib_init_rule init;
     size_t offset, n; /* in floats */
 };

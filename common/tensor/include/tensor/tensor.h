@@ -25,9 +25,8 @@ struct trib_tensor {
     void *data; /* borrowed */
 };
 
-#define TRIB_SHAPE(...)                                                                   \
-    ((struct trib_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
-                         .dims = {__VA_ARGS__}})
+#define TRIB_SHAPE(...)                                                                                                \
+    ((struct trib_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dims = {__VA_ARGS__}})
 #define TRIB_SCALAR ((struct trib_shape){.rank = 0})
 
 size_t trib_dtype_size(enum trib_dtype dtype);

@@ -19,8 +19,8 @@ struct trib_recipe {
     uint32_t max_steps;          /* 0 = no limit */
     float learning_rate;         /* of this round, decay already applied */
     float momentum, weight_decay;
-    float clip_norm;             /* of each step's gradient, before decay and the proximal term; 0 = off */
-    float proximal_mu;           /* FedProx (Li et al. 2020): + mu/2 |w - w_round|^2; 0 = off */
+    float clip_norm;   /* of each step's gradient, before decay and the proximal term; 0 = off */
+    float proximal_mu; /* FedProx (Li et al. 2020): + mu/2 |w - w_round|^2; 0 = off */
 };
 TRIB_MUST_CHECK enum trib_status trib_recipe_check(const struct trib_recipe *recipe, struct trib_error *error);
 
@@ -36,7 +36,7 @@ struct trib_train_result {
     double first_loss, mean_loss; /* mean over the examples of the first / the last epoch, each as its step met it */
     double accuracy;              /* of the last epoch's training batches; nan for regression */
     int64_t ms;
-    bool stopped_early;           /* a limit or the stop flag; max_steps is the recipe's, not a limit */
+    bool stopped_early; /* a limit or the stop flag; max_steps is the recipe's, not a limit */
 };
 
 struct trib_trainer; /* opaque: plans and buffers of one model on one backend; one thread at a time */
@@ -45,9 +45,10 @@ struct trib_trainer; /* opaque: plans and buffers of one model on one backend; o
  * long; limits may be NULL. Differentiates, runs the passes, compiles for the batch sizes it
  * meets. TRIB_MISMATCH when the dataset's examples or classes do not fit, with both shapes. */
 TRIB_MUST_CHECK enum trib_status trib_trainer_new(const struct trib_graph *graph, const struct trib_recipe *recipe,
-                                                  const struct trib_dataset *dataset, const struct trib_backend *backend,
-                                                  struct trib_thread_pool *pool, const struct trib_train_limits *limits,
-                                                  struct trib_trainer **trainer, struct trib_error *error);
+                                                  const struct trib_dataset *dataset,
+                                                  const struct trib_backend *backend, struct trib_thread_pool *pool,
+                                                  const struct trib_train_limits *limits, struct trib_trainer **trainer,
+                                                  struct trib_error *error);
 void trib_trainer_free(struct trib_trainer *trainer);
 const struct trib_schema *trib_trainer_schema(const struct trib_trainer *trainer);
 /* Change what may differ between rounds without recompiling (learning rate, epochs, mu ...); the batch size and the

@@ -16,6 +16,9 @@ enum { TRIB_NODE_LEN = 128 };
  * thread at any time between connect and the peer's last reference. */
 struct trib_peer {
     const struct trib_peer_ops *ops;
+    /* The engine's own; zeroed before connect. */
+    uint32_t client;          /* its number; engine's thread */
+    _Atomic(uint32_t) queued; /* messages that wait for the engine */
 };
 struct trib_peer_ops {
     /* Queue a message; a failure means that the session is ending. */
@@ -32,6 +35,9 @@ struct trib_engine; /* opaque */
 TRIB_MUST_CHECK enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
                                                  struct trib_engine **engine, struct trib_error *error);
 void trib_engine_free(struct trib_engine *engine);
+/* The settings' model in words: the training graph before and after each pass, and its memory plan. */
+TRIB_MUST_CHECK enum trib_status trib_engine_explain(const struct trib_server_settings *settings, struct trib_buf *text,
+                                                     struct trib_error *error);
 /* Start the engine's threads; `finished` is called once from the engine's thread when the run is over. */
 TRIB_MUST_CHECK enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(void *context),
                                                    void *context, struct trib_error *error);
@@ -41,6 +47,8 @@ void trib_engine_stop(struct trib_engine *engine);
 void trib_engine_join(struct trib_engine *engine);
 
 const char *trib_engine_run_id(const struct trib_engine *engine);
+/* The backend that does the arithmetic, in words. */
+const char *trib_engine_compute(const struct trib_engine *engine);
 /* Whether every round was committed (so that the exit code can tell). */
 bool trib_engine_complete(const struct trib_engine *engine);
 
@@ -50,7 +58,7 @@ bool trib_engine_complete(const struct trib_engine *engine);
 TRIB_MUST_CHECK enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_peer *peer,
                                                      const char *node, const char *address,
                                                      const Tributary__V1__Hello *hello);
-/* Takes ownership of the message, also on failure. */
+/* Takes ownership of the message, also on failure. TRIB_LIMIT: this peer sends faster than the engine can take it. */
 TRIB_MUST_CHECK enum trib_status trib_engine_message(struct trib_engine *engine, struct trib_peer *peer,
                                                      Tributary__V1__ClientMessage *message);
 void trib_engine_disconnect(struct trib_engine *engine, struct trib_peer *peer, const char *reason);

@@ -11,7 +11,8 @@
  * then commits if at least min_updates were folded, and is abandoned and begun again with a new cohort otherwise.
  *
  * An event that does not fit the state (an offer for another round, an upload that was not granted) changes nothing
- * and gives no action but, where the peer should know, an OUTCOME; *ignored then says why.
+ * and gives no action but, where the peer should know, an OUTCOME, or a DISCARD of what cannot be used; *ignored then
+ * says why.
  *
  * The caller runs every action of a step, in order, before the next step. */
 #ifndef TRIB_ROUND_ROUND_H
@@ -32,12 +33,12 @@ enum trib_round_state {
 
 /* A client's part in the round that runs. */
 enum trib_member_state {
-    TRIB_MEMBER_NONE,     /* not in the cohort */
-    TRIB_MEMBER_TASKED,   /* downloads and trains */
-    TRIB_MEMBER_OFFERED,  /* waits for its turn to upload */
-    TRIB_MEMBER_GRANTED,  /* uploads */
-    TRIB_MEMBER_FOLDING,  /* its upload is being verified and folded */
-    TRIB_MEMBER_FOLDED,   /* the states from here on are final for the round */
+    TRIB_MEMBER_NONE,    /* not in the cohort */
+    TRIB_MEMBER_TASKED,  /* downloads and trains */
+    TRIB_MEMBER_OFFERED, /* waits for its turn to upload */
+    TRIB_MEMBER_GRANTED, /* uploads */
+    TRIB_MEMBER_FOLDING, /* its upload is being verified and folded */
+    TRIB_MEMBER_FOLDED,  /* the states from here on are final for the round */
     TRIB_MEMBER_SKIPPED,
     TRIB_MEMBER_REJECTED, /* its update was refused */
     TRIB_MEMBER_FAILED,   /* it said that it could not */
@@ -47,9 +48,9 @@ enum trib_member_state {
 
 struct trib_round_options {
     uint64_t seed;
-    uint64_t rounds;            /* commit so many */
-    uint64_t first_round;       /* >= 1 */
-    uint32_t min_clients;       /* available before a round begins */
+    uint64_t rounds;            /* number of the last round */
+    uint64_t first_round;       /* 1 .. rounds */
+    uint32_t min_clients;       /* available before a round begins; min_updates must be as well */
     uint32_t clients_per_round; /* updates wanted; 0 = of every available client */
     double over_selection;      /* >= 1: cohort = ceil(wanted * this) */
     uint32_t min_updates;       /* to commit */
@@ -64,20 +65,20 @@ struct trib_round_options {
 };
 
 enum trib_round_event_kind {
-    TRIB_EVENT_JOINED,    /* client, examples, key: may be picked from now on; also after a reconnect */
-    TRIB_EVENT_LEFT,      /* client, reason */
-    TRIB_EVENT_PROGRESS,  /* client */
-    TRIB_EVENT_OFFER,     /* client, round, examples */
-    TRIB_EVENT_FAILURE,   /* client, round, reason */
-    TRIB_EVENT_UPLOADED,  /* client, round: the whole update is here, unverified */
-    TRIB_EVENT_REFUSED,   /* client, round, reason: what it sent is not what it may send */
+    TRIB_EVENT_JOINED,   /* client, examples, key: may be picked from now on; also after a reconnect */
+    TRIB_EVENT_LEFT,     /* client, reason */
+    TRIB_EVENT_PROGRESS, /* client */
+    TRIB_EVENT_OFFER,    /* client, round, examples */
+    TRIB_EVENT_FAILURE,  /* client, round, reason */
+    TRIB_EVENT_UPLOADED, /* client, round, attempt: the whole update is here, unverified */
+    TRIB_EVENT_REFUSED,  /* client, round, attempt, reason: what it sent is not what it may send */
     /* what a FOLD, APPLY, EVALUATE or COMMIT came to: round, attempt, ok, reason */
-    TRIB_EVENT_FOLDED,    /* and client; harmful: the accumulator was spoilt on the way */
+    TRIB_EVENT_FOLDED, /* and client; harmful: the accumulator was spoilt on the way */
     TRIB_EVENT_APPLIED,
     TRIB_EVENT_EVALUATED, /* a failed evaluation does not stop the round */
     TRIB_EVENT_COMMITTED,
-    TRIB_EVENT_TICK,      /* time has passed */
-    TRIB_EVENT_STOP       /* drain: finish what is being committed, abandon what is being collected */
+    TRIB_EVENT_TICK, /* time has passed */
+    TRIB_EVENT_STOP  /* drain: finish what is being committed, abandon what is being collected */
 };
 struct trib_round_event {
     enum trib_round_event_kind kind;
@@ -95,7 +96,7 @@ enum trib_round_action_kind {
     TRIB_ACTION_GRANT,     /* client: may upload, from where the last try ended */
     TRIB_ACTION_FOLD,      /* client: verify its upload and fold it; answer FOLDED */
     TRIB_ACTION_DISCARD,   /* client: throw away what it has uploaded */
-    TRIB_ACTION_OUTCOME,   /* client, outcome, reason: tell it */
+    TRIB_ACTION_OUTCOME,   /* client, round, outcome, reason: tell it */
     TRIB_ACTION_APPLY,     /* answer APPLIED */
     TRIB_ACTION_EVALUATE,  /* answer EVALUATED */
     TRIB_ACTION_COMMIT,    /* answer COMMITTED */
@@ -104,12 +105,19 @@ enum trib_round_action_kind {
     TRIB_ACTION_FINISHED   /* reason: nothing more to do */
 };
 /* What became of a member; the numbers of Outcome.Kind on the wire. */
-enum trib_outcome { TRIB_OUTCOME_FOLDED, TRIB_OUTCOME_SKIPPED, TRIB_OUTCOME_REJECTED, TRIB_OUTCOME_LATE, TRIB_OUTCOME_ABANDONED };
+enum trib_outcome {
+    TRIB_OUTCOME_FOLDED,
+    TRIB_OUTCOME_SKIPPED,
+    TRIB_OUTCOME_REJECTED,
+    TRIB_OUTCOME_LATE,
+    TRIB_OUTCOME_ABANDONED
+};
 
 enum { TRIB_ROUND_REASON_LEN = 200 };
 struct trib_round_action {
     enum trib_round_action_kind kind;
     uint32_t client;
+    uint64_t round; /* OUTCOME: which one it is about, maybe an earlier one */
     enum trib_outcome outcome;
     char reason[TRIB_ROUND_REASON_LEN];
 };

@@ -30,7 +30,8 @@ struct trib_strategy {
     enum trib_status (*fold_begin)(void *state, const struct trib_update_info *info, struct trib_error *error);
     /* Disjoint ranges may be folded from several threads at once. */
     void (*fold)(void *state, const struct trib_update_info *info, size_t first, const float *values, size_t n);
-    /* TRIB_UNAVAILABLE when nothing was folded. next[n] may be model itself. */
+    /* next[n] may be model itself. TRIB_UNAVAILABLE when nothing was folded. It may consume the state: afterwards only
+     * clear and begin are allowed. */
     enum trib_status (*finish)(void *state, const float *model, float *next, struct trib_error *error);
     void (*clear)(void *state); /* frees everything; state may be begun again */
 };

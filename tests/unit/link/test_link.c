@@ -1,0 +1,486 @@
+/* The client's link against a server that misbehaves: downloads that break and resume, uploads that are refused, a
+ * server that vanishes. */
+#include "fake_server.h"
+
+#include "base/clock.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BLOB_LEN = 100000, CHUNK_LEN = 8192, DEADLINE_MS = 20000 };
+
+struct fixture {
+    struct fake_server fake;
+    struct trib_event_queue *queue;
+    struct trib_link *link;
+    struct trib_session_event *event; /* the last that was awaited */
+    char address[64];
+};
+
+static void open_link(struct fixture *f, const char *state_dir, int64_t max_bytes)
+{
+    struct trib_error error = {.message = ""};
+    snprintf(f->address, sizeof f->address, "127.0.0.1:%d", trib_net_server_port(f->fake.server));
+    struct trib_link_config config = {
+        .address = f->address, .queue = f->queue, .state_dir = state_dir, .limits = {.max_bytes = max_bytes}};
+    trib_net_limits_default(&config.net);
+    config.net.threads = 1;
+    ck_assert_msg(trib_link_new(&config, &f->link, &error) == TRIB_OK, "%s", error.message);
+}
+
+static void setup_with(struct fixture *f, size_t blob_len, size_t chunk_len, const char *state_dir, int64_t max_bytes)
+{
+    memset(f, 0, sizeof *f);
+    trib_net_init();
+    fake_start(&f->fake, 0, blob_len, chunk_len);
+    ck_assert_int_eq(trib_event_queue_new(&f->queue, NULL), TRIB_OK);
+    open_link(f, state_dir, max_bytes);
+}
+
+static void setup(struct fixture *f)
+{
+    setup_with(f, BLOB_LEN, CHUNK_LEN, NULL, 0);
+}
+
+static void teardown(struct fixture *f)
+{
+    trib_session_event_free(f->event);
+    trib_link_free(f->link);
+    fake_stop(&f->fake);
+    trib_event_queue_free(f->queue);
+    trib_net_shutdown();
+}
+
+/* The next event, within the deadline; it must be of this kind. */
+static struct trib_session_event *await(struct fixture *f, enum trib_session_event_kind kind)
+{
+    int64_t until = trib_clock_ms() + DEADLINE_MS;
+    trib_session_event_free(f->event);
+    while ((f->event = trib_event_queue_pop(f->queue)) == NULL) {
+        struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
+        int64_t left = until - trib_clock_ms();
+        ck_assert_msg(left > 0, "no event came");
+        (void)poll(&fd, 1, (int)left);
+    }
+    ck_assert_msg(f->event->kind == kind, "event %d, not %d: %s", f->event->kind, kind, f->event->reason);
+    return f->event;
+}
+
+/* ---- download ---- */
+
+static struct trib_session_event *download(struct fixture *f, uint64_t offset)
+{
+    struct trib_error error = {.message = ""};
+    enum trib_status status =
+        trib_link_download(f->link, 5, f->fake.sha256, trib_blob_len(f->fake.blob), offset, &error);
+    ck_assert_msg(status == TRIB_OK, "%s", error.message);
+    struct trib_session_event *event = await(f, TRIB_SESSION_DOWNLOADED);
+    ck_assert_uint_eq(event->job, 5);
+    return event;
+}
+
+/* What was downloaded is the blob. */
+static void check_model(struct fixture *f)
+{
+    struct trib_model_spool *model = trib_link_take_model(f->link);
+    ck_assert_ptr_nonnull(model);
+    const struct trib_frame_source source = trib_model_spool_source(model);
+    size_t len = trib_blob_len(f->fake.blob);
+    uint8_t *bytes = trib_malloc(len);
+    ck_assert_uint_eq(source.len, len);
+    ck_assert_int_eq(source.read(source.context, 0, bytes, len, NULL), TRIB_OK);
+    ck_assert_mem_eq(bytes, trib_blob_data(f->fake.blob), len);
+    trib_free(bytes);
+    trib_model_spool_free(model);
+    ck_assert_ptr_null(trib_link_take_model(f->link));
+}
+
+static void finish_from(struct fixture *f, uint64_t offset)
+{
+    f->fake.download = FAKE_WHOLE;
+    ck_assert_int_eq(download(f, offset)->status, TRIB_OK);
+    ck_assert_uint_eq(f->fake.last_offset, offset);
+    check_model(f);
+}
+
+START_TEST(a_blob_comes_whole)
+{
+    struct fixture f;
+    setup(&f);
+    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_uint_eq(f.event->is.received, BLOB_LEN);
+    check_model(&f);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_large_blob_goes_to_a_file_and_leaves_none)
+{
+    char dir[] = "/tmp/trib-link-XXXXXX";
+    struct fixture f;
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    setup_with(&f, BLOB_LEN, CHUNK_LEN, dir, 2 * BLOB_LEN); /* more than a quarter of the owner's memory */
+    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    struct trib_model_spool *model = trib_link_take_model(f.link);
+    ck_assert_ptr_nonnull(model);
+    ck_assert_uint_eq(trib_model_spool_memory(model), 0);
+    trib_model_spool_free(model);
+    teardown(&f);
+    ck_assert_int_eq(rmdir(dir), 0); /* empty */
+}
+END_TEST
+
+START_TEST(a_blob_beyond_the_owners_memory_is_refused)
+{
+    struct fixture f;
+    struct trib_error error = {.message = ""};
+    setup_with(&f, BLOB_LEN, CHUNK_LEN, NULL, BLOB_LEN / 2);
+    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, 0, &error), TRIB_LIMIT);
+    ck_assert_msg(strstr(error.message, "limits.max_memory") != NULL, "%s", error.message);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_corrupt_chunk_costs_only_itself)
+{
+    struct fixture f;
+    setup(&f);
+    f.fake.download = FAKE_CORRUPT;
+    f.fake.fault_at = 3 * CHUNK_LEN;
+    download(&f, 0);
+    ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
+    ck_assert_msg(strstr(f.event->reason, "checksum") != NULL, "%s", f.event->reason);
+    ck_assert_uint_eq(f.event->is.received, 3 * CHUNK_LEN);
+    ck_assert_ptr_null(trib_link_take_model(f.link));
+    finish_from(&f, 3 * CHUNK_LEN);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_stream_that_ends_early_resumes)
+{
+    static const enum fake_download modes[] = {FAKE_TRUNCATE, FAKE_BREAK};
+    struct fixture f;
+    setup(&f);
+    f.fake.download = modes[_i];
+    f.fake.fault_at = 4 * CHUNK_LEN;
+    download(&f, 0);
+    ck_assert_int_eq(f.event->status, TRIB_UNAVAILABLE);
+    ck_assert_uint_eq(f.event->is.received, 4 * CHUNK_LEN);
+    if (modes[_i] == FAKE_TRUNCATE) {
+        ck_assert_msg(strstr(f.event->reason, "byte 32768 of 100000") != NULL, "%s", f.event->reason);
+    }
+    finish_from(&f, 4 * CHUNK_LEN);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_resume_that_does_not_fit_begins_anew)
+{
+    struct fixture f;
+    setup(&f);
+    f.fake.download = FAKE_BREAK;
+    f.fake.fault_at = 4 * CHUNK_LEN;
+    download(&f, 0);
+    f.fake.download = FAKE_WHOLE;
+    ck_assert_int_eq(download(&f, 3 * CHUNK_LEN)->status, TRIB_OK); /* nothing reaches exactly to there */
+    ck_assert_uint_eq(f.fake.last_offset, 0);
+    check_model(&f);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(other_bytes_are_found_out_and_nothing_of_them_kept)
+{
+    struct fixture f;
+    setup(&f);
+    f.fake.download = FAKE_OTHER_BYTES;
+    f.fake.fault_at = CHUNK_LEN;
+    download(&f, 0);
+    ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
+    ck_assert_msg(strstr(f.event->reason, "SHA-256") != NULL, "%s", f.event->reason);
+    ck_assert_uint_eq(f.event->is.received, 0);
+    ck_assert_ptr_null(trib_link_take_model(f.link));
+    finish_from(&f, 0);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(breaches_end_the_download)
+{
+    static const struct {
+        enum fake_download mode;
+        enum trib_status status;
+    } cases[] = {{FAKE_SKIP, TRIB_PROTOCOL},
+                 {FAKE_TOO_LONG, TRIB_PROTOCOL},
+                 {FAKE_GARBAGE, TRIB_PROTOCOL},
+                 {FAKE_NOT_FOUND, TRIB_NOT_FOUND}};
+    struct fixture f;
+    setup(&f);
+    f.fake.download = cases[_i].mode;
+    f.fake.fault_at = 2 * CHUNK_LEN;
+    download(&f, 0);
+    ck_assert_msg(f.event->status == cases[_i].status, "%s: %s", trib_status_name(f.event->status), f.event->reason);
+    ck_assert_ptr_null(trib_link_take_model(f.link));
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_cancelled_download_is_kept_or_dropped_as_told)
+{
+    struct fixture f;
+    setup(&f);
+    f.fake.download = FAKE_BREAK;
+    f.fake.fault_at = 4 * CHUNK_LEN;
+    download(&f, 0);
+    trib_link_cancel(f.link, true);
+    finish_from(&f, 4 * CHUNK_LEN);
+    f.fake.download = FAKE_BREAK;
+    download(&f, 0);
+    trib_link_cancel(f.link, false);
+    f.fake.download = FAKE_WHOLE;
+    ck_assert_int_eq(download(&f, 4 * CHUNK_LEN)->status, TRIB_OK);
+    ck_assert_uint_eq(f.fake.last_offset, 0);
+    trib_link_cancel(f.link, false); /* also what is complete */
+    ck_assert_ptr_null(trib_link_take_model(f.link));
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_vanished_server_is_resumed_when_it_is_back)
+{
+    struct fixture f;
+    setup(&f);
+    int port = trib_net_server_port(f.fake.server);
+    f.fake.download = FAKE_BREAK;
+    f.fake.fault_at = 5 * CHUNK_LEN;
+    download(&f, 0);
+    fake_stop(&f.fake);
+    struct trib_error error = {.message = ""};
+    uint8_t sha256[32];
+    memcpy(sha256, f.fake.sha256, sizeof sha256);
+    ck_assert_int_eq(trib_link_download(f.link, 6, sha256, BLOB_LEN, 5 * CHUNK_LEN, &error), TRIB_OK);
+    struct trib_session_event *event = await(&f, TRIB_SESSION_DOWNLOADED);
+    ck_assert_int_eq(event->status, TRIB_UNAVAILABLE);
+    ck_assert_uint_eq(event->is.received, 5 * CHUNK_LEN);
+    fake_start(&f.fake, port, BLOB_LEN, CHUNK_LEN);
+    finish_from(&f, 5 * CHUNK_LEN);
+    teardown(&f);
+}
+END_TEST
+
+/* ---- upload ---- */
+
+static struct trib_session_event *upload(struct fixture *f, struct trib_blob *frame, uint64_t offset,
+                                         uint32_t chunk_bytes)
+{
+    uint8_t sha256[32];
+    struct trib_error error = {.message = ""};
+    ck_assert_int_eq(trib_sha256(trib_blob_data(frame), trib_blob_len(frame), sha256), TRIB_OK);
+    const struct trib_link_upload what = {
+        .run = "run-1", .round = 3, .frame = frame, .sha256 = sha256, .offset = offset, .chunk_bytes = chunk_bytes};
+    ck_assert_msg(trib_link_upload(f->link, 9, &what, &error) == TRIB_OK, "%s", error.message);
+    struct trib_session_event *event = await(f, TRIB_SESSION_UPLOADED);
+    ck_assert_uint_eq(event->job, 9);
+    return event;
+}
+
+START_TEST(an_update_arrives_from_its_offset_on)
+{
+    static const struct {
+        size_t len;
+        uint64_t offset;
+        uint32_t chunk;
+    } cases[] = {{BLOB_LEN, 0, CHUNK_LEN},
+                 {BLOB_LEN, 3 * CHUNK_LEN, CHUNK_LEN},
+                 {BLOB_LEN, BLOB_LEN, CHUNK_LEN},            /* only the end is missing */
+                 {(size_t)20 << 20, 0, TRIB_CHUNK_PAYLOAD}}; /* more than the queue takes at a time */
+    struct fixture f;
+    setup_with(&f, cases[_i].len, CHUNK_LEN, NULL, 0);
+    upload(&f, f.fake.blob, cases[_i].offset, cases[_i].chunk);
+    ck_assert_msg(f.event->status == TRIB_OK, "%s", f.event->reason);
+    ck_assert(f.event->is.receipt.accepted);
+    ck_assert_uint_eq(f.event->is.receipt.received, cases[_i].len);
+    pthread_mutex_lock(&f.fake.lock);
+    ck_assert(f.fake.ended);
+    ck_assert_str_eq(f.fake.first.run, "run-1");
+    ck_assert_uint_eq(f.fake.first.round, 3);
+    ck_assert_uint_eq(f.fake.first.offset, cases[_i].offset);
+    ck_assert_uint_eq(f.fake.first.blob_len, cases[_i].len);
+    ck_assert_mem_eq(f.fake.first.sha256, f.fake.sha256, 32);
+    ck_assert_uint_eq(f.fake.uploaded.len, cases[_i].len - cases[_i].offset);
+    if (f.fake.uploaded.len > 0) {
+        ck_assert_mem_eq(f.fake.uploaded.data, trib_blob_data(f.fake.blob) + cases[_i].offset, f.fake.uploaded.len);
+    }
+    pthread_mutex_unlock(&f.fake.lock);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_refusal_is_told_with_its_reason)
+{
+    struct fixture f;
+    setup(&f);
+    f.fake.upload = FAKE_REFUSE;
+    upload(&f, f.fake.blob, 0, CHUNK_LEN);
+    ck_assert_int_eq(f.event->status, TRIB_OK);
+    ck_assert(!f.event->is.receipt.accepted);
+    ck_assert_int_eq(f.event->is.receipt.status, TRIB_MISMATCH);
+    ck_assert_str_eq(f.event->reason, "another schema");
+    f.fake.upload = FAKE_DENY_AT_ONCE;
+    upload(&f, f.fake.blob, 0, CHUNK_LEN);
+    ck_assert_int_eq(f.event->status, TRIB_DENIED);
+    ck_assert_str_eq(f.event->reason, "no upload was granted");
+    f.fake.upload = FAKE_NO_RECEIPT;
+    trib_buf_clear(&f.fake.uploaded);
+    upload(&f, f.fake.blob, 0, CHUNK_LEN);
+    ck_assert_int_eq(f.event->status, TRIB_PROTOCOL);
+    ck_assert_msg(strstr(f.event->reason, "without a receipt") != NULL, "%s", f.event->reason);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(an_upload_that_is_not_read_waits_and_can_be_cancelled)
+{
+    struct fixture f;
+    struct trib_error error = {.message = ""};
+    setup_with(&f, (size_t)20 << 20, CHUNK_LEN, NULL, 0);
+    f.fake.upload = FAKE_NEVER_READ;
+    const struct trib_link_upload what = {
+        .run = "run-1", .round = 3, .frame = f.fake.blob, .sha256 = f.fake.sha256, .chunk_bytes = TRIB_CHUNK_PAYLOAD};
+    ck_assert_msg(trib_link_upload(f.link, 9, &what, &error) == TRIB_OK, "%s", error.message);
+    trib_link_cancel(f.link, true);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_UPLOADED)->status, TRIB_CANCELLED);
+    teardown(&f);
+}
+END_TEST
+
+/* ---- session ---- */
+
+static void connect_session(struct fixture *f, uint64_t job)
+{
+    struct trib_error error = {.message = ""};
+    ck_assert_msg(trib_link_connect(f->link, job, &error) == TRIB_OK, "%s", error.message);
+    ck_assert_uint_eq(await(f, TRIB_SESSION_CONNECTED)->job, job);
+}
+
+static void send_text(struct fixture *f)
+{
+    char reason[] = "a test";
+    Tributary__V1__Goodbye goodbye = TRIBUTARY__V1__GOODBYE__INIT;
+    goodbye.reason = reason;
+    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+    message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE;
+    message.goodbye = &goodbye;
+    struct trib_buf bytes = {0};
+    ck_assert_int_eq(trib_message_pack(&message.base, &bytes), TRIB_OK);
+    ck_assert_int_eq(trib_link_send(f->link, bytes.data, bytes.len, NULL), TRIB_OK);
+    trib_buf_clear(&bytes);
+}
+
+START_TEST(messages_go_both_ways_one_at_a_time)
+{
+    struct fixture f;
+    setup(&f);
+    connect_session(&f, 1);
+    send_text(&f);
+    send_text(&f);
+    for (int i = 0; i < 2; i++) {
+        const struct trib_session_event *event = await(&f, TRIB_SESSION_MESSAGE);
+        ck_assert_uint_eq(event->job, 1);
+        ck_assert_int_eq(event->is.message->kind_case, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME);
+        ck_assert_uint_eq(event->is.message->outcome->round, 77);
+        ck_assert_ptr_null(trib_event_queue_pop(f.queue)); /* the second is not read before it is asked for */
+        ck_assert_int_eq(trib_link_read(f.link, 1, NULL), TRIB_OK);
+    }
+    trib_link_disconnect(f.link);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_DISCONNECTED)->status, TRIB_CANCELLED);
+    ck_assert_int_eq(trib_link_send(f.link, "x", 1, NULL), TRIB_OK); /* to nobody: no failure */
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_server_that_says_nonsense_is_left)
+{
+    struct fixture f;
+    setup(&f);
+    connect_session(&f, 1);
+    send_text(&f);
+    await(&f, TRIB_SESSION_MESSAGE); /* the session stands */
+    ck_assert_int_eq(trib_link_read(f.link, 1, NULL), TRIB_OK);
+    pthread_mutex_lock(&f.fake.lock);
+    struct trib_net_call *call = trib_net_call_ref(f.fake.session);
+    pthread_mutex_unlock(&f.fake.lock);
+    ck_assert_int_eq(trib_net_call_send(call, "\xff\xff", 2, NULL, 0, 0), TRIB_OK);
+    trib_net_call_unref(call);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_DISCONNECTED)->status, TRIB_PROTOCOL);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_server_that_stops_is_noticed_and_found_again)
+{
+    struct fixture f;
+    setup(&f);
+    int port = trib_net_server_port(f.fake.server);
+    connect_session(&f, 1);
+    send_text(&f);
+    await(&f, TRIB_SESSION_MESSAGE);
+    ck_assert_int_eq(trib_link_read(f.link, 1, NULL), TRIB_OK);
+    fake_stop(&f.fake);
+    struct trib_session_event *event = await(&f, TRIB_SESSION_DISCONNECTED);
+    ck_assert_uint_eq(event->job, 1);
+    ck_assert_int_ne(event->status, TRIB_OK);
+    connect_session(&f, 2);
+    event = await(&f, TRIB_SESSION_DISCONNECTED);
+    ck_assert_uint_eq(event->job, 2);
+    ck_assert_int_eq(event->status, TRIB_UNAVAILABLE);
+    ck_assert_msg(strstr(event->reason, "refused") != NULL, "%s", event->reason);
+    fake_start(&f.fake, port, BLOB_LEN, CHUNK_LEN);
+    connect_session(&f, 3);
+    send_text(&f);
+    ck_assert_uint_eq(await(&f, TRIB_SESSION_MESSAGE)->job, 3);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(what_was_said_last_arrives)
+{
+    struct fixture f;
+    setup(&f);
+    connect_session(&f, 1);
+    send_text(&f);
+    trib_link_finish(f.link, DEADLINE_MS);
+    pthread_mutex_lock(&f.fake.lock);
+    ck_assert_uint_gt(f.fake.heard.len, 0);
+    pthread_mutex_unlock(&f.fake.lock);
+    teardown(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("link");
+    TCase *tests = tcase_create("link");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_blob_comes_whole);
+    tcase_add_test(tests, a_large_blob_goes_to_a_file_and_leaves_none);
+    tcase_add_test(tests, a_blob_beyond_the_owners_memory_is_refused);
+    tcase_add_test(tests, a_corrupt_chunk_costs_only_itself);
+    tcase_add_loop_test(tests, a_stream_that_ends_early_resumes, 0, 2);
+    tcase_add_test(tests, a_resume_that_does_not_fit_begins_anew);
+    tcase_add_test(tests, other_bytes_are_found_out_and_nothing_of_them_kept);
+    tcase_add_loop_test(tests, breaches_end_the_download, 0, 4);
+    tcase_add_test(tests, a_cancelled_download_is_kept_or_dropped_as_told);
+    tcase_add_test(tests, a_vanished_server_is_resumed_when_it_is_back);
+    tcase_add_loop_test(tests, an_update_arrives_from_its_offset_on, 0, 4);
+    tcase_add_test(tests, a_refusal_is_told_with_its_reason);
+    tcase_add_test(tests, an_upload_that_is_not_read_waits_and_can_be_cancelled);
+    tcase_add_test(tests, messages_go_both_ways_one_at_a_time);
+    tcase_add_test(tests, a_server_that_says_nonsense_is_left);
+    tcase_add_test(tests, a_server_that_stops_is_noticed_and_found_again);
+    tcase_add_test(tests, what_was_said_last_arrives);
+    suite_add_tcase(suite, tests);
+    return trib_test_run(suite);
+}

@@ -1,0 +1,392 @@
+/* The worker: data that load or do not, and training from a received frame to a coded update. */
+#include "session/worker.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "model/zoo.h"
+#include "test_main.h"
+#include "wire/graph_message.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROWS = 120, FEATURES = 4, CLASSES = 3, DEADLINE_MS = 60000 };
+
+struct fixture {
+    char dir[64], csv[96];
+    struct trib_client_settings settings;
+    struct trib_event_queue *queue;
+    struct trib_worker *worker;
+    struct trib_session_event *event;
+    struct trib_client_task task;
+    struct trib_schema schema;
+    float *model; /* [schema.n_floats] */
+};
+
+static void write_csv(const struct fixture *f, const char *fault)
+{
+    FILE *file = fopen(f->csv, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("a,b,c,d,label\n", file);
+    for (int i = 0; i < ROWS; i++) {
+        int label = i % CLASSES;
+        fprintf(file, "%d,%d,%d,%.3f,%d\n", label == 0, label == 1, label == 2, 0.01 * (i % 7), label);
+    }
+    fputs(fault, file);
+    fclose(file);
+}
+
+static void load_settings(struct fixture *f, const char *more)
+{
+    char text[1024];
+    struct trib_error error = {.message = ""};
+    snprintf(text, sizeof text,
+             "server: {address: \"a:1\"}\ntls: {ca: a, certificate: b, key: c}\n"
+             "training: {backend: reference, threads: 1}\ndata:\n  format: csv\n  path: %s\n%s",
+             f->csv, more);
+    ck_assert_msg(trib_client_settings_parse("t.yaml", text, strlen(text), NULL, 0, &f->settings, &error) == TRIB_OK,
+                  "%s", error.message);
+}
+
+static struct trib_session_event *await(struct fixture *f, enum trib_session_event_kind kind)
+{
+    int64_t until = trib_clock_ms() + DEADLINE_MS;
+    trib_session_event_free(f->event);
+    while ((f->event = trib_event_queue_pop(f->queue)) == NULL) {
+        struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
+        int64_t left = until - trib_clock_ms();
+        ck_assert_msg(left > 0, "no event came");
+        (void)poll(&fd, 1, (int)left);
+    }
+    ck_assert_int_eq(f->event->kind, kind);
+    return f->event;
+}
+
+static void make_task(struct fixture *f, int64_t features)
+{
+    const struct trib_model_spec spec = {.example = TRIB_SHAPE(features), .classes = CLASSES};
+    struct trib_graph *graph = NULL;
+    struct trib_buf bytes = {0};
+    ck_assert_int_eq(trib_zoo_build("logistic", &spec, &graph, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_graph_pack(graph, &bytes, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_schema_init(&f->schema, graph, NULL), TRIB_OK);
+    trib_graph_free(graph);
+    f->task = (struct trib_client_task){.round = 1, .seed = 5, .codec = trib_codec_find("f32")};
+    f->task.plan = trib_blob_copy(bytes.data, bytes.len);
+    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.plan_sha256), TRIB_OK);
+    trib_buf_clear(&bytes);
+    f->task.recipe = (struct trib_recipe){.loss = TRIB_LOSS_CROSS_ENTROPY,
+                                          .optimizer = TRIB_OPTIMIZER_SGD,
+                                          .epochs = 2,
+                                          .batch_size = 10,
+                                          .learning_rate = 0.5f};
+    f->model = trib_calloc(f->schema.n_floats, sizeof *f->model);
+    ck_assert_ptr_nonnull(f->model);
+    trib_schema_initialise(&f->schema, 1, f->model);
+}
+
+static void start_worker(struct fixture *f)
+{
+    const struct trib_worker_config config = {
+        .settings = &f->settings, .backend = trib_backend_find("reference"), .queue = f->queue};
+    ck_assert_int_eq(trib_worker_new(&config, &f->worker, NULL), TRIB_OK);
+}
+
+static void setup_files(struct fixture *f, const char *fault, const char *more)
+{
+    memset(f, 0, sizeof *f);
+    snprintf(f->dir, sizeof f->dir, "/tmp/trib-worker-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(f->dir));
+    snprintf(f->csv, sizeof f->csv, "%s/data.csv", f->dir);
+    write_csv(f, fault);
+    load_settings(f, more);
+    ck_assert_int_eq(trib_event_queue_new(&f->queue, NULL), TRIB_OK);
+}
+
+static void setup(struct fixture *f, const char *more)
+{
+    setup_files(f, "", more);
+    make_task(f, FEATURES);
+    start_worker(f);
+    const struct trib_session_event *event = await(f, TRIB_SESSION_DATA);
+    ck_assert_msg(event->status == TRIB_OK, "%s", event->reason);
+}
+
+static void teardown(struct fixture *f)
+{
+    trib_worker_free(f->worker);
+    trib_session_event_free(f->event);
+    trib_event_queue_free(f->queue);
+    trib_client_settings_clear(&f->settings);
+    trib_blob_unref(f->task.plan);
+    trib_schema_clear(&f->schema);
+    trib_free(f->model);
+    ck_assert_int_eq(unlink(f->csv), 0);
+    ck_assert_int_eq(rmdir(f->dir), 0);
+}
+
+/* The model as the server would send it. */
+static struct trib_model_spool *received(struct fixture *f, enum trib_frame_kind kind, const uint8_t *schema, size_t n,
+                                         const char *codec)
+{
+    const struct trib_client_limits none = {0};
+    struct trib_blob *frame = NULL;
+    struct trib_model_spool *spool = NULL;
+    struct trib_error error = {.message = ""};
+    ck_assert_msg(trib_frame_encode(kind, trib_codec_find(codec), 0, schema, f->model, n, &frame, &error) == TRIB_OK,
+                  "%s", error.message);
+    ck_assert_int_eq(trib_model_spool_new(trib_blob_len(frame), NULL, &none, &spool, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_model_spool_write(spool, 0, trib_blob_data(frame), trib_blob_len(frame), NULL), TRIB_OK);
+    trib_blob_unref(frame);
+    return spool;
+}
+
+static struct trib_session_event *train_from(struct fixture *f, struct trib_model_spool *model)
+{
+    ck_assert_int_eq(trib_worker_train(f->worker, 3, &f->task, model, NULL), TRIB_OK);
+    struct trib_session_event *event = await(f, TRIB_SESSION_TRAINED);
+    ck_assert_uint_eq(event->job, 3);
+    return event;
+}
+
+static struct trib_session_event *train(struct fixture *f)
+{
+    return train_from(f, received(f, TRIB_FRAME_MODEL, f->schema.hash, f->schema.n_floats, "f32"));
+}
+
+START_TEST(training_gives_an_update_that_helps)
+{
+    struct fixture f;
+    setup(&f, "");
+    ck_assert_msg(train(&f)->status == TRIB_OK, "%s", f.event->reason);
+    const struct trib_client_update *update = &f.event->is.update;
+    ck_assert_uint_eq(update->result.examples, ROWS);
+    ck_assert_uint_eq(update->result.steps, 2 * ROWS / 10);
+    ck_assert_double_lt(update->result.mean_loss, 1.0);
+    uint8_t digest[32];
+    ck_assert_int_eq(trib_sha256(trib_blob_data(update->frame), trib_blob_len(update->frame), digest), TRIB_OK);
+    ck_assert_mem_eq(digest, update->sha256, sizeof digest);
+    /* the update is an update of this schema, its norm is the one that is told, and it moves the model */
+    float *delta = trib_calloc(f.schema.n_floats, sizeof *delta);
+    const struct trib_frame_source source = trib_frame_source_memory(update->frame);
+    const struct trib_frame_expect expect = {
+        .kind = TRIB_FRAME_UPDATE, .schema = f.schema.hash, .n_elements = f.schema.n_floats};
+    ck_assert_int_eq(trib_frame_decode(&source, &expect, delta, f.schema.n_floats, NULL), TRIB_OK);
+    double sum = 0;
+    for (size_t i = 0; i < f.schema.n_floats; i++) {
+        sum += (double)delta[i] * (double)delta[i];
+        f.model[i] += delta[i];
+    }
+    trib_free(delta);
+    ck_assert_double_eq_tol(sqrt(sum), update->norm, 1e-9);
+    ck_assert_double_gt(update->norm, 0.1);
+    double first_loss = update->result.first_loss;
+    f.task.round = 2;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK); /* from the moved model, on the cached trainer */
+    ck_assert_double_lt(f.event->is.update.result.first_loss, first_loss);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(the_same_task_gives_the_same_bytes)
+{
+    struct fixture f;
+    setup(&f, "");
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    uint8_t first[32];
+    memcpy(first, f.event->is.update.sha256, sizeof first);
+    trib_worker_release(f.worker);
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_mem_eq(f.event->is.update.sha256, first, sizeof first);
+    f.task.seed = 6;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_mem_ne(f.event->is.update.sha256, first, sizeof first);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(half_precision_works_in_both_directions)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.codec = trib_codec_find("f16");
+    train_from(&f, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f16"));
+    ck_assert_msg(f.event->status == TRIB_OK, "%s", f.event->reason);
+    teardown(&f);
+}
+END_TEST
+
+static void fails(struct fixture *f, enum trib_status status, const char *reason)
+{
+    ck_assert_msg(f->event->status == status, "%s: %s", trib_status_name(f->event->status), f->event->reason);
+    ck_assert_msg(strstr(f->event->reason, reason) != NULL, "no \"%s\" in: %s", reason, f->event->reason);
+    ck_assert_ptr_null(f->event->is.update.frame);
+}
+
+START_TEST(models_that_do_not_fit_are_refused)
+{
+    struct fixture f;
+    uint8_t other[32] = {1};
+    setup(&f, "");
+    train_from(&f, received(&f, TRIB_FRAME_MODEL, other, f.schema.n_floats, "f32"));
+    fails(&f, TRIB_MISMATCH, "schema");
+    train_from(&f, received(&f, TRIB_FRAME_UPDATE, f.schema.hash, f.schema.n_floats, "f32"));
+    fails(&f, TRIB_MISMATCH, "");
+    train_from(&f, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats - 1, "f32"));
+    fails(&f, TRIB_MISMATCH, "values");
+    struct trib_model_spool *bent = received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32");
+    ck_assert_int_eq(trib_model_spool_write(bent, 130, "\x11", 1, NULL), TRIB_OK);
+    train_from(&f, bent);
+    fails(&f, TRIB_CORRUPT, "CRC");
+    ck_assert_int_eq(train(&f)->status, TRIB_OK); /* and a good one still works */
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_plan_that_does_not_fit_the_data_is_refused_with_both_shapes)
+{
+    struct fixture f;
+    setup_files(&f, "", "");
+    make_task(&f, FEATURES + 1);
+    start_worker(&f);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
+    train(&f);
+    fails(&f, TRIB_MISMATCH, "4");
+    ck_assert_ptr_nonnull(strstr(f.event->reason, "5"));
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_plan_that_is_no_graph_is_refused)
+{
+    struct fixture f;
+    setup(&f, "");
+    trib_blob_unref(f.task.plan);
+    f.task.plan = trib_blob_copy("\xff\xff", 2);
+    f.task.plan_sha256[0] ^= 1;
+    train(&f);
+    fails(&f, TRIB_PROTOCOL, "");
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(training_that_runs_away_is_refused)
+{
+    struct fixture f;
+    setup(&f, "");
+    for (size_t i = 0; i < f.schema.n_floats; i++) {
+        f.model[i] = i % 2 == 0 ? 3e38f : -3e38f; /* finite, but their sums are not */
+    }
+    train(&f);
+    fails(&f, TRIB_NOT_FINITE, "");
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(the_owners_limits_hold)
+{
+    struct fixture f;
+    setup(&f, "limits: {max_epochs: 1}\n");
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_uint_eq(f.event->is.update.result.steps, ROWS / 10);
+    ck_assert(f.event->is.update.result.stopped_early);
+    teardown(&f);
+    setup(&f, "limits: {max_memory: 600}\n");
+    train(&f);
+    fails(&f, TRIB_LIMIT, "");
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_cancelled_training_ends)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.recipe.epochs = 100000;
+    ck_assert_int_eq(trib_worker_train(f.worker, 3, &f.task,
+                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
+                     TRIB_OK);
+    ck_assert_int_eq(trib_worker_train(f.worker, 4, &f.task,
+                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
+                     TRIB_OK);
+    trib_worker_cancel(f.worker);
+    ck_assert_uint_eq(await(&f, TRIB_SESSION_TRAINED)->job, 3);
+    fails(&f, TRIB_CANCELLED, "");
+    ck_assert_uint_eq(await(&f, TRIB_SESSION_TRAINED)->job, 4);
+    fails(&f, TRIB_CANCELLED, "");
+    f.task.recipe.epochs = 1;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_worker_may_be_freed_in_the_middle)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.recipe.epochs = 100000;
+    ck_assert_int_eq(trib_worker_train(f.worker, 3, &f.task,
+                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
+                     TRIB_OK);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(only_the_clients_part_is_kept)
+{
+    struct fixture f;
+    setup(&f, "  partition: iid\n  clients: 10\n  client: 3\n");
+    ck_assert_uint_eq(f.event->is.examples, ROWS / 10);
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_uint_eq(f.event->is.update.result.examples, ROWS / 10);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(unusable_data_are_told_with_file_and_place)
+{
+    struct fixture f;
+    setup_files(&f, "1,2,3,x,0\n", "");
+    start_worker(&f);
+    await(&f, TRIB_SESSION_DATA);
+    ck_assert_int_ne(f.event->status, TRIB_OK);
+    ck_assert_msg(strstr(f.event->reason, "data.csv") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "122") != NULL, "%s", f.event->reason); /* the line */
+    teardown(&f);
+    setup_files(&f, "", "  partition: \"shards:0\"\n  clients: 2\n");
+    start_worker(&f);
+    ck_assert_int_ne(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
+    ck_assert_msg(strstr(f.event->reason, "shards") != NULL, "%s", f.event->reason);
+    teardown(&f);
+    setup_files(&f, "", "  classes: 2\n");
+    start_worker(&f);
+    ck_assert_int_ne(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
+    ck_assert_msg(strstr(f.event->reason, "label 2") != NULL, "%s", f.event->reason);
+    teardown(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("worker");
+    TCase *tests = tcase_create("worker");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, training_gives_an_update_that_helps);
+    tcase_add_test(tests, the_same_task_gives_the_same_bytes);
+    tcase_add_test(tests, half_precision_works_in_both_directions);
+    tcase_add_test(tests, models_that_do_not_fit_are_refused);
+    tcase_add_test(tests, a_plan_that_does_not_fit_the_data_is_refused_with_both_shapes);
+    tcase_add_test(tests, a_plan_that_is_no_graph_is_refused);
+    tcase_add_test(tests, training_that_runs_away_is_refused);
+    tcase_add_test(tests, the_owners_limits_hold);
+    tcase_add_test(tests, a_cancelled_training_ends);
+    tcase_add_test(tests, a_worker_may_be_freed_in_the_middle);
+    tcase_add_test(tests, only_the_clients_part_is_kept);
+    tcase_add_test(tests, unusable_data_are_told_with_file_and_place);
+    suite_add_tcase(suite, tests);
+    return trib_test_run(suite);
+}
