@@ -10,10 +10,10 @@
 #include "session/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum { GOODBYE_GRACE_MS = 1500, LONGEST_POLL_MS = 60000 };
@@ -28,7 +28,6 @@ struct daemon {
     struct trib_link *link;
     struct trib_worker *worker;
     struct trib_session *session;
-    int signals; /* signalfd */
     /* Actions that failed on the spot: their events, to be stepped after the list that they stood in. */
     struct trib_session_event failures[TRIB_SESSION_MAX_ACTIONS];
     size_t n_failures;
@@ -175,6 +174,55 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
     }
 }
 
+/* ---- signals ---- */
+
+/* Handlers and a pipe, not a blocked mask and a signalfd: a library may have started threads before main ran, and a
+ * signal goes to any thread that does not block it. */
+static int signal_pipe[2] = {-1, -1};
+
+static void on_signal(int number)
+{
+    int callers_errno = errno;
+    const unsigned char byte = (unsigned char)number;
+    ssize_t wrote = write(signal_pipe[1], &byte, 1); /* full: enough of them wait already */
+    (void)wrote;
+    errno = callers_errno;
+}
+
+static enum trib_status open_signals(struct trib_error *error)
+{
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+        return trib_fail_errno(error, errno, "a pipe for signals");
+    }
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        sigaction(numbers[i], &action, NULL);
+    }
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    return TRIB_OK;
+}
+
+/* Back to the defaults: a second signal while the daemon ends ends it at once. */
+static void default_signals(void)
+{
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGHUP, SIG_IGN);
+}
+
+static void close_signals(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (signal_pipe[i] >= 0) {
+            close(signal_pipe[i]);
+            signal_pipe[i] = -1;
+        }
+    }
+}
+
 /* ---- events ---- */
 
 static void step(struct daemon *daemon, struct trib_session_event *event)
@@ -220,14 +268,14 @@ static void take_event(struct daemon *daemon, struct trib_session_event *event)
 
 static void take_signals(struct daemon *daemon)
 {
-    struct signalfd_siginfo info;
-    while (read(daemon->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP) {
+    unsigned char number;
+    while (read(signal_pipe[0], &number, 1) == 1) {
+        if (number == SIGHUP) {
             trib_log_reopen();
             trib_log(TRIB_LOG_INFO, component, "log_reopened", TRIB_F_STR("signal", "SIGHUP"));
         } else if (!daemon->ended) {
             struct trib_session_event stop = {.kind = TRIB_SESSION_STOP};
-            (void)trib_str_copy(stop.reason, sizeof stop.reason, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+            (void)trib_str_copy(stop.reason, sizeof stop.reason, number == SIGINT ? "SIGINT" : "SIGTERM");
             step_all(daemon, &stop);
         }
     }
@@ -242,7 +290,7 @@ static int poll_ms(const struct daemon *daemon)
 static void loop(struct daemon *daemon)
 {
     struct pollfd fds[] = {{.fd = trib_event_queue_fd(daemon->queue), .events = POLLIN},
-                           {.fd = daemon->signals, .events = POLLIN}};
+                           {.fd = signal_pipe[0], .events = POLLIN}};
     while (!daemon->ended) {
         if (trib_session_wake_ms(daemon->session) <= trib_clock_ms()) {
             struct trib_session_event tick = {.kind = TRIB_SESSION_TICK};
@@ -259,22 +307,6 @@ static void loop(struct daemon *daemon)
 }
 
 /* ---- life ---- */
-
-static enum trib_status open_signals(struct daemon *daemon, struct trib_error *error)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    (void)signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &set, NULL); /* threads that start later inherit it */
-    daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (daemon->signals < 0) {
-        return trib_fail_errno(error, errno, "signalfd");
-    }
-    return TRIB_OK;
-}
 
 static enum trib_status open_session(struct daemon *daemon, const char *software, struct trib_error *error)
 {
@@ -342,9 +374,6 @@ static void close_all(struct daemon *daemon)
     trib_link_free(daemon->link);
     trib_session_free(daemon->session);
     trib_event_queue_free(daemon->queue);
-    if (daemon->signals >= 0) {
-        close(daemon->signals);
-    }
 }
 
 enum trib_status trib_client_daemon_run(const struct trib_client_settings *settings, const char *software,
@@ -356,9 +385,8 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
     }
     daemon->settings = settings;
     daemon->tls = tls_of(settings);
-    daemon->signals = -1;
-    enum trib_status status = open_signals(daemon, &daemon->end);
-    trib_net_init(); /* after the signals are blocked: its threads inherit that */
+    enum trib_status status = open_signals(&daemon->end);
+    trib_net_init();
     if (status == TRIB_OK) {
         status = open_all(daemon, software, &daemon->end);
     }
@@ -374,8 +402,10 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
             *error = daemon->end;
         }
     }
+    default_signals();
     close_all(daemon);
     trib_net_shutdown();
+    close_signals();
     trib_free(daemon);
     return status;
 }

@@ -55,7 +55,8 @@ enum trib_status trib_link_call_new(struct trib_link *link, struct trib_link_cal
     if (call == NULL || event == NULL) {
         trib_free(call);
         trib_session_event_free(event);
-        return trib_fail_no_memory(error);
+        (void)trib_fail_no_memory(error);
+        return TRIB_NO_MEMORY; /* literally, so that a compiler sees: on TRIB_OK there is a call */
     }
     atomic_init(&call->references, 1);
     call->link = link;

@@ -10,7 +10,7 @@
 /* Enough for every core of the machines meant here, few enough that handing parts out costs nothing. */
 enum { TRIB_MAX_PARTS = 16 };
 /* Below this many bytes moved, or multiply-adds done, a part costs less than handing it to another thread. */
-enum { TRIB_PART_BYTES = 64 * 1024, TRIB_PART_MULTIPLIES = 1024 * 1024 };
+enum { TRIB_PART_BYTES = 64 * 1024, TRIB_PART_MULTIPLIES = 512 * 1024 };
 
 /* The number of parts for `n` items of which at least `grain` make a part. */
 static inline size_t trib_parts(size_t n, size_t grain)

@@ -12,9 +12,12 @@
 void trib_tile_pad(const struct trib_window *window, const float *image, int64_t out_row, size_t rows, size_t width,
                    float *to)
 {
-    size_t channels = (size_t)window->channels, left = (size_t)window->padding_width;
-    size_t image_width = (size_t)window->width, kept = width - left < image_width ? width - left : image_width;
-    size_t right = width - left - kept;
+    size_t channels = (size_t)window->channels;
+    /* Windows may also start inside the image: negative padding skips pixels. */
+    int64_t skip = window->padding_width < 0 ? -window->padding_width : 0;
+    size_t left = window->padding_width > 0 ? (size_t)window->padding_width : 0;
+    size_t there = window->width > skip ? (size_t)(window->width - skip) : 0;
+    size_t kept = width - left < there ? width - left : there, right = width - left - kept;
     int64_t first = out_row * window->stride_height - window->padding_height;
     for (size_t r = 0; r < rows; r++, to += width * channels) {
         int64_t h = first + (int64_t)r;
@@ -23,7 +26,8 @@ void trib_tile_pad(const struct trib_window *window, const float *image, int64_t
             continue;
         }
         memset(to, 0, left * channels * sizeof *to);
-        memcpy(to + left * channels, image + (size_t)h * image_width * channels, kept * channels * sizeof *to);
+        memcpy(to + left * channels, image + (size_t)(h * window->width + skip) * channels,
+               kept * channels * sizeof *to);
         memset(to + (left + kept) * channels, 0, right * channels * sizeof *to);
     }
 }

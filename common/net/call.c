@@ -21,7 +21,7 @@ static void on_read(struct trib_net_tag *tag, bool ok);
 static void on_written(struct trib_net_tag *tag, bool ok);
 static void on_end(struct trib_net_tag *tag, bool ok);
 
-#define CALL_OF(tag, member) ((struct trib_net_call *)(void *)((char *)(tag) - offsetof(struct trib_net_call, member)))
+#define CALL_OF(tag, member) ((struct trib_net_call *)(void *)((char *)(tag)-offsetof(struct trib_net_call, member)))
 
 /* ---- life ---- */
 
@@ -150,7 +150,8 @@ static const char *hint_of(const struct trib_net_call *call, const char *details
 {
     bool broke = strstr(details, "Socket closed") != NULL || strstr(details, "Connection reset") != NULL ||
                  strstr(details, "Broken pipe") != NULL || strstr(details, "GOAWAY") != NULL;
-    if (call->received_code != GRPC_STATUS_UNAVAILABLE || call->answered || call->initial_metadata.count > 0 || !broke) {
+    if (call->received_code != GRPC_STATUS_UNAVAILABLE || call->answered || call->initial_metadata.count > 0 ||
+        !broke) {
         return "";
     }
     return "; the connection broke before the server answered: if this repeats, the server may be refusing this "
@@ -225,8 +226,7 @@ void trib_net_call_cancel(struct trib_net_call *call)
 /* gRPC refuses a batch only when this file breaks its rules. The call cannot go on. */
 static void batch_refused(struct trib_net_call *call, const char *what, grpc_call_error failure)
 {
-    trib_log(TRIB_LOG_ERROR, "net", "batch_refused", TRIB_F_STR("what", what),
-             TRIB_F_INT("grpc_error", failure));
+    trib_log(TRIB_LOG_ERROR, "net", "batch_refused", TRIB_F_STR("what", what), TRIB_F_INT("grpc_error", failure));
     trib_net_call_cancel(call);
     release_tag(call);
 }
@@ -368,8 +368,8 @@ static void blob_unref(void *blob)
 }
 
 /* gRPC may look at a user-data slice until after the write's tag; the reference taken here goes when gRPC lets go. */
-static struct trib_net_outgoing *make_outgoing(const void *head, size_t head_len, struct trib_blob *blob,
-                                               size_t offset, size_t len)
+static struct trib_net_outgoing *make_outgoing(const void *head, size_t head_len, struct trib_blob *blob, size_t offset,
+                                               size_t len)
 {
     struct trib_net_outgoing *outgoing = trib_malloc(sizeof *outgoing);
     grpc_slice slices[2];
@@ -458,7 +458,9 @@ size_t trib_net_call_queued(struct trib_net_call *call)
 
 static void want_end(struct trib_net_call *call, grpc_status_code code, const char *details)
 {
-    grpc_slice text = grpc_slice_from_copied_string(details != NULL ? details : "");
+    /* Headers have a size limit at the receiver: a longer text would lose the status itself. */
+    grpc_slice text = details != NULL ? grpc_slice_from_copied_buffer(details, strnlen(details, DETAILS_LEN - 1))
+                                      : grpc_empty_slice();
     pthread_mutex_lock(&call->lock);
     bool first = !call->end_wanted && !call->ended;
     if (first) {

@@ -1,8 +1,8 @@
 /* A client's channel: one server, calls that fail fast, one exchange in place.
  *
- * gRPC keeps a channel that could not connect in a failed state for its own backoff time, and answers calls with the old
- * error meanwhile. Here the caller decides when to try: a call that finds the channel failed gets a fresh gRPC channel,
- * and with it a fresh attempt and freshly read certificates. */
+ * gRPC keeps a channel that could not connect in a failed state for its own backoff time, and answers calls with the
+ * old error meanwhile. Here the caller decides when to try: a call that finds the channel failed makes a fresh gRPC
+ * channel, and with it a fresh attempt and freshly read certificates. */
 #include "call.h"
 #include "runtime.h"
 #include "tls.h"
@@ -28,9 +28,10 @@ struct trib_net_channel {
     struct trib_net_tls_source *tls; /* NULL: plain text */
     struct trib_net_queues queues;
     struct trib_net_roster roster;
-    pthread_mutex_t lock; /* the two below */
+    pthread_mutex_t lock; /* what follows; taken before the roster's */
     grpc_channel *transport;
     unsigned next_queue;
+    bool closing;
 };
 
 static enum trib_status make_transport(struct trib_net_channel *channel, grpc_channel **transport,
@@ -123,6 +124,10 @@ void trib_net_channel_free(struct trib_net_channel *channel)
         return;
     }
     assert(!trib_net_on_queue_thread());
+    /* From here on a closed event that opens the next call is told no. */
+    pthread_mutex_lock(&channel->lock);
+    channel->closing = true;
+    pthread_mutex_unlock(&channel->lock);
     trib_net_roster_cancel(&channel->roster);
     trib_net_roster_wait_all(&channel->roster);
     if (channel->transport != NULL) {
@@ -155,6 +160,7 @@ static enum trib_status renew_transport(struct trib_net_channel *channel, struct
         return trib_fail(error, status, "%s", fault.message);
     } else {
         /* Files in the middle of their exchange; what was read before still serves. */
+        trib_net_tls_source_failed(channel->tls);
         trib_log_error(TRIB_LOG_WARN, "net", "tls_reload_failed", &fault);
     }
     return TRIB_OK;
@@ -168,25 +174,33 @@ static gpr_timespec deadline_after(int64_t deadline_ms)
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(deadline_ms, GPR_TIMESPAN));
 }
 
+/* Under the lock, so that no call joins the roster after the channel began to close. */
+static enum trib_status make_call(struct trib_net_channel *channel, const char *path, int64_t deadline_ms,
+                                  struct trib_net_call **call, struct trib_error *error)
+{
+    if (channel->closing) {
+        return trib_fail(error, TRIB_CANCELLED, "%s: the channel is closing", channel->target);
+    }
+    TRIB_TRY(renew_transport(channel, error));
+    grpc_slice method = grpc_slice_from_copied_string(path);
+    struct trib_net_queue *queue = &channel->queues.items[channel->next_queue++ % (unsigned)channel->queues.n];
+    grpc_call *transport = grpc_channel_create_call(channel->transport, NULL, GRPC_PROPAGATE_DEFAULTS, queue->transport,
+                                                    method, NULL, deadline_after(deadline_ms), NULL);
+    grpc_slice_unref(method);
+    *call = trib_net_call_new(transport, false, &channel->limits, &channel->roster);
+    return *call != NULL ? TRIB_OK : trib_fail_no_memory(error);
+}
+
 enum trib_status trib_net_channel_call(struct trib_net_channel *channel, const char *path, int64_t deadline_ms,
                                        const struct trib_net_events *events, void *user, struct trib_net_call **call,
                                        struct trib_error *error)
 {
-    grpc_call *transport = NULL;
+    struct trib_net_call *made = NULL;
     pthread_mutex_lock(&channel->lock);
-    enum trib_status status = renew_transport(channel, error);
-    if (status == TRIB_OK) {
-        grpc_slice method = grpc_slice_from_copied_string(path);
-        struct trib_net_queue *queue = &channel->queues.items[channel->next_queue++ % (unsigned)channel->queues.n];
-        transport = grpc_channel_create_call(channel->transport, NULL, GRPC_PROPAGATE_DEFAULTS, queue->transport, method,
-                                             NULL, deadline_after(deadline_ms), NULL);
-        grpc_slice_unref(method);
-    }
+    enum trib_status status = make_call(channel, path, deadline_ms, &made, error);
     pthread_mutex_unlock(&channel->lock);
-    TRIB_TRY(status);
-    struct trib_net_call *made = trib_net_call_new(transport, false, &channel->limits, &channel->roster);
     if (made == NULL) {
-        return trib_fail_no_memory(error);
+        return status;
     }
     made->events = events;
     made->user = user;
@@ -271,8 +285,8 @@ enum trib_status trib_net_channel_unary(struct trib_net_channel *channel, const 
     }
     pthread_mutex_init(&exchange.lock, NULL);
     pthread_cond_init(&exchange.changed, NULL);
-    enum trib_status status =
-        trib_net_channel_call(channel, path, timeout_ms > 0 ? timeout_ms : 1, &exchange_events, &exchange, &call, error);
+    enum trib_status status = trib_net_channel_call(channel, path, timeout_ms > 0 ? timeout_ms : 1, &exchange_events,
+                                                    &exchange, &call, error);
     if (status == TRIB_OK) {
         /* Refused when the call has ended already: then the closed event tells why. */
         enum trib_status sent = trib_net_call_send(call, request, len, NULL, 0, 0);

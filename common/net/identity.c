@@ -1,6 +1,7 @@
 /* Who a certificate says its holder is: URI SAN "tributary://node/ID", else the first DNS SAN, else the CN. Any thread.
  *
- * Identities become log fields, map keys and file names: only printable ASCII without blanks, slashes and quotes passes. */
+ * Identities become log fields, map keys and file names: only printable ASCII without blanks, slashes and quotes
+ * passes. */
 #include "tls.h"
 
 #include "base/file.h"
@@ -23,8 +24,9 @@ static enum trib_status accept(const char *text, size_t len, const char *origin,
         return trib_fail(error, TRIB_INVALID, "%s: the certificate states an empty identity", origin);
     }
     if (len >= size) {
-        return trib_fail(error, TRIB_LIMIT, "%s: the certificate states an identity of %zu bytes; at most %zu are allowed",
-                         origin, len, size - 1);
+        return trib_fail(error, TRIB_LIMIT,
+                         "%s: the certificate states an identity of %zu bytes; at most %zu are allowed", origin, len,
+                         size - 1);
     }
     for (size_t i = 0; i < len; i++) {
         char c = text[i];

@@ -32,8 +32,7 @@ struct trib_net_queues {
 };
 
 /* Create n >= 1 queues and start their threads, with every signal blocked in them. */
-TRIB_MUST_CHECK enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n,
-                                                       struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n, struct trib_error *error);
 /* Shut down, run what is still in the queues, join the threads. Nothing may start a batch from here on: gRPC aborts the
  * process when a batch meets a queue that was shut down. A zeroed struct is allowed. */
 void trib_net_queues_stop(struct trib_net_queues *queues);

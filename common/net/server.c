@@ -1,6 +1,6 @@
 /* A server: its methods stay armed on every queue, each arriving call becomes a struct trib_net_call. Stopping follows
- * one order, because gRPC aborts the process when a batch starts on a queue that was shut down: refuse new calls, let the
- * open ones end, cancel the rest, wait for our own count of them to reach zero, only then shut the queues down. */
+ * one order, because gRPC aborts the process when a batch starts on a queue that was shut down: refuse new calls, let
+ * the open ones end, cancel the rest, wait for our own count of them to reach zero, only then shut the queues down. */
 #include "call.h"
 #include "listen.h"
 #include "runtime.h"
@@ -311,8 +311,8 @@ int trib_net_server_port(const struct trib_net_server *server)
 
 static void on_shutdown(struct trib_net_tag *tag, bool ok)
 {
-    struct trib_net_server *server = (struct trib_net_server *)(void *)((char *)tag - offsetof(struct trib_net_server,
-                                                                                               shutdown_tag));
+    struct trib_net_server *server =
+        (struct trib_net_server *)(void *)((char *)tag - offsetof(struct trib_net_server, shutdown_tag));
     (void)ok;
     trib_net_roster_release(&server->roster);
 }

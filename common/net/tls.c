@@ -1,11 +1,14 @@
 /* gRPC credentials out of the three PEM files, and their renewal when the files change. Any thread. */
 #include "tls.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
 #include <sys/stat.h>
+
+enum { RETRY_MS = 10000 };
 
 static struct trib_net_tls paths_of(const struct trib_net_tls_source *source)
 {
@@ -26,28 +29,39 @@ static struct trib_net_stamp stamp_of(const char *path)
 
 static bool same_stamp(const struct trib_net_stamp *a, const struct trib_net_stamp *b)
 {
-    return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
-           a->inode == b->inode && a->len == b->len;
+    return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec && a->inode == b->inode &&
+           a->len == b->len;
 }
 
 bool trib_net_tls_source_changed(struct trib_net_tls_source *source)
 {
     const char *const paths[3] = {source->ca_path, source->cert_path, source->key_path};
-    bool changed = false;
     pthread_mutex_lock(&source->lock);
+    bool changed = source->retry_ms != 0 && trib_clock_ms() >= source->retry_ms;
     for (int i = 0; i < 3; i++) {
         struct trib_net_stamp now = stamp_of(paths[i]);
         changed = changed || !same_stamp(&now, &source->stamps[i]);
         source->stamps[i] = now;
     }
+    source->retry_ms = changed ? 0 : source->retry_ms;
     pthread_mutex_unlock(&source->lock);
     return changed;
+}
+
+void trib_net_tls_source_failed(struct trib_net_tls_source *source)
+{
+    pthread_mutex_lock(&source->lock);
+    source->retry_ms = trib_clock_ms() + RETRY_MS;
+    pthread_mutex_unlock(&source->lock);
 }
 
 void trib_net_tls_source_free(struct trib_net_tls_source *source)
 {
     if (source == NULL) {
         return;
+    }
+    if (source->first != NULL) {
+        grpc_ssl_server_certificate_config_destroy(source->first);
     }
     pthread_mutex_destroy(&source->lock);
     trib_free(source->ca_path);
@@ -107,28 +121,29 @@ static grpc_ssl_certificate_config_reload_status fetch_config(void *user, grpc_s
     struct trib_net_tls_source *source = user;
     struct trib_error error = {.status = TRIB_OK};
     pthread_mutex_lock(&source->lock);
-    bool first = !source->loaded;
-    source->loaded = true;
+    grpc_ssl_server_certificate_config *first = source->first;
+    source->first = NULL;
     pthread_mutex_unlock(&source->lock);
-    bool changed = trib_net_tls_source_changed(source);
-    if (!first && !changed) {
+    if (first != NULL) {
+        *config = first;
+        return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+    }
+    if (!trib_net_tls_source_changed(source)) {
         return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     }
     if (make_config(source, config, &error) != TRIB_OK) {
+        trib_net_tls_source_failed(source);
         trib_log_error(TRIB_LOG_ERROR, "net", "tls_reload_failed", &error);
         return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
     }
-    if (!first) {
-        trib_log(TRIB_LOG_INFO, "net", "tls_reloaded", TRIB_F_STR("cert", source->cert_path));
-    }
+    trib_log(TRIB_LOG_INFO, "net", "tls_reloaded", TRIB_F_STR("cert", source->cert_path));
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 
 enum trib_status trib_net_server_credentials(struct trib_net_tls_source *source, grpc_server_credentials **credentials,
                                              struct trib_error *error)
 {
-    struct trib_net_tls tls = paths_of(source);
-    TRIB_TRY(trib_net_tls_check(&tls, true, error));
+    TRIB_TRY(make_config(source, &source->first, error));
     grpc_ssl_server_credentials_options *options = grpc_ssl_server_credentials_create_options_using_config_fetcher(
         GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch_config, source);
     grpc_server_credentials *made = grpc_ssl_server_credentials_create_with_options(options);

@@ -41,16 +41,19 @@ struct trib_net_tls_source {
     char *cert_path;
     char *key_path;
     bool server;
-    pthread_mutex_t lock; /* what follows */
-    bool loaded; /* gRPC has fetched once */
+    pthread_mutex_t lock;                      /* what follows */
+    grpc_ssl_server_certificate_config *first; /* read and checked, until gRPC fetches for the first time */
     struct trib_net_stamp stamps[3];
+    int64_t retry_ms; /* when files that were wrong are looked at again although they did not change; 0: never */
 };
 TRIB_MUST_CHECK enum trib_status trib_net_tls_source_new(const struct trib_net_tls *tls, bool server,
-                                                         struct trib_net_tls_source **source,
-                                                         struct trib_error *error);
+                                                         struct trib_net_tls_source **source, struct trib_error *error);
 void trib_net_tls_source_free(struct trib_net_tls_source *source); /* NULL is allowed */
 /* Whether the files changed since they were last read; counts as read from here on. */
 bool trib_net_tls_source_changed(struct trib_net_tls_source *source);
+/* What was read could not be used: worth another look after a while, for a certificate may become valid, memory come
+ * back. */
+void trib_net_tls_source_failed(struct trib_net_tls_source *source);
 
 /* Both read the files. A server's credentials keep a pointer to the source and read again when the files changed; files
  * that are wrong then are logged and the former ones stay in use. */

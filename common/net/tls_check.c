@@ -1,4 +1,5 @@
-/* The three TLS files, read and checked before gRPC sees them: gRPC itself would say no more than "handshake failed". */
+/* The three TLS files, read and checked before gRPC sees them: gRPC itself would say no more than "handshake failed".
+ */
 #include "tls.h"
 
 #include "base/file.h"
@@ -46,21 +47,20 @@ static enum trib_status check_key_mode(const char *path, struct trib_error *erro
         return trib_fail_errno(error, errno, "%s: cannot be examined", path);
     }
     if ((info.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "%s: a private key that others can use (mode %04o); run: chmod 600 %s", path,
-                         (unsigned)(info.st_mode & 07777), path);
+        return trib_fail(error, TRIB_CONFIG, "%s: a private key that others can use (mode %04o); run: chmod 600 %s",
+                         path, (unsigned)(info.st_mode & 07777), path);
     }
     return TRIB_OK;
 }
 
-static STACK_OF(X509) *free_certs(STACK_OF(X509) *certs)
+static STACK_OF(X509) * free_certs(STACK_OF(X509) * certs)
 {
     sk_X509_pop_free(certs, X509_free);
     return NULL;
 }
 
 /* All certificates of a PEM text, at least one. */
-static enum trib_status parse_certs(const char *path, const struct trib_buf *text, STACK_OF(X509) **certs,
+static enum trib_status parse_certs(const char *path, const struct trib_buf *text, STACK_OF(X509) * *certs,
                                     struct trib_error *error)
 {
     BIO *bio = BIO_new_mem_buf(text->data, (int)text->len - 1);
@@ -105,8 +105,9 @@ static enum trib_status check_dates(const char *path, const X509 *cert, struct t
 {
     char date[DATE_LEN];
     if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0) {
-        return trib_fail(error, TRIB_CONFIG, "%s: the certificate expired on %s; ask the operator of the CA for a new one",
-                         path, format_date(X509_get0_notAfter(cert), date));
+        return trib_fail(error, TRIB_CONFIG,
+                         "%s: the certificate expired on %s; ask the operator of the CA for a new one", path,
+                         format_date(X509_get0_notAfter(cert), date));
     }
     if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0) {
         return trib_fail(error, TRIB_CONFIG,
@@ -159,8 +160,8 @@ static enum trib_status verify_result(const struct trib_net_tls *tls, bool serve
 }
 
 /* Build the chain as the peer will: from the leaf, over what the file brings along, to the federation's CA. */
-static enum trib_status verify_chain(const struct trib_net_tls *tls, bool server, STACK_OF(X509) *roots,
-                                     STACK_OF(X509) *chain, struct trib_error *error)
+static enum trib_status verify_chain(const struct trib_net_tls *tls, bool server, STACK_OF(X509) * roots,
+                                     STACK_OF(X509) * chain, struct trib_error *error)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
@@ -172,8 +173,8 @@ static enum trib_status verify_chain(const struct trib_net_tls *tls, bool server
             X509_STORE_CTX_set_purpose(context, server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT) == 1;
     enum trib_status status = TRIB_OK;
     if (!ready) {
-        status = trib_fail(error, TRIB_NO_MEMORY, "%s: OpenSSL cannot prepare the check of the certificate",
-                           tls->cert_path);
+        status =
+            trib_fail(error, TRIB_NO_MEMORY, "%s: OpenSSL cannot prepare the check of the certificate", tls->cert_path);
     } else if (X509_verify_cert(context) != 1) {
         status = verify_result(tls, server, X509_STORE_CTX_get_error(context), error);
     }

@@ -1,7 +1,7 @@
 /* TLS 1.3 and nothing older. gRPC's C interface of this version cannot say so: it asks OpenSSL for 1.2 and up on every
  * context. OpenSSL itself can, by its documented system default, a configuration section that each new context starts
- * from: protocols switched off there stay off whatever minimum is asked for later. The administrator's own system default
- * (openssl.cnf) is kept, ours comes after it. */
+ * from: protocols switched off there stay off whatever minimum is asked for later. The administrator's own system
+ * default (openssl.cnf) is kept, ours comes after it. */
 #include "tls.h"
 
 #include <openssl/conf.h>
@@ -10,12 +10,12 @@
 
 #include <pthread.h>
 
-/* Every character that could mean something to the parser gets a backslash. */
+/* A backslash goes before every character that could mean something to the parser. */
 static enum trib_status add_escaped(struct trib_buf *text, const char *value)
 {
     for (; *value != '\0'; value++) {
-        bool plain = (*value >= 'a' && *value <= 'z') || (*value >= 'A' && *value <= 'Z') ||
-                     (*value >= '0' && *value <= '9');
+        bool plain =
+            (*value >= 'a' && *value <= 'z') || (*value >= 'A' && *value <= 'Z') || (*value >= '0' && *value <= '9');
         TRIB_TRY(trib_buf_printf(text, plain ? "%c" : "\\%c", *value));
     }
     return TRIB_OK;
@@ -61,8 +61,8 @@ static enum trib_status load_policy(struct trib_error *error)
     enum trib_status status = write_policy(&text);
     BIO *bio = status == TRIB_OK ? BIO_new_mem_buf(text.data, (int)text.len) : NULL;
     CONF *conf = bio != NULL ? NCONF_new(NULL) : NULL;
-    if (status == TRIB_OK && (conf == NULL || NCONF_load_bio(conf, bio, NULL) <= 0 ||
-                              CONF_modules_load(conf, "tributary", 0) <= 0)) {
+    if (status == TRIB_OK &&
+        (conf == NULL || NCONF_load_bio(conf, bio, NULL) <= 0 || CONF_modules_load(conf, "tributary", 0) <= 0)) {
         char reason[256];
         ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
         status = trib_fail(error, TRIB_INTERNAL, "cannot set the TLS 1.3 policy: %s", reason);

@@ -5,10 +5,13 @@
 
 #include <stdint.h>
 
+/* A graph of the smallest nodes, one after the other, takes 22 times its length. */
+enum { BYTES_PER_BYTE = 32 };
+
 /* What one parse may still allocate. */
 struct budget {
     size_t left;
-    bool exceeded;
+    bool exceeded, short_memory;
 };
 
 static void *budget_alloc(void *context, size_t size)
@@ -21,6 +24,8 @@ static void *budget_alloc(void *context, size_t size)
     void *block = trib_malloc(size);
     if (block) {
         budget->left -= size;
+    } else {
+        budget->short_memory = true;
     }
     return block;
 }
@@ -43,7 +48,7 @@ enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descripto
                                      ProtobufCMessage **message, struct trib_error *error)
 {
     size_t limit;
-    if (!trib_size_mul(len, 16, &limit) || !trib_size_add(limit, 65536, &limit)) {
+    if (!trib_size_mul(len, BYTES_PER_BYTE, &limit) || !trib_size_add(limit, 65536, &limit)) {
         return trib_fail(error, TRIB_LIMIT, "%s message of %zu bytes is too large", descriptor->short_name, len);
     }
     struct budget budget = {.left = limit};
@@ -53,6 +58,9 @@ enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descripto
         if (budget.exceeded) {
             return trib_fail(error, TRIB_LIMIT, "%s message of %zu bytes would expand beyond %zu bytes",
                              descriptor->short_name, len, limit);
+        }
+        if (budget.short_memory) {
+            return trib_fail_no_memory(error);
         }
         return trib_fail(error, TRIB_PROTOCOL, "%zu bytes are not a valid %s message", len, descriptor->short_name);
     }

@@ -359,9 +359,11 @@ void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_roun
 void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final)
 {
     for (size_t i = 0; i < engine->n_clients; i++) {
-        struct trib_peer *peer = engine->clients[i].peer;
-        if (peer) {
-            peer->ops->close(peer, reason, final, final ? 0 : 2);
+        struct client *client = &engine->clients[i];
+        if (client->peer) {
+            client->peer->ops->close(client->peer, reason, final, final ? 0 : 2);
+            client->peer->ops->unref(client->peer);
+            client->peer = NULL;
         }
     }
 }

@@ -162,6 +162,7 @@ struct client *trib_engine_find(struct trib_engine *engine, const char *node, ui
 void trib_engine_send_task(struct trib_engine *engine, uint32_t client);
 void trib_engine_send_decision(struct trib_engine *engine, uint32_t client);
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action);
+/* End every session: the run is over. */
 void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final);
 /* engine_log.c */
 void trib_engine_log_committed(struct trib_engine *engine);

@@ -72,7 +72,7 @@ def parse_line(line):
 
 
 def fits(record, event, wanted):
-    if record is None or record.get("event") != event:
+    if record is None or record.get("event") not in ([event] if isinstance(event, str) else event):
         return False
     for key, want in wanted.items():
         have = record.get(key)
@@ -137,7 +137,8 @@ class Daemon:
             return [record for record in self.records[since:] if fits(record, event, wanted)]
 
     def wait(self, event, timeout=20, since=0, count=1, **wanted):
-        """The count-th line of an event whose fields are as wanted: a value, a pattern or a predicate each."""
+        """The count-th line of an event (or of one of several) whose fields are as wanted: a value, a pattern or a
+        predicate each."""
         until = time.monotonic() + timeout * run.factor
         with self.changed:
             while True:

@@ -54,8 +54,8 @@ class Rounds(harness.Case):
                          ["latest.safetensors"] + [f"round-00000{i}.safetensors" for i in (1, 2, 3)])
         checkpoint = checkpoint_of(self.world)
         self.assertEqual({name: tensor.shape for name, tensor in checkpoint.tensors.items()},
-                         {"linear1.weight": [16, 64], "linear1.bias": [16], "linear2.weight": [4, 16],
-                          "linear2.bias": [4]})
+                         {"linear1.weight": [16, 64], "linear1.bias": [16], "linear3.weight": [4, 16],
+                          "linear3.bias": [4]})
         self.assertEqual({key: checkpoint.metadata[key] for key in ("format", "run", "round", "updates")},
                          {"format": "tributary", "run": run_id, "round": "3", "updates": "4"})
         self.assertRegex(checkpoint.metadata["schema"], "^[0-9a-f]{64}$")

@@ -211,7 +211,7 @@ def cut(task, frame, size=CHUNK):
 class Session:
     """The session stream: what is sent, and what has come, in order."""
 
-    def __init__(self, node):
+    def __init__(self, node, read=True):
         self.node = node
         self.messages = []
         self.taken = 0
@@ -223,7 +223,8 @@ class Session:
             federation_pb2().ServerMessage.FromString)
         self.call = method(iter(self.outbox.get, None))
         self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        if read:
+            self.reader.start()
 
     def _read(self):
         try:
@@ -286,8 +287,8 @@ class Session:
         """Say goodbye and wait for the end."""
         if self.end is None:
             self.send(goodbye=federation_pb2().Goodbye(reason=reason))
-            self.outbox.put(None)
-            self.wait_end()
+        self.outbox.put(None)
+        self.wait_end()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 /* Certificates for tests, made on the spot through OpenSSL: a CA, what it signs, and the wrong kinds (expired, not yet
- * valid, of another CA). Everything is written as PEM below a temporary directory. Any failure aborts the test program. */
+ * valid, of another CA). Everything is written as PEM below a temporary directory. Any failure aborts the test program.
+ */
 #ifndef TEST_CERTS_H
 #define TEST_CERTS_H
 
@@ -30,10 +31,10 @@ struct test_ca {
 };
 
 struct test_cert {
-    const char *common_name;   /* NULL: none */
-    const char *alternatives;  /* as in openssl.cnf: "URI:tributary://node/a,DNS:a.example,IP:127.0.0.1"; NULL: none */
+    const char *common_name;    /* NULL: none */
+    const char *alternatives;   /* as in openssl.cnf: "URI:tributary://node/a,DNS:a.example,IP:127.0.0.1"; NULL: none */
     const char *extended_usage; /* "serverAuth", "clientAuth"; NULL: unrestricted */
-    long from_s;               /* validity, in seconds from now; both 0: an hour ago until a day ahead */
+    long from_s;                /* validity, in seconds from now; both 0: an hour ago until a day ahead */
     long until_s;
     bool is_ca;
 };

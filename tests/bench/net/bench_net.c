@@ -1,5 +1,7 @@
-/* Throughput of block net over mutual TLS on loopback, both directions, in 1 MB messages, next to what OpenSSL alone moves
- * over a socket pair in the same process with a thread at each end. Also the time of one unary exchange. */
+/* Throughput of block net over mutual TLS on loopback, both directions, in 1 MB messages, next to what OpenSSL alone
+ * moves over a socket pair in the same process with a thread at each end. Also the time of one unary exchange. The
+ * three transfers take turns, and each counts with its best turn, so that other work on the machine disturbs them
+ * alike. */
 #include "net/net.h"
 
 #include "../../support/test_certs.h"
@@ -12,7 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-enum { CHUNK_LEN = 1 << 20, N_CHUNKS = 1500, N_UNARY = 3000 };
+enum { CHUNK_LEN = 1 << 20, N_CHUNKS = 500, N_UNARY = 2000, N_ROUNDS = 3 };
 
 static char dir[64];
 
@@ -201,16 +203,27 @@ static const struct trib_net_method methods[] = {
 
 /* ---- measuring ---- */
 
-static double report(const char *name, int64_t begun_ns, double begun_cpu_s, uint64_t n_bytes)
+struct figure {
+    const char *name;
+    double mb_s;        /* best turn */
+    double cpu_s_of_gb; /* of both ends, best turn */
+};
+
+static void measure(struct figure *figure, int64_t begun_ns, double begun_cpu_s, uint64_t n_bytes)
 {
-    double seconds = (double)(trib_clock_ns() - begun_ns) / 1e9;
-    double rate = (double)n_bytes / 1e6 / seconds;
-    printf("%s %.0f MB/s\n", name, rate);
-    printf("%s_cpu %.2f s/GB\n", name, (cpu_s() - begun_cpu_s) / ((double)n_bytes / 1e9));
-    return rate;
+    double mb_s = (double)n_bytes / 1e6 / ((double)(trib_clock_ns() - begun_ns) / 1e9);
+    double cpu = (cpu_s() - begun_cpu_s) / ((double)n_bytes / 1e9);
+    figure->mb_s = mb_s > figure->mb_s ? mb_s : figure->mb_s;
+    figure->cpu_s_of_gb = figure->cpu_s_of_gb == 0 || cpu < figure->cpu_s_of_gb ? cpu : figure->cpu_s_of_gb;
 }
 
-static double run_flow(struct trib_net_channel *channel, struct flow *served, bool download)
+static void print_figure(const struct figure *figure)
+{
+    printf("%s %.0f MB/s\n", figure->name, figure->mb_s);
+    printf("%s_cpu %.2f s/GB\n", figure->name, figure->cpu_s_of_gb);
+}
+
+static void run_flow(struct trib_net_channel *channel, struct flow *served, bool download, struct figure *figure)
 {
     struct flow flow;
     struct trib_net_call *call = NULL;
@@ -220,9 +233,8 @@ static double run_flow(struct trib_net_channel *channel, struct flow *served, bo
     served->n_bytes = 0;
     int64_t begun_ns = trib_clock_ns();
     double begun_cpu_s = cpu_s();
-    enum trib_status status =
-        trib_net_channel_call(channel, download ? "/bench.B/Download" : "/bench.B/Upload", 0,
-                              download ? &download_client : &upload_client, &flow, &call, &error);
+    enum trib_status status = trib_net_channel_call(channel, download ? "/bench.B/Download" : "/bench.B/Upload", 0,
+                                                    download ? &download_client : &upload_client, &flow, &call, &error);
     need(status == TRIB_OK, error.message);
     trib_net_call_read(call);
     if (download) {
@@ -234,10 +246,9 @@ static double run_flow(struct trib_net_channel *channel, struct flow *served, bo
     flow_wait(&flow);
     uint64_t n_bytes = download ? flow.n_bytes : served->n_bytes;
     need(n_bytes == (uint64_t)N_CHUNKS * (CHUNK_LEN + 16), "bytes were lost");
-    double rate = report(download ? "net_download" : "net_upload", begun_ns, begun_cpu_s, n_bytes);
+    measure(figure, begun_ns, begun_cpu_s, n_bytes);
     trib_net_call_unref(call);
     flow_clear(&flow);
-    return rate;
 }
 
 static void run_unary(struct trib_net_channel *channel)
@@ -263,8 +274,8 @@ static SSL *raw_side(SSL_CTX **context, bool server, int fd)
     need(SSL_CTX_set_min_proto_version(*context, TLS1_3_VERSION) == 1, "no TLS 1.3");
     need(SSL_CTX_use_certificate_chain_file(*context, test_certs_path(dir, "node.crt", path, sizeof path)) == 1,
          "no certificate");
-    need(SSL_CTX_use_PrivateKey_file(*context, test_certs_path(dir, "node.key", path, sizeof path),
-                                     SSL_FILETYPE_PEM) == 1,
+    need(SSL_CTX_use_PrivateKey_file(*context, test_certs_path(dir, "node.key", path, sizeof path), SSL_FILETYPE_PEM) ==
+             1,
          "no key");
     need(SSL_CTX_load_verify_file(*context, test_certs_path(dir, "ca.crt", path, sizeof path)) == 1, "no CA");
     SSL_CTX_set_verify(*context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
@@ -289,7 +300,7 @@ static void *raw_sender(void *argument)
     return NULL;
 }
 
-static double run_raw(void)
+static void run_raw(struct figure *figure)
 {
     int fds[2];
     pthread_t sender;
@@ -307,14 +318,13 @@ static double run_raw(void)
         n_bytes += (uint64_t)got;
     }
     need(n_bytes == (uint64_t)N_CHUNKS * CHUNK_LEN, "bytes were lost");
-    double rate = report("raw_tls", begun_ns, begun_cpu_s, n_bytes);
+    measure(figure, begun_ns, begun_cpu_s, n_bytes);
     pthread_join(sender, NULL);
     SSL_free(ssl);
     SSL_CTX_free(context);
     close(fds[0]);
     close(fds[1]);
     trib_free(chunk);
-    return rate;
 }
 
 int main(void)
@@ -341,14 +351,22 @@ int main(void)
     snprintf(address, sizeof address, "127.0.0.1:%d", trib_net_server_port(server));
     need(trib_net_channel_new(address, NULL, &tls, NULL, &channel, &error) == TRIB_OK, error.message);
     run_unary(channel);
-    double download = run_flow(channel, &served, true);
-    double upload = run_flow(channel, &served, false);
+    struct figure download = {.name = "net_download"};
+    struct figure upload = {.name = "net_upload"};
+    struct figure raw = {.name = "raw_tls"};
+    for (int i = 0; i < N_ROUNDS; i++) {
+        run_flow(channel, &served, true, &download);
+        run_flow(channel, &served, false, &upload);
+        run_raw(&raw);
+    }
+    print_figure(&download);
+    print_figure(&upload);
+    print_figure(&raw);
+    printf("net_download_to_raw %.2f ratio\n", download.mb_s / raw.mb_s);
+    printf("net_upload_to_raw %.2f ratio\n", upload.mb_s / raw.mb_s);
     trib_net_channel_free(channel);
     trib_net_server_free(server);
     trib_net_shutdown();
-    double raw = run_raw();
-    printf("net_download_to_raw %.2f ratio\n", download / raw);
-    printf("net_upload_to_raw %.2f ratio\n", upload / raw);
     flow_clear(&served);
     test_certs_remove(dir);
     return 0;

@@ -97,7 +97,7 @@ static void must(const struct trial *trial, enum trib_status status, const struc
 static trib_value add_input(struct trial *trial, const struct gradient_case *from, int i)
 {
     struct trib_error error = {0};
-    char name[8];
+    char name[16];
     trib_value value = 0;
     snprintf(name, sizeof name, "v%d", i);
     if (from->roles[i] == ROLE_LABELS) {

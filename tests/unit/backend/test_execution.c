@@ -397,7 +397,7 @@ static struct trib_graph *network(void)
     trib_value at = x, outputs[TRIB_MAX_OUTPUTS];
     static const int64_t channels[3] = {3, 20, 36};
     for (int i = 0; i < 2; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "w%d", i);
         trib_value w = variable(graph, TRIB_VALUE_PARAMETER, name, TRIB_SHAPE(channels[i + 1], 3, 3, channels[i]));
         snprintf(name, sizeof name, "b%d", i);

@@ -1,5 +1,6 @@
 /* Schemas: layout, hash, and initialisation by (seed, name). */
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/str.h"
 #include "model/schema.h"
 #include "test_main.h"
@@ -135,6 +136,12 @@ START_TEST(initialisation_depends_on_seed_and_name_alone)
     trib_schema_initialise(&alone, 42, c);
     ck_assert_mem_eq(a + 20, c, sizeof c);
     ck_assert(memcmp(a, b, 12 * sizeof *a) != 0);
+    /* the stream by name: who knows seed and name can make the same model elsewhere */
+    const char *name = two_layers[0].name;
+    struct trib_rng rng = trib_rng_init(42, "init", trib_hash64(name, strlen(name), 0), 0);
+    for (size_t i = 0; i < 12; i++) {
+        ck_assert_float_eq_tol(a[i], (2 * trib_rng_uniform(&rng) - 1) * sqrtf(6.0f / 3), 1e-6f);
+    }
     trib_schema_clear(&schema);
     trib_schema_clear(&alone);
 }

@@ -200,8 +200,7 @@ START_TEST(unknown_and_refused)
     ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Nothing", "", 0, UNARY_MS, &reply, &error),
                      TRIB_UNSUPPORTED);
     ck_assert_str_eq(error.message, "this server has no method /t.T/Nothing");
-    ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Refuse", "", 0, UNARY_MS, &reply, &error),
-                     TRIB_DENIED);
+    ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Refuse", "", 0, UNARY_MS, &reply, &error), TRIB_DENIED);
     ck_assert_str_eq(error.message, "boat-7: not today");
     ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Hold", "", 0, 50, &reply, &error), TRIB_TIMEOUT);
     pair_stop(&pair);
@@ -280,155 +279,6 @@ START_TEST(server_cancels_and_finishes)
 }
 END_TEST
 
-START_TEST(stop_with_open_calls)
-{
-    enum { N_CALLS = 20 };
-    struct pair pair;
-    struct record records[N_CALLS];
-    struct trib_net_call *calls[N_CALLS];
-    struct trib_error error = {.status = TRIB_OK};
-    pair_start(&pair, NULL, NULL);
-    for (int i = 0; i < N_CALLS; i++) {
-        record_init(&records[i]);
-        calls[i] = open_call(pair.channel, i % 2 == 0 ? "/t.T/Bidi" : "/t.T/Up", 0, &records[i]);
-        if (i % 2 == 0) {
-            send_text(calls[i], "here");
-            trib_net_call_read(calls[i]);
-            record_wait(&records[i], records[i].n_messages == 1);
-        }
-    }
-    trib_net_server_stop(pair.server, 20);
-    ck_assert_int_eq(pair.service.n_opened, pair.service.n_closed);
-    for (int i = 0; i < N_CALLS; i++) {
-        record_wait(&records[i], records[i].n_closed == 1);
-        ck_assert_int_ne(records[i].status, TRIB_OK);
-        trib_net_call_unref(calls[i]);
-    }
-    trib_net_server_stop(pair.server, 20);
-    ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "refused") != NULL, "%s", error.message);
-    pair_stop(&pair);
-    for (int i = 0; i < N_CALLS; i++) {
-        record_clear(&records[i]);
-    }
-}
-END_TEST
-
-/* Calls that end by themselves within the grace are not disturbed. */
-START_TEST(stop_with_grace)
-{
-    struct pair pair;
-    struct record record;
-    pair_start(&pair, NULL, NULL);
-    struct record *held = &pair.service.held;
-    record_init(&record);
-    record.greedy = true;
-    struct trib_net_call *call = open_call(pair.channel, "/t.T/Hold", 0, &record);
-    trib_net_call_read(call);
-    record_wait(held, held->call != NULL);
-    ck_assert_int_eq(trib_net_call_send(record_call(held), "goodbye", 7, NULL, 0, 0), TRIB_OK);
-    trib_net_call_finish(record_call(held), TRIB_OK, "done");
-    trib_net_server_stop(pair.server, 20000);
-    record_wait(&record, record.n_closed == 1);
-    ck_assert_int_eq(record.status, TRIB_OK);
-    ck_assert_str_eq(record.last, "goodbye");
-    trib_net_call_unref(call);
-    pair_stop(&pair);
-    record_clear(&record);
-}
-END_TEST
-
-/* Freeing the channel ends what is open, each with its closed event. */
-START_TEST(free_with_open_calls)
-{
-    enum { N_CALLS = 10 };
-    struct pair pair;
-    struct record records[N_CALLS];
-    struct trib_net_call *calls[N_CALLS];
-    pair_start(&pair, NULL, NULL);
-    for (int i = 0; i < N_CALLS; i++) {
-        record_init(&records[i]);
-        calls[i] = open_call(pair.channel, "/t.T/Bidi", 0, &records[i]);
-        trib_net_call_read(calls[i]);
-    }
-    trib_net_channel_free(pair.channel);
-    pair.channel = NULL;
-    for (int i = 0; i < N_CALLS; i++) {
-        ck_assert_int_eq(records[i].n_closed, 1);
-        ck_assert_int_eq(records[i].status, TRIB_CANCELLED);
-        trib_net_call_unref(calls[i]);
-        record_clear(&records[i]);
-    }
-    pair_stop(&pair);
-}
-END_TEST
-
-/* The server goes and another comes to the same port: each call is a fresh attempt, no old error lingers. */
-START_TEST(reconnect)
-{
-    struct pair pair;
-    struct service second = {.n_opened = 0};
-    struct trib_error error = {.status = TRIB_OK};
-    pair_start(&pair, NULL, NULL);
-    ck_assert_int_eq(echo(pair.channel, &error), TRIB_OK);
-    trib_net_server_free(pair.server);
-    pair.server = NULL;
-    ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    struct trib_net_tls tls = tls_of("ca.crt", "server");
-    record_init(&second.held);
-    pthread_mutex_init(&second.lock, NULL);
-    enum trib_status status = trib_net_server_new(pair.address, &tls, NULL, methods, 6, &second, &pair.server, &error);
-    ck_assert_msg(status == TRIB_OK, "%s", error.message);
-    status = echo(pair.channel, &error);
-    ck_assert_msg(status == TRIB_OK, "%s", error.message);
-    ck_assert_int_eq(second.n_opened, 1);
-    pair_stop(&pair);
-    record_clear(&second.held);
-    pthread_mutex_destroy(&second.lock);
-}
-END_TEST
-
-static void *churn_worker(void *argument)
-{
-    struct pair *pair = argument;
-    for (int i = 0; i < 50; i++) {
-        struct record record;
-        record_init(&record);
-        record.greedy = i % 3 != 1;
-        struct trib_net_call *call = open_call(pair->channel, i % 3 == 0 ? "/t.T/Unary" : "/t.T/Bidi", 0, &record);
-        send_text(call, "x");
-        if (i % 3 != 1) {
-            trib_net_call_half_close(call);
-        }
-        trib_net_call_read(call);
-        if (i % 3 == 1) {
-            trib_net_call_cancel(call);
-        }
-        record_wait(&record, record.n_closed == 1);
-        ck_assert(!record.overlapped);
-        trib_net_call_unref(call);
-        record_clear(&record);
-    }
-    return NULL;
-}
-
-START_TEST(churn)
-{
-    enum { N_THREADS = 4 };
-    struct pair pair;
-    pthread_t threads[N_THREADS];
-    pair_start(&pair, NULL, NULL);
-    for (int i = 0; i < N_THREADS; i++) {
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, churn_worker, &pair), 0);
-    }
-    for (int i = 0; i < N_THREADS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    pair_stop(&pair);
-}
-END_TEST
-
 START_TEST(addresses)
 {
     struct pair pair;
@@ -443,8 +293,7 @@ START_TEST(addresses)
     ck_assert_int_eq(trib_net_server_new(pair.address, &tls, NULL, methods, 6, NULL, &second, &error),
                      TRIB_UNAVAILABLE);
     ck_assert_str_eq(error.message, expected);
-    ck_assert_int_eq(trib_net_server_new("192.0.2.1:7443", &tls, NULL, methods, 6, NULL, &second, &error),
-                     TRIB_CONFIG);
+    ck_assert_int_eq(trib_net_server_new("192.0.2.1:7443", &tls, NULL, methods, 6, NULL, &second, &error), TRIB_CONFIG);
     ck_assert_str_eq(error.message, "listen: 192.0.2.1:7443: this machine has no such address");
     ck_assert_int_eq(trib_net_server_new("7443", &tls, NULL, methods, 6, NULL, &second, &error), TRIB_INVALID);
     ck_assert_int_eq(trib_net_server_new("a:b", &tls, NULL, methods, 6, NULL, &second, &error), TRIB_INVALID);
@@ -492,11 +341,6 @@ int main(void)
     tcase_add_test(calls, unknown_and_refused);
     tcase_add_test(calls, client_cancels);
     tcase_add_test(calls, server_cancels_and_finishes);
-    tcase_add_test(calls, stop_with_open_calls);
-    tcase_add_test(calls, stop_with_grace);
-    tcase_add_test(calls, free_with_open_calls);
-    tcase_add_test(calls, reconnect);
-    tcase_add_test(calls, churn);
     tcase_add_test(calls, addresses);
     tcase_add_test(calls, unreachable);
     suite_add_tcase(suite, calls);

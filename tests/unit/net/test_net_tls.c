@@ -151,7 +151,8 @@ START_TEST(clients_without_a_good_certificate)
     for (int i = 0; i < 4; i++) {
         raw_client(&pair, nodes[i], TLS1_3_VERSION, version, sizeof version);
         ck_assert_msg(version[0] == '\0', "%s was let in", nodes[i]);
-        ck_assert(logged_times(i + 1, "event=handshake_failed", "not signed by this node's CA, or is out of its dates"));
+        ck_assert(
+            logged_times(i + 1, "event=handshake_failed", "not signed by this node's CA, or is out of its dates"));
     }
     pair_stop(&pair);
 }
@@ -191,8 +192,7 @@ START_TEST(wrong_server_name)
     server_start(&pair, "named", NULL);
     pair.channel = connect_as(&pair, "ca.crt", "boat-7", NULL, NULL);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "Peer name 127.0.0.1 is not in peer certificate") != NULL, "%s",
-                  error.message);
+    ck_assert_msg(strstr(error.message, "Peer name 127.0.0.1 is not in peer certificate") != NULL, "%s", error.message);
     trib_net_channel_free(pair.channel);
     pair.channel = connect_as(&pair, "ca.crt", "boat-7", "server.example", NULL);
     enum trib_status status = echo(pair.channel, &error);
@@ -239,6 +239,27 @@ START_TEST(hostile_identity)
     ck_assert_msg(strstr(error.message, "identity has a character") != NULL, "%s", error.message);
     ck_assert_int_eq(pair.service.n_opened, 0);
     pair_stop(&pair);
+}
+END_TEST
+
+/* A connection that says nothing is dropped when the time for its handshake is over. */
+START_TEST(silent_connection)
+{
+    struct pair pair;
+    struct trib_net_limits limits;
+    char byte = 0;
+    trib_net_limits_default(&limits);
+    limits.handshake_timeout_ms = 200;
+    server_start(&pair, "server", &limits);
+    int fd = tcp_connect(&pair);
+    int64_t begun_ms = trib_clock_ms();
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
+    ck_assert_int_ge(trib_clock_ms() - begun_ms, 150);
+    close(fd);
+    /* One still undecided does not keep the server from stopping. */
+    fd = tcp_connect(&pair);
+    pair_stop(&pair);
+    close(fd);
 }
 END_TEST
 
@@ -330,7 +351,8 @@ START_TEST(checks)
     expect_check("ca.crt", "expired.crt", "expired.key", false, "expired.crt: the certificate expired on 2");
     expect_check("ca.crt", "early.crt", "early.key", false, "early.crt: the certificate is not yet valid, only from 2");
     expect_check("old.crt", "server.crt", "server.key", true, "old.crt: the certificate expired on 2");
-    expect_check("other.crt", "server.crt", "server.key", true, "server.crt: the certificate is not signed by the CA in");
+    expect_check("other.crt", "server.crt", "server.key", true,
+                 "server.crt: the certificate is not signed by the CA in");
     expect_check("ca.crt", "sayer.crt", "sayer.key", true, NULL);
     expect_check("ca.crt", "sayer.crt", "sayer.key", false, "sayer.crt: this certificate is not meant for a client");
     expect_check("ca.crt", "server.crt", "locked.key", true, "locked.key: the private key is locked by a passphrase");
@@ -405,6 +427,7 @@ int main(void)
     tcase_add_test(tls, wrong_server_name);
     tcase_add_test(tls, plain_text);
     tcase_add_test(tls, hostile_identity);
+    tcase_add_test(tls, silent_connection);
     tcase_add_test(tls, server_reloads);
     tcase_add_test(tls, client_reloads);
     tcase_add_test(tls, checks);

@@ -233,6 +233,7 @@ static void member_to(enum trib_member_state wanted)
     } else if (wanted == TRIB_MEMBER_LATE) {
         STEP(.kind = TRIB_EVENT_LEFT);
         tick_at(now_ms + 1000);
+        join(0);
     } else if (wanted != TRIB_MEMBER_NONE && wanted != TRIB_MEMBER_TASKED) {
         offer(0);
     }

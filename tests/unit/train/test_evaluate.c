@@ -120,6 +120,22 @@ START_TEST(ignored_labels_do_not_count)
 }
 END_TEST
 
+START_TEST(of_equal_logits_the_first_is_the_answer)
+{
+    memset(model, 0, sizeof model);
+    uint64_t zeros = 0;
+    for (size_t i = 0; i < N; i++) {
+        zeros += labels[i] == 0 ? 1 : 0;
+    }
+    struct trib_evaluator *evaluator = evaluator_for(graph, TRIB_LOSS_CROSS_ENTROPY, NULL, 10);
+    struct trib_evaluation got;
+    ck_assert_int_eq(trib_evaluator_run(evaluator, model, NULL, 0, &got, NULL), TRIB_OK);
+    ck_assert_uint_eq(got.correct, zeros);
+    ck_assert_double_eq_tol(got.loss, log(CLASSES), 1e-6);
+    trib_evaluator_free(evaluator);
+}
+END_TEST
+
 START_TEST(regression_has_a_loss_and_no_accuracy)
 {
     const struct trib_model_spec spec = {.example = data.example, .classes = 1};
@@ -236,6 +252,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, figures_are_those_of_a_plain_computation);
     tcase_add_test(tcase, ignored_labels_do_not_count);
+    tcase_add_test(tcase, of_equal_logits_the_first_is_the_answer);
     tcase_add_test(tcase, regression_has_a_loss_and_no_accuracy);
     tcase_add_test(tcase, the_inference_form_is_what_runs);
     tcase_add_test(tcase, threads_change_no_bit);

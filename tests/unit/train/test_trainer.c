@@ -6,8 +6,6 @@
 #include "train/trainer.h"
 
 #include <math.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { N = 50, WIDTH = 6, CLASSES = 3 };
@@ -112,37 +110,60 @@ static double *flat(struct regression *regression)
     return &regression->w[0][0];
 }
 
-/* Mean cross entropy over the whole data, and its gradient. */
-static double gradient_of(const struct regression *at, struct regression *gradient)
+/* Mean cross entropy over some examples, and its gradient. */
+static double gradient_of(const struct regression *at, const uint32_t *examples, size_t n, struct regression *gradient)
 {
-    const float *x = data.data;
     double loss = 0;
     memset(gradient, 0, sizeof *gradient);
-    for (size_t i = 0; i < N; i++) {
+    for (size_t i = 0; i < n; i++) {
+        const float *x = (const float *)data.data + (size_t)examples[i] * WIDTH;
+        int label = data.labels[examples[i]];
         double z[CLASSES], sum = 0;
         for (int c = 0; c < CLASSES; c++) {
             z[c] = at->b[c];
             for (int j = 0; j < WIDTH; j++) {
-                z[c] += at->w[c][j] * (double)x[i * WIDTH + (size_t)j];
+                z[c] += at->w[c][j] * (double)x[j];
             }
             sum += exp(z[c]);
         }
-        loss -= (z[data.labels[i]] - log(sum)) / N;
+        loss -= (z[label] - log(sum)) / (double)n;
         for (int c = 0; c < CLASSES; c++) {
-            double d = (exp(z[c]) / sum - (c == data.labels[i] ? 1 : 0)) / N;
+            double d = (exp(z[c]) / sum - (c == label ? 1 : 0)) / (double)n;
             gradient->b[c] += d;
             for (int j = 0; j < WIDTH; j++) {
-                gradient->w[c][j] += d * (double)x[i * WIDTH + (size_t)j];
+                gradient->w[c][j] += d * (double)x[j];
             }
         }
     }
     return loss;
 }
 
+/* One step of the recipe's formula. */
+static void step_by_hand(const struct trib_recipe *recipe, struct regression *start, struct regression *gradient,
+                         struct regression *velocity, struct regression *w)
+{
+    double norm = 0, scale = 1;
+    for (int i = 0; i < REGRESSION_N; i++) {
+        norm += flat(gradient)[i] * flat(gradient)[i];
+    }
+    norm = sqrt(norm);
+    if (recipe->clip_norm > 0 && norm > (double)recipe->clip_norm) {
+        scale = (double)recipe->clip_norm / norm;
+    }
+    for (int i = 0; i < REGRESSION_N; i++) {
+        double at = flat(w)[i];
+        double g = scale * flat(gradient)[i] + (double)recipe->weight_decay * at +
+                   (double)recipe->proximal_mu * (at - flat(start)[i]);
+        flat(velocity)[i] = (double)recipe->momentum * flat(velocity)[i] + g;
+        flat(w)[i] -= (double)recipe->learning_rate * flat(velocity)[i];
+    }
+}
+
 static const struct trib_recipe recipes[] = {
     {.learning_rate = 0.5f},
     {.learning_rate = 0.5f, .weight_decay = 0.1f},
     {.learning_rate = 0.5f, .clip_norm = 0.05f},
+    {.learning_rate = 0.5f, .clip_norm = 100},
     {.learning_rate = 0.5f, .momentum = 0.9f},
     {.learning_rate = 0.5f, .momentum = 0.9f, .weight_decay = 0.1f, .clip_norm = 0.2f},
     {.learning_rate = 0.5f, .proximal_mu = 0.7f},
@@ -151,9 +172,10 @@ static const struct trib_recipe recipes[] = {
 
 START_TEST(steps_are_those_of_the_formula)
 {
+    enum { BATCH = 12, SEED = 3 };
     struct trib_recipe recipe = recipes[_i];
-    recipe.epochs = 6;
-    recipe.batch_size = N; /* one step an epoch, of all the data in whatever order */
+    recipe.epochs = 3;
+    recipe.batch_size = BATCH; /* four steps and a smaller one each epoch */
     struct trib_graph *graph = model_for("logistic", &data);
     struct trib_trainer *trainer = trainer_for(graph, &recipe, &data, NULL, NULL);
     float *model = fresh_model(trainer);
@@ -164,32 +186,26 @@ START_TEST(steps_are_those_of_the_formula)
     }
     start = w;
     double loss = 0;
-    for (uint32_t step = 0; step < recipe.epochs; step++) {
-        loss = gradient_of(&w, &gradient);
-        double norm = 0, scale = 1;
-        for (int i = 0; i < REGRESSION_N; i++) {
-            norm += flat(&gradient)[i] * flat(&gradient)[i];
-        }
-        norm = sqrt(norm);
-        if (recipe.clip_norm > 0 && norm > (double)recipe.clip_norm) {
-            scale = (double)recipe.clip_norm / norm;
-        }
-        for (int i = 0; i < REGRESSION_N; i++) {
-            double at = flat(&w)[i];
-            double g = scale * flat(&gradient)[i] + (double)recipe.weight_decay * at +
-                       (double)recipe.proximal_mu * (at - flat(&start)[i]);
-            flat(&velocity)[i] = (double)recipe.momentum * flat(&velocity)[i] + g;
-            flat(&w)[i] -= (double)recipe.learning_rate * flat(&velocity)[i];
+    for (uint32_t epoch = 0; epoch < recipe.epochs; epoch++) {
+        uint32_t order[N];
+        memcpy(order, everything, sizeof order);
+        struct trib_rng rng = trib_rng_init(SEED, "shuffle", epoch, 0);
+        trib_rng_shuffle_u32(&rng, order, N);
+        loss = 0;
+        for (size_t at = 0; at < N; at += BATCH) {
+            size_t n = N - at < BATCH ? N - at : BATCH;
+            loss += gradient_of(&w, order + at, n, &gradient) * (double)n / N;
+            step_by_hand(&recipe, &start, &gradient, &velocity, &w);
         }
     }
-    struct trib_train_result result = must_run(trainer, N, 3, model);
+    struct trib_train_result result = must_run(trainer, N, SEED, model);
     ck_assert_double_eq_tol(result.mean_loss, loss, 1e-5);
     for (int i = 0; i < REGRESSION_N; i++) {
-        ck_assert_double_eq_tol((double)model[i], flat(&w)[i], 2e-6);
+        ck_assert_double_eq_tol((double)model[i], flat(&w)[i], 5e-6);
     }
     /* the next run starts with the momentum and the reference point anew */
     float *again = fresh_model(trainer);
-    must_run(trainer, N, 3, again);
+    must_run(trainer, N, SEED, again);
     ck_assert_mem_eq(again, model, REGRESSION_N * sizeof *model);
     trib_free(again);
     trib_free(model);
@@ -340,22 +356,21 @@ END_TEST
 
 /* ---- states ---- */
 
-static struct trib_graph *model_with_batch_norm(void)
+static struct trib_graph *model_of_layers(const char *text, const struct trib_model_spec *spec)
 {
-    static const char text[] = "layers: [{layer: linear, units: 5}, {layer: batch_norm}, {layer: dropout, rate: 0.5}, "
-                               "{layer: linear, units: 3}]";
     struct trib_config_node *root = NULL;
     struct trib_graph *graph = NULL;
-    const struct trib_model_spec spec = {.example = TRIB_SHAPE(WIDTH), .classes = CLASSES};
     ck_assert_int_eq(trib_config_parse_text("t", text, strlen(text), &root, NULL), TRIB_OK);
-    ck_assert_int_eq(trib_layers_build(trib_config_child(root, "layers"), &spec, &graph, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_layers_build(trib_config_child(root, "layers"), spec, &graph, NULL), TRIB_OK);
     trib_config_free(root);
     return graph;
 }
 
 START_TEST(states_follow_their_statistics_and_not_the_optimizer)
 {
-    struct trib_graph *graph = model_with_batch_norm();
+    struct trib_graph *graph =
+        model_of_layers("layers: [{layer: linear, units: 5}, {layer: batch_norm}, {layer: linear, units: 3}]",
+                        &(struct trib_model_spec){.example = TRIB_SHAPE(WIDTH), .classes = CLASSES});
     struct trib_recipe recipe = {.epochs = 1, .batch_size = N, .learning_rate = 0.1f};
     float *models[2];
     const struct trib_schema *schema = NULL;
@@ -391,22 +406,44 @@ START_TEST(states_follow_their_statistics_and_not_the_optimizer)
 }
 END_TEST
 
-START_TEST(dropout_depends_on_the_seed_alone)
+/* One example, so that nothing but dropout is left to chance; on the input, so that weights whose input was dropped
+ * stay as they were. */
+START_TEST(dropout_depends_on_the_seed_and_the_step)
 {
-    struct trib_graph *graph = model_with_batch_norm();
-    struct trib_recipe recipe = {.epochs = 1, .batch_size = N, .learning_rate = 0.1f};
-    struct trib_trainer *trainer = trainer_for(graph, &recipe, &data, NULL, NULL);
-    size_t len = trib_trainer_schema(trainer)->n_floats * sizeof(float);
-    float *a = fresh_model(trainer), *b = fresh_model(trainer), *c = fresh_model(trainer);
-    must_run(trainer, N, 1, a);
-    must_run(trainer, N, 1, b);
-    must_run(trainer, N, 2, c);
-    ck_assert_mem_eq(a, b, len);
-    ck_assert(memcmp(a, c, len) != 0);
-    trib_free(a);
-    trib_free(b);
-    trib_free(c);
-    trib_trainer_free(trainer);
+    enum { INPUTS = 64 };
+    float x[INPUTS];
+    int32_t label = 1;
+    for (size_t i = 0; i < INPUTS; i++) {
+        x[i] = 1;
+    }
+    const struct trib_dataset one = {
+        .n = 1, .example = TRIB_SHAPE(INPUTS), .example_n = INPUTS, .data = x, .labels = &label, .classes = 2};
+    struct trib_graph *graph =
+        model_of_layers("layers: [{layer: dropout, rate: 0.5}, {layer: linear, units: 2, init: zeros}]",
+                        &(struct trib_model_spec){.example = one.example, .classes = 2});
+    static const struct {
+        uint64_t seed;
+        uint32_t epochs;
+    } runs[] = {{1, 1}, {1, 1}, {2, 1}, {1, 2}};
+    bool moved[4][INPUTS];
+    size_t n_moved[4] = {0};
+    for (size_t r = 0; r < 4; r++) {
+        const struct trib_recipe recipe = {.epochs = runs[r].epochs, .batch_size = 1, .learning_rate = 0.1f};
+        struct trib_trainer *trainer = trainer_for(graph, &recipe, &one, NULL, NULL);
+        float *model = fresh_model(trainer);
+        must_run(trainer, 1, runs[r].seed, model);
+        for (size_t i = 0; i < INPUTS; i++) {
+            moved[r][i] = model[i] != 0.0f;
+            n_moved[r] += moved[r][i] ? 1 : 0;
+        }
+        trib_free(model);
+        trib_trainer_free(trainer);
+    }
+    ck_assert_uint_gt(n_moved[0], INPUTS / 4);
+    ck_assert_uint_lt(n_moved[0], 3 * INPUTS / 4);
+    ck_assert_mem_eq(moved[0], moved[1], sizeof moved[0]);
+    ck_assert(memcmp(moved[0], moved[2], sizeof moved[0]) != 0);
+    ck_assert_uint_gt(n_moved[3], n_moved[0]);
     trib_graph_free(graph);
 }
 END_TEST
@@ -424,7 +461,7 @@ int main(void)
     tcase_add_test(tcase, a_run_depends_on_seed_and_examples_not_on_runs_before);
     tcase_add_test(tcase, a_changed_recipe_is_as_good_as_a_fresh_trainer);
     tcase_add_test(tcase, states_follow_their_statistics_and_not_the_optimizer);
-    tcase_add_test(tcase, dropout_depends_on_the_seed_alone);
+    tcase_add_test(tcase, dropout_depends_on_the_seed_and_the_step);
     suite_add_tcase(suite, tcase);
     return trib_test_run(suite);
 }

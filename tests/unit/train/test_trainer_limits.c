@@ -157,6 +157,7 @@ START_TEST(a_loss_that_is_not_finite_ends_the_run_with_advice)
     struct trib_train_result result = {.steps = 77};
     ck_assert_int_eq(trib_trainer_run(trainer, everything, N, 1, model, NULL, &result, &error), TRIB_NOT_FINITE);
     ck_assert_ptr_eq(strstr(error.message, "training step "), error.message);
+    ck_assert_ptr_nonnull(strstr(error.message, ": the loss is "));
     ck_assert_ptr_nonnull(strstr(error.message,
                                  "; lower learning_rate (now 1e+06) or set clip_norm, and check that the data is "
                                  "normalised"));
@@ -215,6 +216,8 @@ START_TEST(data_that_does_not_fit_is_refused_with_both_shapes)
     data.classes = 10;
     expect_refusal(&plain, "the dataset has 10 classes, but the model tells 2 apart; give the dataset that this model "
                            "is meant for, or a model with as many classes");
+    data.classes = 3;
+    ck_assert_int_eq(try_new(&plain, NULL, &(struct trib_trainer *){NULL}, NULL), TRIB_MISMATCH);
     data.classes = 1; /* a client need not have seen every class */
     struct trib_trainer *trainer = NULL;
     ck_assert_int_eq(try_new(&plain, NULL, &trainer, NULL), TRIB_OK);

@@ -10,8 +10,8 @@ enum { TRIB_IDENTITY_MAX = 256 };
  * the node's, as its certificate has it. */
 TRIB_MUST_CHECK enum trib_status trib_client_daemon_check(const struct trib_client_settings *settings,
                                                           char identity[TRIB_IDENTITY_MAX], struct trib_error *error);
-/* Run until SIGTERM or SIGINT, a final goodbye, or a failure that trying again cannot mend. To be called before any
- * thread exists: it blocks the signals that it handles. A failure has been logged when this returns. */
+/* Run until SIGTERM or SIGINT, a final goodbye, or a failure that trying again cannot mend. Once at a
+ * time in a process: it handles SIGTERM, SIGINT and SIGHUP meanwhile. A failure has been logged when this returns. */
 TRIB_MUST_CHECK enum trib_status trib_client_daemon_run(const struct trib_client_settings *settings,
                                                         const char *software, struct trib_error *error);
 

@@ -1,8 +1,9 @@
 /* gRPC C core behind callbacks: the only block that includes grpc headers. Server and client calls look alike.
  *
  * Threads. Events run on the block's own completion-queue threads. The events of one call never overlap; those of
- * different calls may. An event handler must not block for long (it holds up other calls). Every function here may be called
- * from any thread, also from within an event.
+ * different calls may. An event handler must not block for long (it holds up other calls). Every function here may be
+ * called from any thread, also from within an event, except those that wait: trib_net_server_stop,
+ * trib_net_server_free, trib_net_channel_free, trib_net_channel_unary, trib_net_shutdown.
  *
  * Ownership. A call is reference-counted: whoever keeps a pointer beyond an event holds a reference. Functions on a
  * call that has ended do nothing and say so by their status. `closed` is the last event of a call and comes exactly
@@ -18,7 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Start and stop of gRPC itself, counted; call init before any other function here, after any fork. */
+/* Start and stop of gRPC itself, counted; call init before any other function here, after any fork and after the log
+ * was opened (gRPC's own messages go there: component net, events grpc and handshake_failed). TLS is 1.3 only from the
+ * first server or channel on, for the whole process. */
 void trib_net_init(void);
 void trib_net_shutdown(void); /* waits */
 const char *trib_net_version(void);
@@ -35,8 +38,8 @@ void trib_net_message_free(struct trib_net_message *message);
 /* ---- calls ---- */
 struct trib_net_call;
 struct trib_net_close {
-    enum trib_status status;   /* client side: what the server answered; server side: OK or CANCELLED */
-    const char *details;       /* text for people, "" when there is none; borrowed during the event */
+    enum trib_status status; /* client side: what the server answered; server side: OK or CANCELLED */
+    const char *details;     /* text for people, "" when there is none; borrowed during the event */
     int grpc_code;
 };
 struct trib_net_events {
@@ -50,17 +53,21 @@ struct trib_net_events {
 };
 struct trib_net_call *trib_net_call_ref(struct trib_net_call *call);
 void trib_net_call_unref(struct trib_net_call *call); /* NULL is allowed */
-/* Ask for the next message; at most one at a time. */
+/* Ask for the next message; at most one at a time. After the end it brings nothing but the closed event. At the client
+ * a failing status may overtake messages that nobody asked for yet. */
 void trib_net_call_read(struct trib_net_call *call);
 /* Queue one message: `head` is copied; then len bytes of blob from offset, by reference (blob NULL = none).
- * TRIB_LIMIT: the queue is full (limits below), nothing was queued; TRIB_CANCELLED: the call has ended. */
+ * TRIB_LIMIT: the queue is full (limits below), nothing was queued, writable will come; TRIB_CANCELLED: the call has
+ * ended, or its end was asked for; TRIB_INVALID: longer than max_message_bytes, or not within the blob; TRIB_NO_MEMORY.
+ */
 TRIB_MUST_CHECK enum trib_status trib_net_call_send(struct trib_net_call *call, const void *head, size_t head_len,
                                                     struct trib_blob *blob, size_t offset, size_t len);
-/* Bytes queued and not yet handed to the transport. */
+/* Bytes queued and not yet accepted by the transport, with a small charge for each message. */
 size_t trib_net_call_queued(struct trib_net_call *call);
 /* Client: no more messages will be sent, after those queued. */
 void trib_net_call_half_close(struct trib_net_call *call);
-/* Server: end the call with a status after the messages queued. details may be NULL. */
+/* Server: end the call with a status after the messages queued. details may be NULL; about 1000 bytes of it arrive. The
+ * client sees the most general status that shares the gRPC code (status.h). */
 void trib_net_call_finish(struct trib_net_call *call, enum trib_status status, const char *details);
 /* Either side: end it now. */
 void trib_net_call_cancel(struct trib_net_call *call);
@@ -69,29 +76,30 @@ void trib_net_call_cancel(struct trib_net_call *call);
 struct trib_net_tls {
     const char *ca_path;   /* PEM of the federation's CA */
     const char *cert_path; /* PEM of this node's certificate (chain) */
-    const char *key_path;  /* PEM of its key; refused when others can read it */
+    const char *key_path;  /* PEM of its key, no passphrase; refused when others than owner and group can use it */
 };
-struct trib_net_limits {
-    size_t max_message_bytes;    /* default 2 MiB */
-    size_t send_queue_bytes;     /* per call, default 4 MiB */
-    int64_t keepalive_ms;        /* default 30 s; 0 = off */
-    int64_t keepalive_timeout_ms;/* default 10 s */
-    int64_t handshake_timeout_ms;/* server, default 10 s */
-    int64_t lookahead_bytes;     /* 0 = gRPC's own flow control with BDP probing; else fixed, probing off */
-    int threads;                 /* completion-queue threads, default 2 at the server, 1 at the client */
+struct trib_net_limits {          /* a zero stands for the default, except where it says otherwise */
+    size_t max_message_bytes;     /* default 2 MiB */
+    size_t send_queue_bytes;      /* per call, default 4 MiB */
+    int64_t keepalive_ms;         /* default 30 s; 0 = off */
+    int64_t keepalive_timeout_ms; /* default 10 s */
+    int64_t handshake_timeout_ms; /* server, default 10 s */
+    int64_t lookahead_bytes;      /* 0 = gRPC's own flow control with BDP probing; else fixed, probing off */
+    int threads;                  /* completion-queue threads, default 2 at the server, 1 at the client */
 };
 void trib_net_limits_default(struct trib_net_limits *limits);
-/* Read and check the three files as OpenSSL sees them, before gRPC does: messages name file and fault (missing, not PEM,
- * key does not fit the certificate, expired on DATE, not signed by the CA). */
+/* Read and check the three files as OpenSSL sees them, before gRPC does: messages name file and fault (missing, not
+ * PEM, key does not fit the certificate, expired on DATE, not signed by the CA). */
 TRIB_MUST_CHECK enum trib_status trib_net_tls_check(const struct trib_net_tls *tls, bool server,
                                                     struct trib_error *error);
-/* The node identity within a certificate: its URI SAN "tributary://node/ID" (-> ID), else its first DNS SAN, else CN. */
+/* The node identity within a certificate: its URI SAN "tributary://node/ID" (-> ID), else its first DNS SAN, else CN.
+ * TRIB_INVALID when it has blanks, slashes, quotes or anything beyond printable ASCII, or begins with a dot. */
 TRIB_MUST_CHECK enum trib_status trib_net_identity_of(const char *cert_path, char *identity, size_t size,
                                                       struct trib_error *error);
 
 /* ---- server ---- */
 struct trib_net_peer {
-    const char *identity; /* of the verified client certificate; borrowed during the event */
+    const char *identity; /* of the verified client certificate, "" without TLS; borrowed during the event */
     const char *address;  /* "ipv4:10.0.0.7:51234" */
 };
 struct trib_net_method {
@@ -103,8 +111,9 @@ struct trib_net_method {
 };
 struct trib_net_server;
 /* listen: "0.0.0.0:7443", "[::]:7443"; port 0 picks one. Unknown methods answer UNIMPLEMENTED. Methods are copied.
- * TRIB_UNAVAILABLE names the address when it is in use. Certificates are read again at each handshake when their
- * files changed. tls NULL = plain text, for tests on loopback only. */
+ * TRIB_UNAVAILABLE names the address when it is in use. Certificates are read again at a handshake when their files
+ * changed; if the new ones are wrong, that is logged (tls_reload_failed) and the former ones serve on. tls NULL = plain
+ * text, for tests on loopback only. limits NULL = defaults. */
 TRIB_MUST_CHECK enum trib_status trib_net_server_new(const char *listen, const struct trib_net_tls *tls,
                                                      const struct trib_net_limits *limits,
                                                      const struct trib_net_method *methods, size_t n_methods,
@@ -118,20 +127,23 @@ void trib_net_server_free(struct trib_net_server *server); /* stops at once if s
 /* ---- client ---- */
 struct trib_net_channel;
 /* address: "host:port". server_name: the name that the server's certificate must carry (NULL = host of address).
- * Connects lazily. */
+ * Connects lazily. Certificate files are checked here, and read again by the first call after they changed or after a
+ * connection failed. tls and limits as for a server. */
 TRIB_MUST_CHECK enum trib_status trib_net_channel_new(const char *address, const char *server_name,
                                                       const struct trib_net_tls *tls,
                                                       const struct trib_net_limits *limits,
                                                       struct trib_net_channel **channel, struct trib_error *error);
 /* Cancels what is open, waits until every closed event has run. Not from within an event. */
 void trib_net_channel_free(struct trib_net_channel *channel);
-/* Open a call. deadline_ms 0 = none. Fails fast when the server cannot be reached: the closed event says why, as
- * clearly as gRPC tells. The caller owns one reference. */
+/* Open a call. deadline_ms 0 = none. Fails fast when the server cannot be reached (each call is a fresh attempt, of 20
+ * s at most): the closed event says why, as clearly as gRPC tells. The caller owns one reference; events may come
+ * before this returns, and *call is set before the first. On failure there are no events; TRIB_CANCELLED: the channel
+ * is being freed. */
 TRIB_MUST_CHECK enum trib_status trib_net_channel_call(struct trib_net_channel *channel, const char *path,
                                                        int64_t deadline_ms, const struct trib_net_events *events,
                                                        void *user, struct trib_net_call **call,
                                                        struct trib_error *error);
-/* One unary exchange, waiting at most timeout_ms. The caller frees *reply. */
+/* One unary exchange, waiting at most timeout_ms. The caller frees *reply. On failure the message is the server's. */
 TRIB_MUST_CHECK enum trib_status trib_net_channel_unary(struct trib_net_channel *channel, const char *path,
                                                         const void *request, size_t len, int64_t timeout_ms,
                                                         struct trib_net_message **reply, struct trib_error *error);

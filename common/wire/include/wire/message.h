@@ -20,7 +20,7 @@ enum { TRIB_PROTOCOL_VERSION = 1 };
 
 /* Append a message's bytes to buf. */
 TRIB_MUST_CHECK enum trib_status trib_message_pack(const ProtobufCMessage *message, struct trib_buf *buf);
-/* Parse bytes as the described message. What it may allocate is bounded by 16 times its length plus 64 KiB, so that
+/* Parse bytes as the described message. What it may allocate is bounded by 32 times its length plus 64 KiB, so that
  * no message can expand. TRIB_PROTOCOL names the type. Free with trib_message_free. */
 TRIB_MUST_CHECK enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descriptor,
                                                      const uint8_t *bytes, size_t len, ProtobufCMessage **message,
