@@ -2,6 +2,7 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "core/engine.h"
 #include "core/settings.h"
 #include "rpc/federation_service.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define SOFTWARE "tributary-server " TRIB_VERSION
@@ -82,28 +82,23 @@ static void on_finished(void *context)
 static void wait_for_end(struct trib_engine *engine, int signal_fd, int finished_fd)
 {
     struct pollfd fds[2] = {{.fd = finished_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
-    bool stopping = false;
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
-            return;
+        if (poll(fds, 2, -1) < 0) {
+            continue; /* interrupted */
         }
         if (fds[0].revents & POLLIN) {
             return;
         }
-        struct signalfd_siginfo info;
-        if (!(fds[1].revents & POLLIN) || read(signal_fd, &info, sizeof info) != (ssize_t)sizeof info) {
-            continue;
+        int number;
+        while ((number = trib_signals_take()) != 0) {
+            if (number == SIGHUP) {
+                trib_log_reopen();
+                continue;
+            }
+            trib_log(TRIB_LOG_INFO, "server", "stopping", TRIB_F_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+            trib_signals_default();
+            trib_engine_stop(engine);
         }
-        if (info.ssi_signo == SIGHUP) {
-            trib_log_reopen();
-            continue;
-        }
-        trib_log(TRIB_LOG_INFO, "server", "stopping", TRIB_F_STR("signal", strsignal((int)info.ssi_signo)));
-        if (stopping) {
-            _exit(1);
-        }
-        stopping = true;
-        trib_engine_stop(engine);
     }
 }
 
@@ -130,18 +125,11 @@ static enum trib_status serve(const struct trib_server_settings *settings, struc
 
 static enum trib_status run(const struct trib_server_settings *settings, struct trib_error *error)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0) {
-        return trib_fail(error, TRIB_INTERNAL, "cannot block signals");
+    int signal_fd, finished_fd = eventfd(0, EFD_CLOEXEC);
+    if (finished_fd < 0) {
+        return trib_fail_errno(error, errno, "cannot wait for the engine");
     }
-    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC), finished_fd = eventfd(0, EFD_CLOEXEC);
-    if (signal_fd < 0 || finished_fd < 0) {
-        return trib_fail_errno(error, errno, "cannot watch for signals");
-    }
+    TRIB_TRY(trib_signals_open(&signal_fd, error));
     struct trib_engine *engine;
     trib_net_init();
     enum trib_status status = trib_engine_new(settings, SOFTWARE, &engine, error);
@@ -150,7 +138,7 @@ static enum trib_status run(const struct trib_server_settings *settings, struct 
         trib_engine_free(engine);
     }
     trib_net_shutdown();
-    close(signal_fd);
+    trib_signals_close();
     close(finished_fd);
     return status;
 }

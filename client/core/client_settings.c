@@ -252,6 +252,17 @@ static const struct trib_config_node *node_of(const struct trib_client_settings 
     return map == NULL || map->kind != TRIB_CONFIG_MAP ? NULL : trib_config_child(map, dot + 1);
 }
 
+static bool is_overridden(const struct trib_client_settings *settings, const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < settings->n_overrides; i++) {
+        if (strncmp(settings->overrides[i], key, len) == 0 && settings->overrides[i][len] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum trib_status trib_client_settings_fail(const struct trib_client_settings *settings, const char *key,
                                            struct trib_error *error, const char *format, ...)
 {
@@ -261,6 +272,9 @@ enum trib_status trib_client_settings_fail(const struct trib_client_settings *se
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const struct trib_config_node *node = node_of(settings, key);
+    if (is_overridden(settings, key)) {
+        return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
+    }
     if (node != NULL) {
         return trib_config_fail(node, error, "%s", text);
     }
@@ -421,7 +435,7 @@ static enum trib_status apply_overrides(const char *const *overrides, size_t n, 
 static enum trib_status settle(struct trib_config_node *tree, const char *const *overrides, size_t n_overrides,
                                struct trib_client_settings *settings, struct trib_error *error)
 {
-    *settings = (struct trib_client_settings){.tree = tree};
+    *settings = (struct trib_client_settings){.tree = tree, .overrides = overrides, .n_overrides = n_overrides};
     enum trib_status status = trib_config_apply(tree, rows, ROWS, settings, error);
     if (status == TRIB_OK) {
         status = apply_overrides(overrides, n_overrides, settings, error);

@@ -4,13 +4,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "link/link.h"
 #include "session/client_data.h"
 #include "session/worker.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -31,7 +30,8 @@ struct daemon {
     /* Actions that failed on the spot: their events, to be stepped after the list that they stood in. */
     struct trib_session_event failures[TRIB_SESSION_MAX_ACTIONS];
     size_t n_failures;
-    bool ended;
+    int signal_fd;
+    bool ended, signalled;
     struct trib_error end; /* why */
 };
 
@@ -168,58 +168,8 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
     case TRIB_SESSION_EXIT:
         daemon->ended = true;
         daemon->end.status = action->status;
-        daemon->end.origin = TRIB_ORIGIN;
         (void)trib_str_copy(daemon->end.message, sizeof daemon->end.message, action->text);
         break;
-    }
-}
-
-/* ---- signals ---- */
-
-/* Handlers and a pipe, not a blocked mask and a signalfd: a library may have started threads before main ran, and a
- * signal goes to any thread that does not block it. */
-static int signal_pipe[2] = {-1, -1};
-
-static void on_signal(int number)
-{
-    int callers_errno = errno;
-    const unsigned char byte = (unsigned char)number;
-    ssize_t wrote = write(signal_pipe[1], &byte, 1); /* full: enough of them wait already */
-    (void)wrote;
-    errno = callers_errno;
-}
-
-static enum trib_status open_signals(struct trib_error *error)
-{
-    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
-        return trib_fail_errno(error, errno, "a pipe for signals");
-    }
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        sigaction(numbers[i], &action, NULL);
-    }
-    action.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &action, NULL);
-    return TRIB_OK;
-}
-
-/* Back to the defaults: a second signal while the daemon ends ends it at once. */
-static void default_signals(void)
-{
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGINT, SIG_DFL);
-    (void)signal(SIGHUP, SIG_IGN);
-}
-
-static void close_signals(void)
-{
-    for (int i = 0; i < 2; i++) {
-        if (signal_pipe[i] >= 0) {
-            close(signal_pipe[i]);
-            signal_pipe[i] = -1;
-        }
     }
 }
 
@@ -268,12 +218,13 @@ static void take_event(struct daemon *daemon, struct trib_session_event *event)
 
 static void take_signals(struct daemon *daemon)
 {
-    unsigned char number;
-    while (read(signal_pipe[0], &number, 1) == 1) {
+    int number;
+    while ((number = trib_signals_take()) != 0) {
         if (number == SIGHUP) {
             trib_log_reopen();
             trib_log(TRIB_LOG_INFO, component, "log_reopened", TRIB_F_STR("signal", "SIGHUP"));
         } else if (!daemon->ended) {
+            daemon->signalled = true;
             struct trib_session_event stop = {.kind = TRIB_SESSION_STOP};
             (void)trib_str_copy(stop.reason, sizeof stop.reason, number == SIGINT ? "SIGINT" : "SIGTERM");
             step_all(daemon, &stop);
@@ -290,7 +241,7 @@ static int poll_ms(const struct daemon *daemon)
 static void loop(struct daemon *daemon)
 {
     struct pollfd fds[] = {{.fd = trib_event_queue_fd(daemon->queue), .events = POLLIN},
-                           {.fd = signal_pipe[0], .events = POLLIN}};
+                           {.fd = daemon->signal_fd, .events = POLLIN}};
     while (!daemon->ended) {
         if (trib_session_wake_ms(daemon->session) <= trib_clock_ms()) {
             struct trib_session_event tick = {.kind = TRIB_SESSION_TICK};
@@ -385,7 +336,7 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
     }
     daemon->settings = settings;
     daemon->tls = tls_of(settings);
-    enum trib_status status = open_signals(&daemon->end);
+    enum trib_status status = trib_signals_open(&daemon->signal_fd, &daemon->end);
     trib_net_init();
     if (status == TRIB_OK) {
         status = open_all(daemon, software, &daemon->end);
@@ -397,15 +348,18 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
     if (status == TRIB_OK) {
         trib_log(TRIB_LOG_INFO, component, "stop", TRIB_F_STR("reason", daemon->end.message));
     } else {
-        trib_log_error(TRIB_LOG_ERROR, component, "failed", &daemon->end);
+        trib_log(TRIB_LOG_ERROR, component, "failed", TRIB_F_STR("status", trib_status_name(status)),
+                 TRIB_F_STR("reason", daemon->end.message));
         if (error != NULL) {
             *error = daemon->end;
         }
     }
-    default_signals();
+    if (daemon->signalled) {
+        trib_signals_default(); /* a second signal while it ends ends it at once */
+    }
     close_all(daemon);
     trib_net_shutdown();
-    close_signals();
+    trib_signals_close();
     trib_free(daemon);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* What openblas_get_parallel returns. */
 enum { SERIAL = 0, PTHREAD = 1, OPENMP = 2 };
@@ -19,7 +20,10 @@ static void prepare(void)
     parallel = openblas_get_parallel();
     /* Our own pool does the threading: a library that cuts work by thread count gives other bits with other counts. */
     openblas_set_num_threads(1);
-    snprintf(description, sizeof description, "%s; core type %s", openblas_get_config(), openblas_get_corename());
+    /* A core type pinned in the environment, for another machine perhaps, can halve the speed: say so. */
+    const char *pinned = getenv("OPENBLAS_CORETYPE") != NULL ? " (pinned by OPENBLAS_CORETYPE)" : "";
+    snprintf(description, sizeof description, "%s; core type %s%s", openblas_get_config(), openblas_get_corename(),
+             pinned);
     if (parallel == OPENMP) {
         trib_log(TRIB_LOG_WARN, "backend", "openblas_openmp",
                  TRIB_F_STR("reason", "the OpenMP build of OpenBLAS is linked; it is held to one thread"),

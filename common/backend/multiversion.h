@@ -4,10 +4,10 @@
 #ifndef TRIB_BACKEND_MULTIVERSION_H
 #define TRIB_BACKEND_MULTIVERSION_H
 
-#include <stddef.h> /* says whether the C library is glibc, which has the resolvers */
+#include <stdint.h> /* defines __GLIBC__ where it is; other C libraries do not run the resolvers */
 
 /* Sanitizers cannot run inside the resolvers that choose a version; clang 14 has no target_clones. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__) && !defined(TRIB_SANITIZED)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__) && !defined(TRIB_SANITIZED)
 #define TRIB_MULTIVERSION __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define TRIB_MULTIVERSION

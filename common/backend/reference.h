@@ -1,5 +1,6 @@
 /* The reference kernels: naive, single-threaded, sums in double. The oracle of every other backend, so they share no
- * arithmetic with one. A row of op.def without a kernel here does not link. Private to this block. */
+ * arithmetic with one (but for dropout, whose mask is the same by definition). A row of op.def without a kernel here
+ * does not link. Private to this block. */
 #ifndef TRIB_BACKEND_REFERENCE_H
 #define TRIB_BACKEND_REFERENCE_H
 

@@ -16,33 +16,51 @@
 
 /* ---- broadcast a, vector b ---- */
 
+/* Everything that is done to a tile before it is stored; one test for each, not one for each vector. */
 TILE_INLINE void tile_finish(const struct trib_tile *t, V acc[TILE_ROWS][TILE_VECTORS], const int rows,
                              const int vectors, M mask)
 {
-    TILE_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        bool last = v == vectors - 1 && t->columns < vectors * V_LANES;
-        if (t->bias != NULL) {
-            V bias = last ? V_LOAD_SOME(t->bias + v * V_LANES, mask) : V_LOAD(t->bias + v * V_LANES);
+    const bool full = t->columns == vectors * V_LANES;
+    if (t->bias != NULL) {
+        TILE_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const float *from = t->bias + v * V_LANES;
+            V bias = v < vectors - 1 ? V_LOAD(from) : V_LOAD_SOME(from, mask);
             TILE_UNROLL
             for (int r = 0; r < rows; r++) {
                 acc[r][v] = V_ADD(acc[r][v], bias);
             }
         }
+    }
+    if (t->accumulate) {
         TILE_UNROLL
         for (int r = 0; r < rows; r++) {
-            float *c = t->c + (size_t)r * t->c_row + v * V_LANES;
-            V sum = acc[r][v];
-            if (t->accumulate) {
-                sum = V_ADD(sum, last ? V_LOAD_SOME(c, mask) : V_LOAD(c));
+            const float *c = t->c + (size_t)r * t->c_row;
+            TILE_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                V old = v < vectors - 1 ? V_LOAD(c + v * V_LANES) : V_LOAD_SOME(c + v * V_LANES, mask);
+                acc[r][v] = V_ADD(acc[r][v], old);
             }
-            if (t->relu) {
-                sum = V_MAX(V_ZERO(), sum); /* this way round a NaN stays */
+        }
+    }
+    if (t->relu) {
+        TILE_UNROLL
+        for (int r = 0; r < rows; r++) {
+            TILE_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                acc[r][v] = V_MAX(V_ZERO(), acc[r][v]); /* this way round a NaN stays */
             }
-            if (last) {
-                V_STORE_SOME(c, mask, sum);
+        }
+    }
+    TILE_UNROLL
+    for (int r = 0; r < rows; r++) {
+        float *c = t->c + (size_t)r * t->c_row;
+        TILE_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (v < vectors - 1 || full) {
+                V_STORE(c + v * V_LANES, acc[r][v]);
             } else {
-                V_STORE(c, sum);
+                V_STORE_SOME(c + v * V_LANES, mask, acc[r][v]);
             }
         }
     }

@@ -32,7 +32,7 @@ struct conv {
     const float *x, *bias;
     float *y;
     float *packed, *scratch; /* in the workspace; scratch per worker */
-    size_t y_pixel, y_line; /* floats from one output pixel, and line, to the next */
+    size_t y_pixel, y_line;  /* floats from one output pixel, and line, to the next */
     size_t y_image;
     enum trib_activation activation;
     const float *w;

@@ -167,13 +167,15 @@ enum trib_status trib_graph_pack(const struct trib_graph *graph, struct trib_buf
     size_t before = buf->len;
     enum trib_status status = pack_items(graph, buf);
     for (size_t i = 0; status == TRIB_OK && i < n_outputs; i++) {
-        Tributary__V1__Output message = TRIBUTARY__V1__OUTPUT__INIT;
+        Tributary__V1__Output message;
+        tributary__v1__output__init(&message);
         message.name = borrowed(outputs[i].name);
         message.value = outputs[i].value;
         status = add_field(buf, GRAPH_OUTPUTS, &message.base);
     }
     for (size_t i = 0; status == TRIB_OK && i < n_updates; i++) {
-        Tributary__V1__StateUpdate message = TRIBUTARY__V1__STATE_UPDATE__INIT;
+        Tributary__V1__StateUpdate message;
+        tributary__v1__state_update__init(&message);
         message.state = updates[i].state;
         message.from = updates[i].from;
         status = add_field(buf, GRAPH_UPDATES, &message.base);

@@ -46,6 +46,7 @@ static void free_event(struct event *event)
     if (event->message) {
         trib_message_free(&event->message->base);
     }
+    trib_upload_unref(event->upload);
     trib_free(event);
 }
 
@@ -72,12 +73,31 @@ static struct event *wait_inbox(struct trib_engine *engine, int64_t until_ms)
 
 static void on_upload_event(struct trib_engine *engine, const struct event *event)
 {
+    if (event->ok && !trib_uploads_holds(&engine->uploads, event->upload)) {
+        return; /* another upload was granted meanwhile, or the round went on */
+    }
     struct trib_round_event step = {.kind = event->ok ? TRIB_EVENT_UPLOADED : TRIB_EVENT_REFUSED,
                                     .client = event->client,
                                     .round = event->round,
                                     .attempt = event->attempt,
                                     .reason = event->reason};
     trib_engine_step(engine, &step);
+}
+
+static void on_upload_refused(struct trib_engine *engine, const struct event *event)
+{
+    uint32_t number;
+    trib_log(TRIB_LOG_WARN, "upload", "upload_refused", TRIB_F_STR("node", event->node),
+             TRIB_F_STR("status", trib_status_name(event->status)), TRIB_F_STR("reason", event->reason));
+    /* An upload for a round that is over is no breach: its sender may be taking part in this one already. */
+    bool breach =
+        event->status == TRIB_PROTOCOL || event->status == TRIB_CORRUPT || event->status == TRIB_LIMIT;
+    if (breach && trib_engine_find(engine, event->node, &number)) {
+        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_REFUSED,
+                                                            .client = number,
+                                                            .round = trib_round_number(engine->round),
+                                                            .reason = event->reason});
+    }
 }
 
 static void handle(struct trib_engine *engine, struct event *event)
@@ -100,6 +120,9 @@ static void handle(struct trib_engine *engine, struct event *event)
         break;
     case EVENT_UPLOAD_ENDED:
         on_upload_event(engine, event);
+        break;
+    case EVENT_UPLOAD_REFUSED:
+        on_upload_refused(engine, event);
         break;
     case EVENT_WORK_DONE:
         trib_engine_work_done(engine, &event->work);
@@ -285,4 +308,15 @@ enum trib_status trib_engine_upload_open(struct trib_engine *engine, const char 
                                          struct trib_upload **upload, struct trib_error *error)
 {
     return trib_uploads_open(&engine->uploads, node, first, upload, error);
+}
+
+void trib_engine_upload_refused(struct trib_engine *engine, const char *node, const struct trib_error *fault)
+{
+    struct event *event = new_event(EVENT_UPLOAD_REFUSED);
+    if (event) {
+        trib_str_copy(event->node, sizeof event->node, node);
+        trib_str_copy(event->reason, sizeof event->reason, fault->message);
+        event->status = fault->status;
+        trib_engine_post(engine, event);
+    }
 }

@@ -90,14 +90,16 @@ static void send_message(const struct client *client, Tributary__V1__ServerMessa
 
 static void send_welcome(struct trib_engine *engine, const struct client *client)
 {
-    Tributary__V1__Welcome welcome = TRIBUTARY__V1__WELCOME__INIT;
+    Tributary__V1__Welcome welcome;
+    tributary__v1__welcome__init(&welcome);
     int64_t progress_ms = engine->settings->idle_timeout_ms / 4;
     welcome.protocol = TRIB_PROTOCOL_VERSION;
     welcome.software = engine->software;
     welcome.run = engine->run;
     welcome.progress_seconds = progress_ms < 1000 ? 1 : (uint32_t)(progress_ms > 30000 ? 30 : progress_ms / 1000);
     welcome.chunk_bytes = TRIB_CHUNK_PAYLOAD;
-    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    Tributary__V1__ServerMessage message;
+    tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_WELCOME;
     message.welcome = &welcome;
     send_message(client, &message);
@@ -110,7 +112,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     if (event->reason[0]) {
         trib_log(TRIB_LOG_WARN, "engine", "client_refused", TRIB_F_STR("node", event->node),
                  TRIB_F_STR("reason", event->reason));
-        ops->close(event->peer, event->reason, true, 0);
+        ops->close(event->peer, event->reason, false, 300); /* its next version may have it */
         return;
     }
     if (engine->done) {
@@ -283,12 +285,14 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
     Tributary__V1__Recipe recipe;
     struct trib_recipe values = recipe_of_round(engine->settings, round);
     trib_recipe_to_message(&values, &recipe);
-    Tributary__V1__Blob model = TRIBUTARY__V1__BLOB__INIT;
+    Tributary__V1__Blob model;
+    tributary__v1__blob__init(&model);
     model.sha256 = borrowed_bytes(engine->current.broadcast_sha256, TRIB_SHA256_LEN);
     model.len = trib_blob_len(engine->current.broadcast);
     struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "task", round,
                                         trib_hash64(client->node, strlen(client->node), 0));
-    Tributary__V1__Task task = TRIBUTARY__V1__TASK__INIT;
+    Tributary__V1__Task task;
+    tributary__v1__task__init(&task);
     task.run = engine->run;
     task.round = round;
     task.model = &model;
@@ -301,7 +305,8 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
     task.codec = borrowed(engine->codec_up->name);
     task.seed = trib_rng_u64(&rng);
     task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
-    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    Tributary__V1__ServerMessage message;
+    tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
     message.task = &task;
     send_message(client, &message);
@@ -328,7 +333,8 @@ void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
     const struct client *client = &engine->clients[number];
     const struct trib_round_summary *summary = trib_round_summary(engine->round);
     struct trib_error error;
-    Tributary__V1__Decision decision = TRIBUTARY__V1__DECISION__INIT;
+    Tributary__V1__Decision decision;
+    tributary__v1__decision__init(&decision);
     decision.round = summary->round;
     decision.kind = TRIBUTARY__V1__DECISION__KIND__UPLOAD;
     decision.reason = borrowed("selected");
@@ -338,7 +344,8 @@ void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
         post_refusal(engine, number, error.message);
         return;
     }
-    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    Tributary__V1__ServerMessage message;
+    tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_DECISION;
     message.decision = &decision;
     send_message(client, &message);
@@ -346,11 +353,13 @@ void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
 
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action)
 {
-    Tributary__V1__Outcome outcome = TRIBUTARY__V1__OUTCOME__INIT;
+    Tributary__V1__Outcome outcome;
+    tributary__v1__outcome__init(&outcome);
     outcome.round = action->round;
     outcome.kind = (Tributary__V1__Outcome__Kind)action->outcome;
     outcome.reason = borrowed(action->reason);
-    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    Tributary__V1__ServerMessage message;
+    tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME;
     message.outcome = &outcome;
     send_message(&engine->clients[action->client], &message);

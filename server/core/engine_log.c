@@ -16,18 +16,34 @@ void trib_engine_log_committed(struct trib_engine *engine)
     bool evaluated = engine->evaluation.examples > 0;
     double train_loss = engine->train_weight_sum > 0 ? engine->train_loss_sum / engine->train_weight_sum : NAN;
     int64_t evaluated_ms = s->evaluated_ms > 0 ? s->evaluated_ms : s->applied_ms;
-    trib_log(TRIB_LOG_INFO, "round", "round_committed", TRIB_F_STR("run", engine->run), TRIB_F_INT("round", s->round),
-             TRIB_F_INT("cohort", s->cohort), TRIB_F_INT("offered", s->offered), TRIB_F_INT("uploaded", s->uploaded),
-             TRIB_F_INT("folded", s->folded), TRIB_F_INT("skipped", s->skipped), TRIB_F_INT("rejected", s->rejected),
-             TRIB_F_INT("late", s->late), TRIB_F_INT("failed", s->failed),
-             TRIB_F_INT("bytes_up", atomic_load(&engine->bytes_up) - engine->bytes_up_before),
-             TRIB_F_INT("bytes_down", atomic_load(&engine->bytes_down) - engine->bytes_down_before),
-             TRIB_F_REAL("train_loss", train_loss), TRIB_F_REAL("loss", evaluated ? engine->evaluation.loss : NAN),
-             TRIB_F_REAL("accuracy", evaluated ? engine->evaluation.accuracy : NAN),
-             TRIB_F_REAL("seconds", seconds_between(s->began_ms, s->committed_ms)),
-             TRIB_F_REAL("seconds_train", seconds_between(s->began_ms, s->first_offer_ms)),
-             TRIB_F_REAL("seconds_collect", seconds_between(s->first_offer_ms, s->closed_ms)),
-             TRIB_F_REAL("seconds_apply", seconds_between(s->closed_ms, s->applied_ms)),
-             TRIB_F_REAL("seconds_evaluate", seconds_between(s->applied_ms, s->evaluated_ms)),
-             TRIB_F_REAL("seconds_commit", seconds_between(evaluated_ms, s->committed_ms)));
+    struct trib_field fields[32];
+    int n = 0;
+    fields[n++] = TRIB_F_STR("run", engine->run);
+    fields[n++] = TRIB_F_INT("round", s->round);
+    fields[n++] = TRIB_F_INT("cohort", s->cohort);
+    fields[n++] = TRIB_F_INT("offered", s->offered);
+    fields[n++] = TRIB_F_INT("uploaded", s->uploaded);
+    fields[n++] = TRIB_F_INT("folded", s->folded);
+    fields[n++] = TRIB_F_INT("skipped", s->skipped);
+    fields[n++] = TRIB_F_INT("rejected", s->rejected);
+    fields[n++] = TRIB_F_INT("late", s->late);
+    fields[n++] = TRIB_F_INT("failed", s->failed);
+    fields[n++] = TRIB_F_INT("bytes_up", atomic_load(&engine->bytes_up) - engine->bytes_up_before);
+    fields[n++] = TRIB_F_INT("bytes_down", atomic_load(&engine->bytes_down) - engine->bytes_down_before);
+    fields[n++] = TRIB_F_REAL("train_loss", train_loss);
+    if (evaluated) {
+        fields[n++] = TRIB_F_REAL("loss", engine->evaluation.loss);
+    }
+    if (evaluated && !isnan(engine->evaluation.accuracy)) { /* a regression has none */
+        fields[n++] = TRIB_F_REAL("accuracy", engine->evaluation.accuracy);
+    }
+    fields[n++] = TRIB_F_REAL("seconds", seconds_between(s->began_ms, s->committed_ms));
+    fields[n++] = TRIB_F_REAL("seconds_train", seconds_between(s->began_ms, s->first_offer_ms));
+    fields[n++] = TRIB_F_REAL("seconds_collect", seconds_between(s->first_offer_ms, s->closed_ms));
+    fields[n++] = TRIB_F_REAL("seconds_apply", seconds_between(s->closed_ms, s->applied_ms));
+    if (evaluated) {
+        fields[n++] = TRIB_F_REAL("seconds_evaluate", seconds_between(s->applied_ms, s->evaluated_ms));
+    }
+    fields[n++] = TRIB_F_REAL("seconds_commit", seconds_between(evaluated_ms, s->committed_ms));
+    trib_log_fields(TRIB_LOG_INFO, "round", "round_committed", fields, n);
 }

@@ -226,6 +226,7 @@ static void on_upload_ended(void *context, struct trib_upload *upload, const str
     event->round = upload->round;
     event->attempt = upload->attempt;
     event->ok = !fault;
+    event->upload = fault ? NULL : trib_upload_ref(upload);
     if (fault) {
         trib_str_copy(event->reason, sizeof event->reason, fault->message);
     }

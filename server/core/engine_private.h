@@ -52,6 +52,7 @@ enum event_kind {
     EVENT_DISCONNECT,
     EVENT_PROGRESS,
     EVENT_UPLOAD_ENDED,
+    EVENT_UPLOAD_REFUSED,
     EVENT_WORK_DONE,
     EVENT_STOP
 };
@@ -81,6 +82,8 @@ struct event {
     uint32_t client;                     /* UPLOAD_ENDED */
     uint64_t round, attempt;
     bool ok;
+    enum trib_status status;    /* UPLOAD_REFUSED */
+    struct trib_upload *upload; /* UPLOAD_ENDED well: owned reference */
     struct work work;
 };
 struct event_list {

@@ -168,6 +168,14 @@ struct trib_upload *trib_uploads_take_complete(struct trib_uploads *table, uint3
     return upload;
 }
 
+bool trib_uploads_holds(struct trib_uploads *table, const struct trib_upload *upload)
+{
+    pthread_mutex_lock(&table->mutex);
+    bool holds = upload && find_client(table, upload->client) == upload;
+    pthread_mutex_unlock(&table->mutex);
+    return holds;
+}
+
 void trib_uploads_discard(struct trib_uploads *table, uint32_t client)
 {
     struct trib_upload *upload = trib_uploads_take(table, client);
@@ -189,6 +197,12 @@ void trib_uploads_discard_all(struct trib_uploads *table)
         trib_upload_unref(upload);
         upload = next;
     }
+}
+
+struct trib_upload *trib_upload_ref(struct trib_upload *upload)
+{
+    atomic_fetch_add(&upload->refs, 1);
+    return upload;
 }
 
 void trib_upload_unref(struct trib_upload *upload)

@@ -49,13 +49,16 @@ TRIB_MUST_CHECK enum trib_status trib_uploads_grant(struct trib_uploads *table, 
 struct trib_upload *trib_uploads_take(struct trib_uploads *table, uint32_t client);
 /* The same for one that is complete; another is discarded, and NULL. */
 struct trib_upload *trib_uploads_take_complete(struct trib_uploads *table, uint32_t client);
+/* Whether this very upload is still in the table. */
+bool trib_uploads_holds(struct trib_uploads *table, const struct trib_upload *upload);
 /* Take it out and cancel it. */
 void trib_uploads_discard(struct trib_uploads *table, uint32_t client);
 void trib_uploads_discard_all(struct trib_uploads *table);
 TRIB_MUST_CHECK enum trib_status trib_uploads_open(struct trib_uploads *table, const char *node,
                                                    const struct trib_chunk *first, struct trib_upload **upload,
                                                    struct trib_error *error);
-void trib_upload_unref(struct trib_upload *upload);
+struct trib_upload *trib_upload_ref(struct trib_upload *upload);
+void trib_upload_unref(struct trib_upload *upload); /* NULL is allowed */
 struct trib_frame_source trib_upload_source(struct trib_upload *upload);
 
 #endif

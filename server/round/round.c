@@ -248,7 +248,9 @@ static size_t list_candidates(struct trib_round *round)
                 .client = i, .key = member->key, .examples = member->examples, .last_round = member->last_round};
         }
     }
-    qsort(round->candidates, n, sizeof *round->candidates, compare_candidates);
+    if (n > 1) {
+        qsort(round->candidates, n, sizeof *round->candidates, compare_candidates);
+    }
     return n;
 }
 
@@ -374,6 +376,11 @@ static struct member *current_member(struct trib_round *round, const struct trib
     struct member *member = find_member(round, event->client);
     if (!member) {
         *ignored = "unknown client";
+        return NULL;
+    }
+    if (event->round == round->number &&
+        (member->state == TRIB_MEMBER_FOLDING || member->state == TRIB_MEMBER_FOLDED)) {
+        *ignored = "its update is here already";
         return NULL;
     }
     if (round->state != TRIB_ROUND_COLLECTING || event->round != round->number || member->state == TRIB_MEMBER_NONE ||

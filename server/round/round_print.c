@@ -4,14 +4,13 @@
 #include <inttypes.h>
 
 static const char *const state_names[TRIB_ROUND_STATE_COUNT] = {
-    [TRIB_ROUND_WAITING] = "waiting",       [TRIB_ROUND_COLLECTING] = "collecting",
-    [TRIB_ROUND_APPLYING] = "applying",     [TRIB_ROUND_EVALUATING] = "evaluating",
-    [TRIB_ROUND_COMMITTING] = "committing", [TRIB_ROUND_FINISHED] = "finished",
+    [TRIB_ROUND_WAITING] = "waiting",       [TRIB_ROUND_COLLECTING] = "collecting", [TRIB_ROUND_APPLYING] = "applying",
+    [TRIB_ROUND_EVALUATING] = "evaluating", [TRIB_ROUND_COMMITTING] = "committing", [TRIB_ROUND_FINISHED] = "finished",
 };
 static const char *const member_names[TRIB_MEMBER_STATE_COUNT] = {
-    [TRIB_MEMBER_NONE] = "none",         [TRIB_MEMBER_TASKED] = "tasked",   [TRIB_MEMBER_OFFERED] = "offered",
-    [TRIB_MEMBER_GRANTED] = "granted",   [TRIB_MEMBER_FOLDING] = "folding", [TRIB_MEMBER_FOLDED] = "folded",
-    [TRIB_MEMBER_SKIPPED] = "skipped",   [TRIB_MEMBER_REJECTED] = "rejected", [TRIB_MEMBER_FAILED] = "failed",
+    [TRIB_MEMBER_NONE] = "none",       [TRIB_MEMBER_TASKED] = "tasked",     [TRIB_MEMBER_OFFERED] = "offered",
+    [TRIB_MEMBER_GRANTED] = "granted", [TRIB_MEMBER_FOLDING] = "folding",   [TRIB_MEMBER_FOLDED] = "folded",
+    [TRIB_MEMBER_SKIPPED] = "skipped", [TRIB_MEMBER_REJECTED] = "rejected", [TRIB_MEMBER_FAILED] = "failed",
     [TRIB_MEMBER_LATE] = "late",
 };
 

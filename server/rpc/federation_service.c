@@ -10,10 +10,9 @@ enum trib_status trib_service_unpack(const ProtobufCMessageDescriptor *descripto
                                      ProtobufCMessage **parsed, struct trib_error *error)
 {
     const uint8_t *bytes = trib_net_message_flat(message);
-    enum trib_status status =
-        bytes || trib_net_message_len(message) == 0
-            ? trib_message_unpack(descriptor, bytes, trib_net_message_len(message), parsed, error)
-            : trib_fail_no_memory(error);
+    enum trib_status status = bytes || trib_net_message_len(message) == 0
+                                  ? trib_message_unpack(descriptor, bytes, trib_net_message_len(message), parsed, error)
+                                  : trib_fail_no_memory(error);
     trib_net_message_free(message);
     return status;
 }

@@ -9,7 +9,8 @@ static enum trib_status answer(struct trib_net_call *call, const Grpc__Health__V
     if (request->service[0] && strcmp(request->service, "tributary.v1.Federation") != 0) {
         return trib_fail(error, TRIB_NOT_FOUND, "no service \"%.100s\" here", request->service);
     }
-    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Grpc__Health__V1__HealthCheckResponse response;
+    grpc__health__v1__health_check_response__init(&response);
     response.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     return trib_service_send(call, &response.base, NULL);
 }
@@ -18,8 +19,7 @@ static enum trib_status take(struct trib_net_call *call, struct trib_net_message
 {
     ProtobufCMessage *request;
     TRIB_TRY(trib_service_unpack(&grpc__health__v1__health_check_request__descriptor, message, &request, error));
-    enum trib_status status =
-        answer(call, (const Grpc__Health__V1__HealthCheckRequest *)(const void *)request, error);
+    enum trib_status status = answer(call, (const Grpc__Health__V1__HealthCheckRequest *)(const void *)request, error);
     trib_message_free(request);
     return status;
 }

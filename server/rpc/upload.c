@@ -11,6 +11,7 @@ struct receiving {
     struct trib_federation_service *service;
     struct trib_upload *upload; /* NULL before the first chunk and after the end */
     int64_t progress_ms;        /* when the engine was last told */
+    bool done, half_closed;
     char identity[TRIB_NODE_LEN];
 };
 
@@ -61,18 +62,26 @@ static enum trib_status take_chunk(struct receiving *receiving, const struct tri
 
 static void answer(struct trib_net_call *call, uint64_t received)
 {
-    Tributary__V1__UploadReceipt receipt = TRIBUTARY__V1__UPLOAD_RECEIPT__INIT;
+    Tributary__V1__UploadReceipt receipt;
+    tributary__v1__upload_receipt__init(&receipt);
     receipt.accepted = true;
     receipt.received = received;
     enum trib_status status = trib_service_send(call, &receipt.base, NULL);
     trib_net_call_finish(call, status, "");
 }
 
+/* Tell the engine how it ended, once. */
 static void end_upload(struct receiving *receiving, const struct trib_error *fault)
 {
+    if (receiving->done) {
+        return;
+    }
+    receiving->done = true;
     if (receiving->upload) {
         trib_upload_close(receiving->upload, fault);
         receiving->upload = NULL;
+    } else if (fault && fault->status != TRIB_UNAVAILABLE) {
+        trib_engine_upload_refused(receiving->service->engine, receiving->identity, fault);
     }
 }
 
@@ -82,6 +91,7 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
     struct trib_error error;
     bool complete = false;
     if (!message) {
+        receiving->half_closed = true; /* or the connection broke: closed will tell */
         trib_net_call_finish(call, TRIB_PROTOCOL, "the upload ended before its last chunk");
         return;
     }
@@ -110,9 +120,13 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
 static void on_closed(void *user, struct trib_net_call *call, const struct trib_net_close *how)
 {
     (void)call;
-    (void)how;
     struct receiving *receiving = user;
-    struct trib_error fault = {.status = TRIB_UNAVAILABLE, .origin = TRIB_ORIGIN, .message = "the connection broke"};
+    struct trib_error fault;
+    if (receiving->half_closed && how->status == TRIB_OK) {
+        (void)trib_fail(&fault, TRIB_PROTOCOL, "the upload ended before its last chunk");
+    } else {
+        (void)trib_fail(&fault, TRIB_UNAVAILABLE, "the connection broke");
+    }
     end_upload(receiving, &fault);
     trib_free(receiving);
 }

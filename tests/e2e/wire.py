@@ -195,14 +195,14 @@ class Node:
         return method(request, timeout=timeout * harness.run.factor)
 
 
-def cut(task, frame, size=CHUNK):
-    """The chunks of an upload."""
+def cut(task, frame, size=CHUNK, start=0):
+    """The chunks of an upload, from an offset on."""
     pb = federation_pb2()
     chunks = []
-    for at in range(0, len(frame), size):
+    for at in range(start, len(frame), size):
         payload = frame[at:at + size]
         chunk = pb.Chunk(offset=at, crc32c=crc32c(payload), last=at + size >= len(frame), payload=payload)
-        if at == 0:
+        if at == start:
             chunk.run, chunk.round, chunk.sha256, chunk.blob_len = task.run, task.round, sha256(frame), len(frame)
         chunks.append(chunk)
     return chunks

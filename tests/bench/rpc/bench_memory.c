@@ -1,7 +1,7 @@
 /* The server's peak memory with a large model and many uploading clients: it must not grow with them.
  *
  *   bench-memory [--server PROGRAM] [--width W] [--clients N]     model of about W x W parameters, default 10000 */
-#include "bench_server.h"
+#include "child_server.h"
 #include "load_clients.h"
 
 #include "base/cli.h"

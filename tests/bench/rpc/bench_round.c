@@ -3,7 +3,7 @@
  * those bytes.
  *
  *   bench-round [--server PROGRAM] [--clients N] [--rounds R] */
-#include "bench_server.h"
+#include "child_server.h"
 #include "load_clients.h"
 #include "raw_tls.h"
 

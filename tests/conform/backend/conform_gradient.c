@@ -23,10 +23,34 @@ struct gradient_case {
 };
 
 #define P ROLE_PARAMETER
-#define SHAPE1(a) {1, {a}}
-#define SHAPE2(a, b) {2, {a, b}}
-#define SHAPE4(a, b, c, d) {4, {a, b, c, d}}
-#define SCALAR {0, {0}}
+#define SHAPE1(a)                                                                                                      \
+    {                                                                                                                  \
+        1,                                                                                                             \
+        {                                                                                                              \
+            a                                                                                                          \
+        }                                                                                                              \
+    }
+#define SHAPE2(a, b)                                                                                                   \
+    {                                                                                                                  \
+        2,                                                                                                             \
+        {                                                                                                              \
+            a, b                                                                                                       \
+        }                                                                                                              \
+    }
+#define SHAPE4(a, b, c, d)                                                                                             \
+    {                                                                                                                  \
+        4,                                                                                                             \
+        {                                                                                                              \
+            a, b, c, d                                                                                                 \
+        }                                                                                                              \
+    }
+#define SCALAR                                                                                                         \
+    {                                                                                                                  \
+        0,                                                                                                             \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
 
 static const struct gradient_case cases[] = {
     {TRIB_OP_MATMUL, {0}, {P, P}, {SHAPE2(3, 4), SHAPE2(4, 5)}},
@@ -37,12 +61,18 @@ static const struct gradient_case cases[] = {
     {TRIB_OP_LINEAR, {.activation = TRIB_ACTIVATION_RELU}, {P, P, P}, {SHAPE2(3, 4), SHAPE2(5, 4), SHAPE1(5)}},
     {TRIB_OP_LINEAR, {.activation = TRIB_ACTIVATION_TANH}, {P, P, P}, {SHAPE2(3, 4), SHAPE2(5, 4), SHAPE1(5)}},
     {TRIB_OP_LINEAR, {.activation = TRIB_ACTIVATION_SIGMOID}, {P, P, P}, {SHAPE2(3, 4), SHAPE2(5, 4), SHAPE1(5)}},
-    {TRIB_OP_CONV2D, {.stride = {1, 1}, .padding = {1, 1}}, {P, P, P},
+    {TRIB_OP_CONV2D,
+     {.stride = {1, 1}, .padding = {1, 1}},
+     {P, P, P},
      {SHAPE4(2, 5, 4, 3), SHAPE4(4, 3, 3, 3), SHAPE1(4)}},
     {TRIB_OP_CONV2D, {.stride = {2, 1}, .padding = {1, 0}}, {P, P}, {SHAPE4(2, 6, 5, 2), SHAPE4(3, 3, 2, 2)}},
-    {TRIB_OP_CONV2D, {.stride = {1, 2}, .activation = TRIB_ACTIVATION_RELU}, {P, P, P},
+    {TRIB_OP_CONV2D,
+     {.stride = {1, 2}, .activation = TRIB_ACTIVATION_RELU},
+     {P, P, P},
      {SHAPE4(1, 4, 7, 2), SHAPE4(2, 2, 3, 2), SHAPE1(2)}},
-    {TRIB_OP_CONV2D, {.stride = {1, 1}, .activation = TRIB_ACTIVATION_TANH}, {P, P},
+    {TRIB_OP_CONV2D,
+     {.stride = {1, 1}, .activation = TRIB_ACTIVATION_TANH},
+     {P, P},
      {SHAPE4(2, 3, 3, 2), SHAPE4(3, 1, 1, 2)}},
     {TRIB_OP_MAX_POOL2D, {.kernel = {2, 2}, .stride = {2, 2}}, {P}, {SHAPE4(2, 4, 5, 3)}},
     {TRIB_OP_MAX_POOL2D, {.kernel = {3, 2}, .stride = {1, 2}, .padding = {1, 1}}, {P}, {SHAPE4(2, 4, 5, 2)}},
@@ -53,10 +83,13 @@ static const struct gradient_case cases[] = {
     {TRIB_OP_TANH, {0}, {P}, {SHAPE2(4, 7)}},
     {TRIB_OP_SIGMOID, {0}, {P}, {SHAPE2(4, 7)}},
     {TRIB_OP_GELU, {0}, {P}, {SHAPE2(4, 7)}},
-    {TRIB_OP_BATCH_NORM, {.training = true, .epsilon = 1e-2f, .momentum = 0.1f},
+    {TRIB_OP_BATCH_NORM,
+     {.training = true, .epsilon = 1e-2f, .momentum = 0.1f},
      {P, P, P, ROLE_STATE, ROLE_POSITIVE_STATE},
      {SHAPE4(3, 2, 3, 4), SHAPE1(4), SHAPE1(4), SHAPE1(4), SHAPE1(4)}},
-    {TRIB_OP_BATCH_NORM, {.epsilon = 1e-2f, .momentum = 0.1f}, {P, P, P, ROLE_STATE, ROLE_POSITIVE_STATE},
+    {TRIB_OP_BATCH_NORM,
+     {.epsilon = 1e-2f, .momentum = 0.1f},
+     {P, P, P, ROLE_STATE, ROLE_POSITIVE_STATE},
      {SHAPE4(3, 2, 3, 4), SHAPE1(4), SHAPE1(4), SHAPE1(4), SHAPE1(4)}},
     {TRIB_OP_GROUP_NORM, {.groups = 2, .epsilon = 1e-2f}, {P, P, P}, {SHAPE4(2, 3, 2, 6), SHAPE1(6), SHAPE1(6)}},
     {TRIB_OP_GROUP_NORM, {.groups = 1, .epsilon = 1e-2f}, {P, P, P}, {SHAPE2(3, 8), SHAPE1(8), SHAPE1(8)}},

@@ -402,7 +402,8 @@ static struct trib_graph *network(void)
         trib_value w = variable(graph, TRIB_VALUE_PARAMETER, name, TRIB_SHAPE(channels[i + 1], 3, 3, channels[i]));
         snprintf(name, sizeof name, "b%d", i);
         trib_value b = variable(graph, TRIB_VALUE_PARAMETER, name, TRIB_SHAPE(channels[i + 1]));
-        struct trib_attributes conv = {.stride = {1, 1}, .padding = {1, 1}}, pool = {.kernel = {2, 2}, .stride = {2, 2}};
+        struct trib_attributes conv = {.stride = {1, 1}, .padding = {1, 1}},
+                               pool = {.kernel = {2, 2}, .stride = {2, 2}};
         at = node(graph, TRIB_OP_CONV2D, &conv, (trib_value[]){at, w}, 2);
         at = node(graph, TRIB_OP_ADD, NULL, (trib_value[]){at, b}, 2);
         at = node(graph, TRIB_OP_RELU, NULL, &at, 1);

@@ -95,11 +95,13 @@ END_TEST
 
 START_TEST(mistakes_are_named_with_their_line)
 {
-    expect_fault(NEEDED "federation:\n  rouns: 3\n", ":5: federation.rouns: unknown key; did you mean \"federation.rounds\"?");
+    expect_fault(NEEDED "federation:\n  rouns: 3\n",
+                 ":5: federation.rouns: unknown key; did you mean \"federation.rounds\"?");
     expect_fault(NEEDED "federation:\n  rounds: 0\n", ":5: federation.rounds: 0 is below the minimum 1");
     expect_fault(NEEDED "federation:\n  over_selection: 0.5\n",
                  ":5: federation.over_selection: 0.5 is below the minimum 1");
-    expect_fault(NEEDED "log:\n  level: loud\n", ":5: log.level: \"loud\" is not known; it is one of: error, warn, info, debug");
+    expect_fault(NEEDED "log:\n  level: loud\n",
+                 ":5: log.level: \"loud\" is not known; it is one of: error, warn, info, debug");
     ck_assert_int_eq(load("model: {name: mlp, example: [4], classes: 2}\nstate_dir: x\n"), TRIB_CONFIG);
     ck_assert_msg(strstr(error.message, "tls.ca"), "%s", error.message);
     ck_assert_int_eq(load(NEEDED "federation:\n  deadline: 10\n"), TRIB_CONFIG);

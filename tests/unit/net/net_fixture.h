@@ -226,6 +226,22 @@ struct service {
     char address[64];
 };
 
+static inline bool service_saw(struct service *service, const char *identity, const char *address)
+{
+    pthread_mutex_lock(&service->lock);
+    bool same = strcmp(service->identity, identity) == 0 && trib_str_starts_with(service->address, address);
+    pthread_mutex_unlock(&service->lock);
+    return same;
+}
+
+static inline int service_opened(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    int n = service->n_opened;
+    pthread_mutex_unlock(&service->lock);
+    return n;
+}
+
 struct session {
     struct service *service;
     uint32_t to_send;

@@ -114,7 +114,7 @@ START_TEST(reconnect)
     ck_assert_msg(status == TRIB_OK, "%s", error.message);
     status = echo(pair.channel, &error);
     ck_assert_msg(status == TRIB_OK, "%s", error.message);
-    ck_assert_int_eq(second.n_opened, 1);
+    ck_assert_int_eq(service_opened(&second), 1);
     pair_stop(&pair);
     record_clear(&second.held);
     pthread_mutex_destroy(&second.lock);

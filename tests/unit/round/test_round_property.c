@@ -32,6 +32,7 @@ struct observer {
     bool known[CLIENTS], here[CLIENTS];
     enum trib_member_state member[CLIENTS];
     unsigned folds[CLIENTS]; /* in this attempt */
+    bool spool[CLIENTS];     /* was granted an upload that was neither folded nor discarded */
     uint32_t queue[CLIENTS]; /* offers that wait, in order */
     size_t n_queue;
     bool running, committing, finished;
@@ -195,6 +196,7 @@ static void note_grant(struct observer *o, const struct trib_round_event *event,
     NEED(o->n_queue > 0 && o->queue[0] == client);
     leave_queue(o, client);
     o->member[client] = TRIB_MEMBER_GRANTED;
+    o->spool[client] = true;
 }
 
 static void note_action(struct observer *o, const struct trib_round_event *event,
@@ -221,9 +223,11 @@ static void note_action(struct observer *o, const struct trib_round_event *event
         NEED(event->kind == TRIB_EVENT_UPLOADED && o->member[client] == TRIB_MEMBER_GRANTED && o->folds[client] == 0);
         NEED(event->round == o->number && event->attempt == o->attempt);
         o->member[client] = TRIB_MEMBER_FOLDING;
+        o->spool[client] = false;
         ask(o, TRIB_EVENT_FOLDED, client);
         break;
     case TRIB_ACTION_DISCARD:
+        o->spool[client] = false;
         break;
     case TRIB_ACTION_OUTCOME:
         note_outcome(o, action);
@@ -284,6 +288,9 @@ static void check(const struct observer *o)
                          trib_member_state_name(o->member[i]));
         }
     }
+    for (int i = 0; i < CLIENTS; i++) {
+        NEED(!o->spool[i] || is_pending(o->member[i])); /* nothing is kept for who cannot deliver any more */
+    }
     NEED(o->running == (state >= TRIB_ROUND_COLLECTING && state <= TRIB_ROUND_COMMITTING));
     if (o->running) {
         uint32_t pending = count(o, TRIB_MEMBER_TASKED) + count(o, TRIB_MEMBER_OFFERED) + count(o, TRIB_MEMBER_GRANTED);
@@ -320,6 +327,8 @@ static void give(struct observer *o, struct trib_round_event event)
     for (size_t i = 0; i < n; i++) {
         note_action(o, &event, &actions[i]);
     }
+    bool spoilt = event.kind == TRIB_EVENT_FOLDED && !ignored && !event.ok && event.harmful;
+    NEED(!spoilt || o->abandons > abandons);
     if (o->commits > commits) {
         end_round(o);
     }

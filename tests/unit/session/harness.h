@@ -2,6 +2,7 @@
 #ifndef TRIB_TEST_SESSION_HARNESS_H
 #define TRIB_TEST_SESSION_HARNESS_H
 
+#include "base/mem.h"
 #include "crypto/hash.h"
 #include "session/session.h"
 #include "test_main.h"
@@ -27,6 +28,9 @@ struct harness {
     Tributary__V1__ClientMessage *sent; /* the last message of the last step, or NULL */
     enum trib_status exit_status;
     char exit_text[128];
+    /* Torture: in the step number fail_step (from 0, counted in steps) the allocation number fail_at fails. */
+    int steps, fail_step;
+    int64_t fail_at, allocations; /* allocations: how many that step made */
 };
 
 /* C connect, X disconnect, S send, D download, T train, U upload, t cancel transfer, w cancel work, r release,
@@ -96,7 +100,14 @@ static inline void give(struct harness *h, struct trib_session_event *event)
         h->sent = NULL;
     }
     event->now_ms = h->now;
+    bool torture = h->fail_step >= 0 && h->steps++ == h->fail_step;
+    if (torture) {
+        (void)trib_mem_fail_after(h->fail_at, false);
+    }
     trib_session_step(h->session, event, &h->actions);
+    if (torture) {
+        h->allocations = trib_mem_fail_after(-1, false);
+    }
     take_actions(h);
     trib_session_event_free(event);
 }
@@ -290,7 +301,7 @@ static inline void setup(struct harness *h)
                                                .reconnect_min_ms = MIN_MS,
                                                .reconnect_max_ms = MAX_MS,
                                                .seed = 1};
-    *h = (struct harness){.now = 1000};
+    *h = (struct harness){.now = 1000, .fail_step = -1};
     h->session = trib_session_new(&config, h->now);
     ck_assert_ptr_nonnull(h->session);
 }

@@ -85,6 +85,7 @@ START_TEST(overrides_win_and_are_named)
     const char *unknown[] = {"log.levle=error"};
     const char *shapeless[] = {"log.level"};
     const char *wrong[] = {"data.clients=0"};
+    const char *late[] = {"data.client=7"};
     struct trib_client_settings settings;
     struct trib_error error = {.message = ""};
     ck_assert_msg(parse(minimal, good, 3, &settings, &error) == TRIB_OK, "%s", error.message);
@@ -98,6 +99,8 @@ START_TEST(overrides_win_and_are_named)
     ck_assert_msg(strstr(error.message, "is not KEY=VALUE") != NULL, "%s", error.message);
     ck_assert_int_eq(parse(minimal, wrong, 1, &settings, &error), TRIB_CONFIG);
     ck_assert_msg(strstr(error.message, "data.clients") != NULL, "%s", error.message);
+    ck_assert_int_eq(parse(minimal, late, 1, &settings, &error), TRIB_CONFIG); /* not the file's line */
+    ck_assert_msg(strstr(error.message, "--set: data.client: 7 is not below") != NULL, "%s", error.message);
 }
 END_TEST
 

@@ -294,6 +294,73 @@ START_TEST(an_offset_beyond_the_update_ends_the_connection)
 }
 END_TEST
 
+/* ---- memory runs out ---- */
+
+/* Do what the state asks for, until round 1 is folded; false when that never happens. */
+static bool drive(struct harness *h)
+{
+    for (int i = 0; i < 60; i++) {
+        switch (trib_session_state(h->session)) {
+        case TRIB_STATE_OFFLINE:
+            wake(h);
+            break;
+        case TRIB_STATE_CONNECTING:
+            connected(h);
+            break;
+        case TRIB_STATE_GREETING:
+            welcome_to(h, RUN, 1);
+            break;
+        case TRIB_STATE_IDLE:
+            task(h, 1);
+            break;
+        case TRIB_STATE_DOWNLOADING:
+            downloaded(h, TRIB_OK, MODEL_LEN);
+            break;
+        case TRIB_STATE_TRAINING:
+            trained(h);
+            break;
+        case TRIB_STATE_OFFERED:
+            decision(h, 1, TRIBUTARY__V1__DECISION__KIND__UPLOAD, 0);
+            if (strcmp(h->did, "U") != 0) {
+                task(h, 1); /* it came back and was not told yet that the task is still on */
+            }
+            break;
+        case TRIB_STATE_UPLOADING:
+            uploaded(h, TRIB_OK, true, TRIB_OK);
+            break;
+        case TRIB_STATE_WAITING_OUTCOME:
+            outcome(h, 1, TRIBUTARY__V1__OUTCOME__KIND__FOLDED);
+            return trib_session_state(h->session) == TRIB_STATE_IDLE;
+        case TRIB_STATE_DONE:
+            return false;
+        }
+    }
+    return false;
+}
+
+START_TEST(any_allocation_may_fail_and_the_round_is_finished_all_the_same)
+{
+    int failed = 0;
+    for (int step = 0; step < 10; step++) {
+        for (int64_t at = 0;; at++) {
+            struct harness h;
+            setup(&h);
+            h.fail_step = step;
+            h.fail_at = at;
+            bool finished = drive(&h);
+            bool failing = h.allocations > at;
+            teardown(&h);
+            ck_assert_msg(finished, "step %d, allocation %d", step, (int)at);
+            if (!failing) {
+                break;
+            }
+            failed++;
+        }
+    }
+    ck_assert_int_ge(failed, 4);
+}
+END_TEST
+
 static void add_failures(Suite *suite)
 {
     TCase *tests = tcase_create("failures");
@@ -322,9 +389,18 @@ static void add_breaches(Suite *suite)
     suite_add_tcase(suite, tests);
 }
 
+static void add_torture(Suite *suite)
+{
+    TCase *tests = tcase_create("torture");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, any_allocation_may_fail_and_the_round_is_finished_all_the_same);
+    suite_add_tcase(suite, tests);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("session_faults");
+    add_torture(suite);
     add_failures(suite);
     add_breaches(suite);
     return trib_test_run(suite);

@@ -30,11 +30,14 @@ struct trib_client_settings {
     struct trib_config_node *tree;
     const char **tags; /* n_tags texts, in the tree */
     size_t n_tags;
+    const char *const *overrides; /* borrowed, for messages */
+    size_t n_overrides;
 };
 
 size_t trib_client_rows(const struct trib_config_row **rows);
 /* Read a file, apply overrides ("KEY=VALUE", as from --set), check what rows cannot: known names, what belongs
- * together. `settings` needs no initialisation; on failure it holds nothing. Touches no file but `path`. */
+ * together. `settings` needs no initialisation and borrows the overrides; on failure it holds nothing. Touches no file
+ * but `path`. */
 TRIB_MUST_CHECK enum trib_status trib_client_settings_load(const char *path, const char *const *overrides,
                                                            size_t n_overrides, struct trib_client_settings *settings,
                                                            struct trib_error *error);
@@ -44,7 +47,7 @@ TRIB_MUST_CHECK enum trib_status trib_client_settings_parse(const char *name, co
                                                             struct trib_client_settings *settings,
                                                             struct trib_error *error);
 void trib_client_settings_clear(struct trib_client_settings *settings);
-/* A failure about one key, with the file and line where it stands, if it stands there. Status TRIB_CONFIG. */
+/* A failure about one key, with the file and line where its value comes from, or --set. Status TRIB_CONFIG. */
 enum trib_status trib_client_settings_fail(const struct trib_client_settings *settings, const char *key,
                                            struct trib_error *error, const char *format, ...) TRIB_PRINTF(4, 5);
 struct trib_client_limits trib_client_settings_limits(const struct trib_client_settings *settings);

@@ -35,6 +35,9 @@ struct trib_engine; /* opaque */
 TRIB_MUST_CHECK enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
                                                  struct trib_engine **engine, struct trib_error *error);
 void trib_engine_free(struct trib_engine *engine);
+/* What a start would find wrong with the model, the test set and the arithmetic; touches nothing on disk. */
+TRIB_MUST_CHECK enum trib_status trib_engine_check(const struct trib_server_settings *settings,
+                                                   struct trib_error *error);
 /* The settings' model in words: the training graph before and after each pass, and its memory plan. */
 TRIB_MUST_CHECK enum trib_status trib_engine_explain(const struct trib_server_settings *settings, struct trib_buf *text,
                                                      struct trib_error *error);
@@ -91,5 +94,9 @@ uint64_t trib_upload_received(const struct trib_upload *upload);
 /* The transport is done with it, whether complete or not. fault: why it broke, NULL when it did not. A fault of the
  * peer's making ends its part in the round; after a broken connection it may offer again and go on. */
 void trib_upload_close(struct trib_upload *upload, const struct trib_error *fault);
+
+/* An upload call that could not even be opened: what its first chunk was wrong with. Named in the log; a breach of the
+ * protocol ends the node's part in the round. */
+void trib_engine_upload_refused(struct trib_engine *engine, const char *node, const struct trib_error *fault);
 
 #endif

@@ -1,6 +1,6 @@
 /* A real tributary-server as a child process, with certificates of its own, for benchmarks. */
-#ifndef BENCH_SERVER_H
-#define BENCH_SERVER_H
+#ifndef CHILD_SERVER_H
+#define CHILD_SERVER_H
 
 #include <pthread.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* A server process whose log is read through a pipe. */
-#include "bench_server.h"
+#include "child_server.h"
 
 #include "test_certs.h"
 

@@ -60,13 +60,15 @@ static enum trib_status session_send(struct trib_peer *peer, const ProtobufCMess
 static void session_close(struct trib_peer *peer, const char *reason, bool final, uint32_t retry_seconds)
 {
     struct session *session = session_of(peer);
-    Tributary__V1__Goodbye goodbye = TRIBUTARY__V1__GOODBYE__INIT;
+    Tributary__V1__Goodbye goodbye;
+    tributary__v1__goodbye__init(&goodbye);
     char text[TRIB_ERROR_MESSAGE_LEN];
     trib_str_copy(text, sizeof text, reason);
     goodbye.reason = text;
     goodbye.final = final;
     goodbye.retry_seconds = retry_seconds;
-    Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
+    Tributary__V1__ServerMessage message;
+    tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_GOODBYE;
     message.goodbye = &goodbye;
     if (session_send(peer, &message.base) == TRIB_OK) {
