@@ -44,4 +44,6 @@ set(TRIB_WARNINGS -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wundef -Wpoin
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     list(APPEND TRIB_WARNINGS -Wlogical-op -Wduplicated-cond -Wno-pedantic)
     list(REMOVE_ITEM TRIB_WARNINGS -Wpedantic -Wno-gnu-zero-variadic-macro-arguments)
+else()
+    list(APPEND TRIB_WARNINGS -Wno-pass-failed) # a loop that clang cannot vectorise is no fault
 endif()

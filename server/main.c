@@ -56,6 +56,23 @@ static int print_settings(const struct trib_server_settings *settings)
     return print_buf(&yaml, trib_config_dump(rows, n, settings, &yaml));
 }
 
+/* What a start would find wrong, short of listening. */
+static int check_settings(const struct trib_server_settings *settings, const char *path)
+{
+    struct trib_error error;
+    struct trib_net_tls tls = {
+        .ca_path = settings->tls_ca, .cert_path = settings->tls_certificate, .key_path = settings->tls_key};
+    enum trib_status status = trib_net_tls_check(&tls, true, &error);
+    if (status == TRIB_OK) {
+        status = trib_engine_check(settings, &error);
+    }
+    if (status != TRIB_OK) {
+        return fail(&error);
+    }
+    printf("%s: settings are valid\n", path);
+    return 0;
+}
+
 static int explain_model(const struct trib_server_settings *settings)
 {
     struct trib_buf text = {0};
@@ -106,8 +123,8 @@ static enum trib_status serve(const struct trib_server_settings *settings, struc
                               int finished_fd, struct trib_error *error)
 {
     struct trib_federation_service *service;
-    TRIB_TRY(trib_engine_start(engine, on_finished, &finished_fd, error));
-    enum trib_status status = trib_federation_service_new(settings, engine, &service, error);
+    TRIB_TRY(trib_federation_service_new(settings, engine, &service, error));
+    enum trib_status status = trib_engine_start(engine, on_finished, &finished_fd, error);
     if (status == TRIB_OK) {
         trib_log(TRIB_LOG_INFO, "server", "serving", TRIB_F_STR("version", TRIB_VERSION),
                  TRIB_F_STR("run", trib_engine_run_id(engine)), TRIB_F_STR("listen", settings->listen),
@@ -115,11 +132,11 @@ static enum trib_status serve(const struct trib_server_settings *settings, struc
                  TRIB_F_INT("min_clients", settings->min_clients), TRIB_F_STR("state_dir", settings->state_dir),
                  TRIB_F_STR("compute", trib_engine_compute(engine)));
         wait_for_end(engine, signal_fd, finished_fd);
-        trib_federation_service_free(service, 2000);
-    } else {
-        trib_engine_stop(engine);
     }
-    trib_engine_join(engine);
+    trib_federation_service_free(service, 2000);
+    if (status == TRIB_OK) {
+        trib_engine_join(engine);
+    }
     return status;
 }
 
@@ -216,7 +233,7 @@ int main(int argc, char **argv)
     } else if (arguments.explain) {
         code = explain_model(&settings);
     } else if (arguments.check) {
-        printf("%s: settings are valid\n", arguments.config);
+        code = check_settings(&settings, arguments.config);
     } else {
         code = run_logged(&settings);
     }

@@ -6,7 +6,9 @@
 #include "reader.h"
 
 #include <math.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define READER(name) extern const struct trib_dataset_reader trib_dataset_reader_##name;
 #include "dataset_list.def"
@@ -61,6 +63,9 @@ enum trib_status trib_dataset_open(const struct trib_dataset_spec *spec, struct 
     struct trib_dataset loaded = {0};
     TRIB_TRY(find_reader(spec->format, &reader, error));
     TRIB_TRY(check_spec(spec, error));
+    if (access(spec->path, F_OK) != 0 && errno == ENOENT) { /* before a reader wonders what kind of path it is */
+        return trib_fail(error, TRIB_NOT_FOUND, "%s: no such file; check the dataset's path", spec->path);
+    }
     enum trib_status status = reader->read(spec, &loaded, error);
     if (status != TRIB_OK) {
         goto out;

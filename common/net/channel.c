@@ -129,7 +129,7 @@ void trib_net_channel_free(struct trib_net_channel *channel)
     channel->closing = true;
     pthread_mutex_unlock(&channel->lock);
     trib_net_roster_cancel(&channel->roster);
-    trib_net_roster_wait_all(&channel->roster);
+    (void)trib_net_roster_wait_all(&channel->roster, INT64_MAX);
     if (channel->transport != NULL) {
         grpc_channel_destroy(channel->transport);
     }

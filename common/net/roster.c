@@ -78,26 +78,31 @@ void trib_net_roster_release(struct trib_net_roster *roster)
     pthread_mutex_unlock(&roster->lock);
 }
 
-bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms)
+static bool wait_for_none(struct trib_net_roster *roster, bool holds_too, int64_t until_ms)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000L};
     int failure = 0;
     pthread_mutex_lock(&roster->lock);
-    while (roster->n > 0 && failure == 0) {
-        failure = pthread_cond_timedwait(&roster->changed, &roster->lock, &until);
+    while ((roster->n > 0 || (holds_too && roster->n_holds > 0)) && failure == 0) {
+        if (until_ms == INT64_MAX) {
+            pthread_cond_wait(&roster->changed, &roster->lock);
+        } else {
+            failure = pthread_cond_timedwait(&roster->changed, &roster->lock, &until);
+        }
     }
-    bool none = roster->n == 0;
+    bool none = roster->n == 0 && !(holds_too && roster->n_holds > 0);
     pthread_mutex_unlock(&roster->lock);
     return none;
 }
 
-void trib_net_roster_wait_all(struct trib_net_roster *roster)
+bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms)
 {
-    pthread_mutex_lock(&roster->lock);
-    while (roster->n > 0 || roster->n_holds > 0) {
-        pthread_cond_wait(&roster->changed, &roster->lock);
-    }
-    pthread_mutex_unlock(&roster->lock);
+    return wait_for_none(roster, false, until_ms);
+}
+
+bool trib_net_roster_wait_all(struct trib_net_roster *roster, int64_t until_ms)
+{
+    return wait_for_none(roster, true, until_ms);
 }
 
 void trib_net_roster_cancel(struct trib_net_roster *roster)

@@ -34,8 +34,8 @@ void trib_net_roster_hold(struct trib_net_roster *roster);
 void trib_net_roster_release(struct trib_net_roster *roster);
 /* Wait until no call is open, at most until the monotonic `until_ms`. True when none is left. */
 bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms);
-/* Wait, for as long as it takes, until no call is open and nothing is held. */
-void trib_net_roster_wait_all(struct trib_net_roster *roster);
+/* The same until nothing is held either; INT64_MAX = for as long as it takes. */
+bool trib_net_roster_wait_all(struct trib_net_roster *roster, int64_t until_ms);
 /* Cancel every call that is open now; no new one may enter meanwhile. */
 void trib_net_roster_cancel(struct trib_net_roster *roster);
 

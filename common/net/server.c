@@ -327,12 +327,16 @@ void trib_net_server_stop(struct trib_net_server *server, int64_t grace_ms)
     trib_net_roster_hold(&server->roster);
     trib_net_tag_set(&server->shutdown_tag, on_shutdown);
     grpc_server_shutdown_and_notify(server->transport, server->queues.items[0].transport, &server->shutdown_tag);
-    if (!trib_net_roster_wait_calls(&server->roster, trib_clock_ms() + (grace_ms > 0 ? grace_ms : 0))) {
+    int64_t until_ms = trib_clock_ms() + (grace_ms > 0 ? grace_ms : 0);
+    if (!trib_net_roster_wait_calls(&server->roster, until_ms)) {
         trib_log(TRIB_LOG_INFO, "net", "cancelling_calls", TRIB_F_INT("grace_ms", grace_ms));
     }
-    /* Without calls it still closes the connections that linger. */
-    grpc_server_cancel_all_calls(server->transport);
-    trib_net_roster_wait_all(&server->roster);
+    /* Connections without calls close by themselves once their peers have read what was sent; closing them at once
+     * could reset them and lose a goodbye that is on its way. */
+    if (!trib_net_roster_wait_all(&server->roster, until_ms)) {
+        grpc_server_cancel_all_calls(server->transport);
+        (void)trib_net_roster_wait_all(&server->roster, INT64_MAX);
+    }
 }
 
 void trib_net_server_free(struct trib_net_server *server)

@@ -8,6 +8,7 @@
 #include "model/zoo.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -171,7 +172,7 @@ static enum trib_status open_backend(struct trib_engine *engine, struct trib_err
     const char *name = engine->settings->backend;
     engine->backend = strcmp(name, "auto") == 0 ? trib_backend_default() : trib_backend_find(name);
     if (!engine->backend) {
-        return trib_fail(error, TRIB_CONFIG, "compute.backend: \"%s\" is unknown; known are auto, blas, reference",
+        return trib_fail(error, TRIB_CONFIG, "compute.backend: \"%s\" is unknown on this machine; \"auto\" finds one",
                          name);
     }
     if (engine->backend->probe) {
@@ -233,10 +234,23 @@ static void on_upload_ended(void *context, struct trib_upload *upload, const str
     trib_engine_post(engine, event);
 }
 
-static enum trib_status build(struct trib_engine *engine, struct trib_error *error)
+/* Whether the sums of the largest round that these settings allow would fit: asked at the start, not in a round. */
+static enum trib_status check_bounds(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    TRIB_TRY(make_run_id(engine->run, error));
+    const struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
+    int64_t wanted = s->clients_per_round > 0 ? s->clients_per_round : s->max_clients;
+    double cohort = ceil((double)wanted * (s->clients_per_round > 0 ? s->over_selection : 1));
+    enum trib_status status = engine->worker.strategy->begin(engine->worker.state, &options, 1, s->max_abs,
+                                                             (uint64_t)cohort * (uint64_t)s->max_examples, error);
+    engine->worker.strategy->clear(engine->worker.state);
+    return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "strategy.max_abs, strategy.max_examples");
+}
+
+/* Everything that leaves no trace on disk. */
+static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
     engine->codec_up = trib_codec_find(s->codec_up);
     engine->codec_down = trib_codec_find(s->codec_down);
     engine->worker.strategy = trib_strategy_find(s->strategy);
@@ -245,36 +259,60 @@ static enum trib_status build(struct trib_engine *engine, struct trib_error *err
     if (!engine->worker.state || !engine->by_node) {
         return trib_fail_no_memory(error);
     }
+    TRIB_TRY(check_bounds(engine, error));
     TRIB_TRY(open_backend(engine, error));
     TRIB_TRY(build_graph(engine, error));
     TRIB_TRY(open_test_set(engine, error));
-    TRIB_TRY(build_initial_model(engine, error));
+    return build_initial_model(engine, error);
+}
+
+static enum trib_status build_state(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    TRIB_TRY(make_run_id(engine->run, error));
     TRIB_TRY(trib_checkpoint_store_open(s->state_dir, (uint32_t)s->checkpoints_keep, &engine->worker.store, error));
     TRIB_TRY(trib_uploads_init(&engine->uploads, s->state_dir, engine->run, on_upload_ended, engine, error));
     return build_round(engine, error);
 }
 
-enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
-                                 struct trib_engine **engine, struct trib_error *error)
+static struct trib_engine *new_engine(const struct trib_server_settings *settings, const char *software)
 {
-    struct trib_engine *result = trib_calloc(1, sizeof *result);
-    if (!result) {
-        return trib_fail_no_memory(error);
+    struct trib_engine *engine = trib_calloc(1, sizeof *engine);
+    if (!engine) {
+        return NULL;
     }
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&result->inbox_mutex, NULL);
-    pthread_cond_init(&result->inbox_cond, &monotonic);
-    pthread_mutex_init(&result->worker.mutex, NULL);
-    pthread_cond_init(&result->worker.cond, NULL);
-    pthread_mutex_init(&result->published_mutex, NULL);
+    pthread_mutex_init(&engine->inbox_mutex, NULL);
+    pthread_cond_init(&engine->inbox_cond, &monotonic);
+    pthread_mutex_init(&engine->worker.mutex, NULL);
+    pthread_cond_init(&engine->worker.cond, NULL);
+    pthread_mutex_init(&engine->published_mutex, NULL);
     pthread_condattr_destroy(&monotonic);
-    result->inbox.last = &result->inbox.first;
-    result->worker.queue.last = &result->worker.queue.first;
-    result->settings = settings;
-    trib_str_copy(result->software, sizeof result->software, software);
-    enum trib_status status = build(result, error);
+    engine->inbox.last = &engine->inbox.first;
+    engine->worker.queue.last = &engine->worker.queue.first;
+    engine->settings = settings;
+    trib_str_copy(engine->software, sizeof engine->software, software);
+    return engine;
+}
+
+enum trib_status trib_engine_check(const struct trib_server_settings *settings, struct trib_error *error)
+{
+    struct trib_engine *engine = new_engine(settings, "");
+    enum trib_status status = engine ? build_compute(engine, error) : trib_fail_no_memory(error);
+    trib_engine_free(engine);
+    return status;
+}
+
+enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
+                                 struct trib_engine **engine, struct trib_error *error)
+{
+    struct trib_engine *result = new_engine(settings, software);
+    enum trib_status status = result ? build_compute(result, error) : trib_fail_no_memory(error);
+    if (status == TRIB_OK) {
+        status = build_state(result, error);
+    }
     if (status != TRIB_OK) {
         trib_engine_free(result);
         return status;

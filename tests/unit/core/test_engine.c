@@ -375,7 +375,7 @@ START_TEST(a_client_without_the_codec_is_sent_away)
     start_engine();
     struct fake *a = connect_with("a", codec);
     wait_closed(a);
-    ck_assert(a->final);
+    ck_assert(!a->final); /* its next version may have the codec */
     ck_assert_str_eq(a->reason, "this run needs codec \"f16\", which this client lacks; it has f32");
     drop(a);
 }

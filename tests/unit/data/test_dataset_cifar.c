@@ -99,6 +99,7 @@ START_TEST(says_what_is_missing)
                     "download the binary version");
     spec.path = data_path("none.bin");
     data_open_fails(&spec, TRIB_NOT_FOUND, "$/none.bin: no such file; check the dataset's path");
+    spec.path = data_dir;
     spec.labels = "y";
     data_open_fails(&spec, TRIB_CONFIG, "dataset labels: of no use with format cifar; its files hold the labels");
 }

@@ -183,8 +183,8 @@ START_TEST(every_state_meets_every_event)
     /* columns as event_names; client 0 is tasked while the round collects and folded later */
     static const char *const expected[TRIB_ROUND_STATE_COUNT] = {
         [TRIB_ROUND_WAITING] = "WW.L.L.....WF",    [TRIB_ROUND_COLLECTING] = "CCCCC.C....CF",
-        [TRIB_ROUND_APPLYING] = "AA.L.L..E..AA",   [TRIB_ROUND_EVALUATING] = "EE.L.L...M.EE",
-        [TRIB_ROUND_COMMITTING] = "MM.L.L....WMM", [TRIB_ROUND_FINISHED] = ".............",
+        [TRIB_ROUND_APPLYING] = "AA......E..AA",   [TRIB_ROUND_EVALUATING] = "EE.......M.EE",
+        [TRIB_ROUND_COMMITTING] = "MM........WMM", [TRIB_ROUND_FINISHED] = ".............",
     };
     int acted = 0, passed = 0;
     for (int from = 0; from < TRIB_ROUND_STATE_COUNT; from++) {
