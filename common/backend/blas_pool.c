@@ -128,7 +128,8 @@ TRIB_MULTIVERSION static void give_to_taken(const float *restrict dy, const int3
                                             size_t channels, float *restrict dx)
 {
     for (size_t c = 0; c < channels; c++) {
-        dx[c] = taken[c] == offset + (int32_t)c ? dy[c] : 0;
+        float g = dy[c]; /* read either way: a branch would keep the loop from vectorising */
+        dx[c] = taken[c] == offset + (int32_t)c ? g : 0;
     }
 }
 

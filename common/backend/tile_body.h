@@ -5,9 +5,9 @@
  *   TILE_ROWS, TILE_VECTORS, DOT_ROWS   so that all accumulators fit in registers
  * Any thread. */
 
-/* Without it GCC unrolls these loops too late to keep acc in registers; clang needs no telling. */
+/* Without it these loops are unrolled too late to keep acc in registers. */
 #if defined(__clang__)
-#define TILE_UNROLL
+#define TILE_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TILE_UNROLL _Pragma("GCC unroll 8")
 #endif

@@ -107,7 +107,7 @@ class ServerData(harness.Case):
         self.assertRegex(server.find("failed")[-1]["reason"], pattern)
 
     def test_missing_test_set(self):
-        self.refused({"evaluation.path": "/nowhere"}, 66, "evaluation.*/nowhere: No such file or directory")
+        self.refused({"evaluation.path": "/nowhere"}, 66, "evaluation.*/nowhere: no such file; check the dataset's path")
 
     def test_test_set_does_not_fit(self):
         self.refused({"evaluation.path": fixtures.blobs(harness.run.dir, 40, 40, 6)}, 65,

@@ -86,7 +86,7 @@ class Chunks(HostileCase):
         self.bad_chunks(lambda chunks: [chunks[0], b"\xff" * 200], INVALID, "malformed chunk")
 
     def test_garbage_first_chunk(self):
-        self.bad_chunks(lambda chunks: [b"\xff" * 200], INVALID, "malformed chunk", told=False)
+        self.bad_chunks(lambda chunks: [b"\xff" * 200], INVALID, "malformed chunk")
 
     def test_oversize_chunk(self):
         def spoil(chunks):
@@ -102,10 +102,10 @@ class Chunks(HostileCase):
 
     def test_truncated(self):
         """It ends in good order, but before its last chunk."""
-        self.bad_chunks(lambda chunks: chunks[:2], INVALID, "the upload ended before its last chunk", told=False)
+        self.bad_chunks(lambda chunks: chunks[:2], INVALID, "the upload ended before its last chunk")
 
     def test_nothing_sent(self):
-        self.bad_chunks(lambda chunks: [], INVALID, "the upload ended before its last chunk", told=False)
+        self.bad_chunks(lambda chunks: [], INVALID, "the upload ended before its last chunk")
 
     def test_another_round(self):
         def spoil(chunks):

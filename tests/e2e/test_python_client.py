@@ -163,13 +163,13 @@ class PythonClient(harness.Case):
                 next(watch)
 
     def test_codec_not_offered(self):
-        """A client that lacks the run's codec is told which, and not to come back."""
+        """A client that lacks the run's codec is told which, and not to come back soon."""
         server = self.world.server({"federation.min_clients": 2, "codec.up": "f16"})
         with wire.Node("p1", server.port) as node:
             session = node.session()
             session.hello(codecs=["f32", "q8"])
             goodbye = session.wait("goodbye")
-            self.assertTrue(goodbye.final)
+            self.assertEqual((goodbye.final, goodbye.retry_seconds), (False, 300))
             self.assertRegex(goodbye.reason, 'codec "f16", which this client lacks; it has f32 q8')
             self.assertEqual(session.wait_end().code, grpc.StatusCode.OK)
         self.assertEqual(server.wait("client_refused", node="p1", level="warn")["reason"], goodbye.reason)
