@@ -1,25 +1,6 @@
 /* The client's messages. These, and the update's own chunks, are all that ever leaves the machine. */
 #include "session_private.h"
 
-/* Generated structs have char *, but packing never writes through it. */
-static char *borrowed(const char *text)
-{
-    union {
-        const char *in;
-        char *out;
-    } cast = {.in = text};
-    return cast.out;
-}
-
-static ProtobufCBinaryData borrowed_bytes(const uint8_t *bytes, size_t len)
-{
-    union {
-        const uint8_t *in;
-        uint8_t *out;
-    } cast = {.in = bytes};
-    return (ProtobufCBinaryData){.data = cast.out, .len = len};
-}
-
 static void send(struct trib_session *session, const Tributary__V1__ClientMessage *message)
 {
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SEND);
@@ -38,17 +19,17 @@ void trib_session_send_hello(struct trib_session *session)
     const size_t most = sizeof names / sizeof names[0];
     n_codecs = n_codecs < most ? n_codecs : most;
     for (size_t i = 0; i < n_codecs; i++) {
-        names[i] = borrowed(codecs[i]->name);
+        names[i] = trib_message_lend(codecs[i]->name);
     }
     size_t n_tags = session->config.n_tags < TRIB_SESSION_MAX_TAGS ? session->config.n_tags : TRIB_SESSION_MAX_TAGS;
     for (size_t i = 0; i < n_tags; i++) {
-        tags[i] = borrowed(session->config.tags[i]);
+        tags[i] = trib_message_lend(session->config.tags[i]);
     }
     Tributary__V1__Hello hello;
     tributary__v1__hello__init(&hello);
     hello.protocol = TRIB_PROTOCOL_VERSION;
-    hello.software = borrowed(session->config.software);
-    hello.node = borrowed(session->config.node);
+    hello.software = trib_message_lend(session->config.software);
+    hello.node = trib_message_lend(session->config.node);
     hello.codecs = names;
     hello.n_codecs = n_codecs;
     hello.examples = session->examples;
@@ -68,7 +49,7 @@ void trib_session_send_progress(struct trib_session *session, const char *phase)
     Tributary__V1__Progress progress;
     tributary__v1__progress__init(&progress);
     progress.round = session->task.round;
-    progress.phase = borrowed(phase);
+    progress.phase = trib_message_lend(phase);
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS;
@@ -81,7 +62,7 @@ void trib_session_send_offer(struct trib_session *session)
     const struct trib_client_update *update = &session->update;
     Tributary__V1__Blob blob;
     tributary__v1__blob__init(&blob);
-    blob.sha256 = borrowed_bytes(update->sha256, sizeof update->sha256);
+    blob.sha256 = trib_message_lend_bytes(update->sha256, sizeof update->sha256);
     blob.len = trib_blob_len(update->frame);
     Tributary__V1__Offer offer;
     tributary__v1__offer__init(&offer);
@@ -107,8 +88,8 @@ void trib_session_send_failure(struct trib_session *session, uint64_t round, enu
     Tributary__V1__Failure failure;
     tributary__v1__failure__init(&failure);
     failure.round = round;
-    failure.status = borrowed(trib_status_name(status));
-    failure.reason = borrowed(reason);
+    failure.status = trib_message_lend(trib_status_name(status));
+    failure.reason = trib_message_lend(reason);
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_FAILURE;
@@ -120,7 +101,7 @@ void trib_session_send_goodbye(struct trib_session *session, const char *reason)
 {
     Tributary__V1__Goodbye goodbye;
     tributary__v1__goodbye__init(&goodbye);
-    goodbye.reason = borrowed(reason);
+    goodbye.reason = trib_message_lend(reason);
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE;

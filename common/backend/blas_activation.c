@@ -3,7 +3,7 @@
 #include "blas.h"
 
 #include "elementwise.h"
-#include "multiversion.h"
+#include "loops.h"
 #include "vector_math.h"
 
 static const float inverse_root_2 = 0.70710678118654752f;
@@ -11,7 +11,7 @@ static const float inverse_root_2_pi = 0.39894228040143268f;
 
 /* ---- forward ---- */
 
-TRIB_MULTIVERSION static void relu(const float *x, float *y, size_t n)
+TRIB_CLONES static void relu(const float *x, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -19,7 +19,7 @@ TRIB_MULTIVERSION static void relu(const float *x, float *y, size_t n)
     }
 }
 
-TRIB_MULTIVERSION static void tanh_(const float *x, float *y, size_t n)
+TRIB_CLONES static void tanh_(const float *x, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -27,7 +27,7 @@ TRIB_MULTIVERSION static void tanh_(const float *x, float *y, size_t n)
     }
 }
 
-TRIB_MULTIVERSION static void sigmoid(const float *x, float *y, size_t n)
+TRIB_CLONES static void sigmoid(const float *x, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -36,7 +36,7 @@ TRIB_MULTIVERSION static void sigmoid(const float *x, float *y, size_t n)
 }
 
 /* x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016). */
-TRIB_MULTIVERSION static void gelu(const float *x, float *y, size_t n)
+TRIB_CLONES static void gelu(const float *x, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -70,14 +70,14 @@ void trib_blas_activate(enum trib_activation activation, const float *x, float *
 
 /* ---- after a product ---- */
 
-TRIB_MULTIVERSION void trib_blas_add(float *restrict to, const float *restrict from, size_t n)
+TRIB_CLONES void trib_blas_add(float *restrict to, const float *restrict from, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         to[i] += from[i];
     }
 }
 
-TRIB_MULTIVERSION static void add_relu(float *restrict y, const float *restrict bias, size_t n)
+TRIB_CLONES static void add_relu(float *restrict y, const float *restrict bias, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         float sum = y[i] + bias[i];
@@ -104,7 +104,7 @@ void trib_blas_epilogue(float *y, size_t rows, size_t columns, size_t stride, co
 
 /* ---- gradients ---- */
 
-TRIB_MULTIVERSION static void relu_grad(const float *dy, const float *y, float *dx, size_t n)
+TRIB_CLONES static void relu_grad(const float *dy, const float *y, float *dx, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -113,7 +113,7 @@ TRIB_MULTIVERSION static void relu_grad(const float *dy, const float *y, float *
     }
 }
 
-TRIB_MULTIVERSION static void tanh_grad(const float *dy, const float *y, float *dx, size_t n)
+TRIB_CLONES static void tanh_grad(const float *dy, const float *y, float *dx, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -121,7 +121,7 @@ TRIB_MULTIVERSION static void tanh_grad(const float *dy, const float *y, float *
     }
 }
 
-TRIB_MULTIVERSION static void sigmoid_grad(const float *dy, const float *y, float *dx, size_t n)
+TRIB_CLONES static void sigmoid_grad(const float *dy, const float *y, float *dx, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -130,7 +130,7 @@ TRIB_MULTIVERSION static void sigmoid_grad(const float *dy, const float *y, floa
 }
 
 /* dy (Phi(x) + x phi(x)) */
-TRIB_MULTIVERSION static void gelu_grad(const float *dy, const float *x, float *dx, size_t n)
+TRIB_CLONES static void gelu_grad(const float *dy, const float *x, float *dx, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {

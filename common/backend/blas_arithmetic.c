@@ -3,9 +3,9 @@
 
 #include "dropout.h"
 #include "elementwise.h"
-#include "multiversion.h"
+#include "loops.h"
 
-TRIB_MULTIVERSION static void add(const float *a, const float *b, float *y, size_t n)
+TRIB_CLONES static void add(const float *a, const float *b, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -13,7 +13,7 @@ TRIB_MULTIVERSION static void add(const float *a, const float *b, float *y, size
     }
 }
 
-TRIB_MULTIVERSION static void mul(const float *a, const float *b, float *y, size_t n)
+TRIB_CLONES static void mul(const float *a, const float *b, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -21,7 +21,7 @@ TRIB_MULTIVERSION static void mul(const float *a, const float *b, float *y, size
     }
 }
 
-TRIB_MULTIVERSION static void add_scalar(const float *a, float b, float *y, size_t n)
+TRIB_CLONES static void add_scalar(const float *a, float b, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {
@@ -29,7 +29,7 @@ TRIB_MULTIVERSION static void add_scalar(const float *a, float b, float *y, size
     }
 }
 
-TRIB_MULTIVERSION static void mul_scalar(const float *a, float b, float *y, size_t n)
+TRIB_CLONES static void mul_scalar(const float *a, float b, float *y, size_t n)
 {
     TRIB_INDEPENDENT
     for (size_t i = 0; i < n; i++) {

@@ -4,7 +4,7 @@
 #include "blas.h"
 
 #include "geometry.h"
-#include "multiversion.h"
+#include "loops.h"
 #include "parallel.h"
 #include "vector_math.h"
 
@@ -39,7 +39,7 @@ static size_t counted(const int32_t *labels, size_t rows)
     return n;
 }
 
-TRIB_MULTIVERSION static void exp_shifted(const float *restrict z, float maximum, size_t n, float *restrict p)
+TRIB_CLONES static void exp_shifted(const float *restrict z, float maximum, size_t n, float *restrict p)
 {
     for (size_t c = 0; c < n; c++) {
         p[c] = trib_exp(z[c] - maximum);
@@ -100,7 +100,7 @@ static void run_softmax(const struct trib_kernel_call *call)
     }
 }
 
-TRIB_MULTIVERSION static void scale_row(const float *restrict p, float scale, size_t n, float *restrict to)
+TRIB_CLONES static void scale_row(const float *restrict p, float scale, size_t n, float *restrict to)
 {
     for (size_t c = 0; c < n; c++) {
         to[c] = p[c] * scale;

@@ -3,7 +3,7 @@
 #include "blas.h"
 
 #include "geometry.h"
-#include "multiversion.h"
+#include "loops.h"
 #include "parallel.h"
 #include "tables.h"
 
@@ -30,7 +30,7 @@ static void run_parts(struct pool *p, const struct trib_kernel_call *call, size_
 /* ---- maximum ---- */
 
 /* One tap: where x is larger, it and its offset replace what y and index hold. */
-TRIB_MULTIVERSION static void take_larger(const float *restrict x, int32_t offset, size_t channels, float *restrict y,
+TRIB_CLONES static void take_larger(const float *restrict x, int32_t offset, size_t channels, float *restrict y,
                                           int32_t *restrict index)
 {
     for (size_t c = 0; c < channels; c++) {
@@ -40,7 +40,7 @@ TRIB_MULTIVERSION static void take_larger(const float *restrict x, int32_t offse
     }
 }
 
-TRIB_MULTIVERSION static void take_larger_value(const float *restrict x, size_t channels, float *restrict y)
+TRIB_CLONES static void take_larger_value(const float *restrict x, size_t channels, float *restrict y)
 {
     for (size_t c = 0; c < channels; c++) {
         y[c] = x[c] > y[c] ? x[c] : y[c];
@@ -48,7 +48,7 @@ TRIB_MULTIVERSION static void take_larger_value(const float *restrict x, size_t 
 }
 
 /* All four taps of a 2 x 2 window at once; first wins ties. */
-TRIB_MULTIVERSION static void take_largest_of_4(const float *restrict x, size_t right, size_t down, int32_t offset,
+TRIB_CLONES static void take_largest_of_4(const float *restrict x, size_t right, size_t down, int32_t offset,
                                                 size_t channels, float *restrict y, int32_t *restrict index)
 {
     int32_t to_right = (int32_t)right, to_down = (int32_t)down;
@@ -124,7 +124,7 @@ static void run_max_pool(const struct trib_kernel_call *call)
 }
 
 /* Where windows do not overlap, a pixel's gradient is its window's, or 0: every pixel is written once. */
-TRIB_MULTIVERSION static void give_to_taken(const float *restrict dy, const int32_t *restrict taken, int32_t offset,
+TRIB_CLONES static void give_to_taken(const float *restrict dy, const int32_t *restrict taken, int32_t offset,
                                             size_t channels, float *restrict dx)
 {
     for (size_t c = 0; c < channels; c++) {
@@ -203,7 +203,7 @@ static void run_max_pool_grad(const struct trib_kernel_call *call)
 
 /* ---- mean ---- */
 
-TRIB_MULTIVERSION static void add_scaled(const float *restrict x, float scale, size_t channels, float *restrict y)
+TRIB_CLONES static void add_scaled(const float *restrict x, float scale, size_t channels, float *restrict y)
 {
     for (size_t c = 0; c < channels; c++) {
         y[c] += x[c] * scale;

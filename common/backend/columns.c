@@ -1,9 +1,9 @@
 /* Sums over rows, vectorised over columns. Any thread. */
 #include "columns.h"
 
-#include "multiversion.h"
+#include "loops.h"
 
-TRIB_MULTIVERSION void trib_columns_sum(const float *restrict x, size_t rows, size_t columns, float *restrict sums)
+TRIB_CLONES void trib_columns_sum(const float *restrict x, size_t rows, size_t columns, float *restrict sums)
 {
     size_t r = 0;
     for (; r + 8 <= rows; r += 8) {
@@ -21,7 +21,7 @@ TRIB_MULTIVERSION void trib_columns_sum(const float *restrict x, size_t rows, si
     }
 }
 
-TRIB_MULTIVERSION void trib_columns_squares(const float *restrict x, const float *restrict mean, size_t rows,
+TRIB_CLONES void trib_columns_squares(const float *restrict x, const float *restrict mean, size_t rows,
                                             size_t columns, float *restrict sums)
 {
     size_t r = 0;
@@ -41,7 +41,7 @@ TRIB_MULTIVERSION void trib_columns_squares(const float *restrict x, const float
     }
 }
 
-TRIB_MULTIVERSION void trib_columns_products(const float *restrict dy, const float *restrict x,
+TRIB_CLONES void trib_columns_products(const float *restrict dy, const float *restrict x,
                                              const float *restrict mean, size_t rows, size_t columns,
                                              float *restrict sums, float *restrict products)
 {
@@ -61,7 +61,7 @@ TRIB_MULTIVERSION void trib_columns_products(const float *restrict dy, const flo
     }
 }
 
-TRIB_MULTIVERSION void trib_columns_normalise(const float *restrict x, const float *restrict mean,
+TRIB_CLONES void trib_columns_normalise(const float *restrict x, const float *restrict mean,
                                               const float *restrict scale, const float *restrict shift, size_t rows,
                                               size_t columns, float *restrict y)
 {
@@ -72,7 +72,7 @@ TRIB_MULTIVERSION void trib_columns_normalise(const float *restrict x, const flo
     }
 }
 
-TRIB_MULTIVERSION void trib_columns_normalise_grad(const float *restrict dy, const float *restrict x,
+TRIB_CLONES void trib_columns_normalise_grad(const float *restrict dy, const float *restrict x,
                                                    const float *restrict mean, const float *restrict a,
                                                    const float *restrict b, const float *restrict d, size_t rows,
                                                    size_t columns, float *restrict dx)

@@ -1,6 +1,6 @@
 #include "finite.h"
 
-#include "codec/clones.h"
+#include "base/clones.h"
 
 #include <stdint.h>
 #include <string.h>

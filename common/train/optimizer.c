@@ -4,17 +4,10 @@
  * multiply-adds, so that neither the instruction set nor the number of threads changes a bit. */
 #include "optimizer.h"
 
+#include "base/clones.h"
 #include "base/mem.h"
 
 #include <math.h>
-
-/* The same source compiled for several instruction sets, chosen when the program loads. Sanitizers cannot run
- * before the choice is made. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(TRIB_SANITIZED)
-#define TRIB_MULTIVERSION __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define TRIB_MULTIVERSION
-#endif
 
 enum {
     SPAN_FLOATS = 16384, /* 64 KB of each vector: fits a core's cache, and large enough to hide a part's cost */
@@ -79,7 +72,7 @@ static void run_spans(const struct trib_spans *spans, struct trib_thread_pool *p
 /* ---- norm ---- */
 
 /* Lanes of their own, added at the end in a fixed order, are what lets the compiler vectorise the sum. */
-TRIB_MULTIVERSION static double sum_of_squares(const float *x, size_t n)
+TRIB_CLONES static double sum_of_squares(const float *x, size_t n)
 {
     double lanes[NORM_LANES] = {0};
     size_t i = 0;
@@ -124,14 +117,14 @@ double trib_spans_norm(const struct trib_spans *spans, struct trib_thread_pool *
 
 /* ---- steps: w is the model, g the gradient, v the velocity, s the model at the start ---- */
 
-TRIB_MULTIVERSION static void step_plain(float *restrict w, const float *restrict g, size_t n, float rate)
+TRIB_CLONES static void step_plain(float *restrict w, const float *restrict g, size_t n, float rate)
 {
     for (size_t i = 0; i < n; i++) {
         w[i] -= rate * g[i];
     }
 }
 
-TRIB_MULTIVERSION static void step_scaled(float *restrict w, const float *restrict g, size_t n, float rate, float scale,
+TRIB_CLONES static void step_scaled(float *restrict w, const float *restrict g, size_t n, float rate, float scale,
                                           float decay)
 {
     for (size_t i = 0; i < n; i++) {
@@ -139,7 +132,7 @@ TRIB_MULTIVERSION static void step_scaled(float *restrict w, const float *restri
     }
 }
 
-TRIB_MULTIVERSION static void step_proximal(float *restrict w, const float *restrict g, const float *restrict s,
+TRIB_CLONES static void step_proximal(float *restrict w, const float *restrict g, const float *restrict s,
                                             size_t n, float rate, float scale, float decay, float mu)
 {
     for (size_t i = 0; i < n; i++) {
@@ -147,7 +140,7 @@ TRIB_MULTIVERSION static void step_proximal(float *restrict w, const float *rest
     }
 }
 
-TRIB_MULTIVERSION static void step_momentum(float *restrict w, const float *restrict g, float *restrict v, size_t n,
+TRIB_CLONES static void step_momentum(float *restrict w, const float *restrict g, float *restrict v, size_t n,
                                             float rate, float scale, float decay, float momentum)
 {
     for (size_t i = 0; i < n; i++) {
@@ -156,7 +149,7 @@ TRIB_MULTIVERSION static void step_momentum(float *restrict w, const float *rest
     }
 }
 
-TRIB_MULTIVERSION static void step_momentum_proximal(float *restrict w, const float *restrict g, float *restrict v,
+TRIB_CLONES static void step_momentum_proximal(float *restrict w, const float *restrict g, float *restrict v,
                                                      const float *restrict s, size_t n, float rate, float scale,
                                                      float decay, float momentum, float mu)
 {

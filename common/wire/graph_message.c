@@ -13,15 +13,6 @@ static const char *const init_names[TRIB_INIT_COUNT] = {
     [TRIB_INIT_GLOROT_UNIFORM] = "glorot_uniform",
 };
 
-static char *borrowed(const char *text)
-{
-    union {
-        const char *in;
-        char *out; /* generated structs have char *, but packing never writes through it */
-    } cast = {.in = text};
-    return cast.out;
-}
-
 /* ---- writing ---- */
 
 /* Everything one item points to; lives on the stack while the item is packed. */
@@ -59,7 +50,7 @@ static void fill_node(struct item_parts *parts, const struct trib_node *node)
     Tributary__V1__Node *message = &parts->node;
     const struct trib_attributes *a = &node->attributes;
     tributary__v1__node__init(message);
-    message->op = borrowed(trib_op_info(node->op)->name);
+    message->op = trib_message_lend(trib_op_info(node->op)->name);
     memcpy(parts->inputs, node->inputs, sizeof parts->inputs);
     message->n_inputs = (size_t)node->n_inputs;
     message->inputs = parts->inputs;
@@ -67,7 +58,7 @@ static void fill_node(struct item_parts *parts, const struct trib_node *node)
     message->transpose_b = a->transpose_b;
     message->training = a->training;
     if (a->activation != TRIB_ACTIVATION_NONE) {
-        message->activation = borrowed(trib_activation_name(a->activation));
+        message->activation = trib_message_lend(trib_activation_name(a->activation));
     }
     fill_pair(parts->kernel, a->kernel, &message->n_kernel, &message->kernel);
     fill_pair(parts->stride, a->stride, &message->n_stride, &message->stride);
@@ -90,11 +81,11 @@ static void fill_variable(struct item_parts *parts, const struct trib_value_info
 {
     tributary__v1__variable__init(&parts->variable);
     fill_shape(parts, &info->shape);
-    parts->variable.name = borrowed(info->name);
+    parts->variable.name = trib_message_lend(info->name);
     parts->variable.shape = &parts->shape;
     parts->variable.dtype = (Tributary__V1__DType)info->dtype;
     parts->variable.state = info->kind == TRIB_VALUE_STATE;
-    parts->variable.init = borrowed(init_names[info->init]);
+    parts->variable.init = trib_message_lend(init_names[info->init]);
     parts->item.kind_case = TRIBUTARY__V1__ITEM__KIND_VARIABLE;
     parts->item.variable = &parts->variable;
 }
@@ -104,7 +95,7 @@ static void fill_value(struct item_parts *parts, const struct trib_value_info *i
     if (info->kind == TRIB_VALUE_INPUT) {
         tributary__v1__input__init(&parts->input);
         fill_shape(parts, &info->shape);
-        parts->input.name = borrowed(info->name);
+        parts->input.name = trib_message_lend(info->name);
         parts->input.shape = &parts->shape;
         parts->input.dtype = (Tributary__V1__DType)info->dtype;
         parts->item.kind_case = TRIBUTARY__V1__ITEM__KIND_INPUT;
@@ -169,7 +160,7 @@ enum trib_status trib_graph_pack(const struct trib_graph *graph, struct trib_buf
     for (size_t i = 0; status == TRIB_OK && i < n_outputs; i++) {
         Tributary__V1__Output message;
         tributary__v1__output__init(&message);
-        message.name = borrowed(outputs[i].name);
+        message.name = trib_message_lend(outputs[i].name);
         message.value = outputs[i].value;
         status = add_field(buf, GRAPH_OUTPUTS, &message.base);
     }

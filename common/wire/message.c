@@ -36,6 +36,24 @@ static void budget_free(void *context, void *block)
     trib_free(block);
 }
 
+char *trib_message_lend(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } cast = {.in = text};
+    return cast.out;
+}
+
+ProtobufCBinaryData trib_message_lend_bytes(const uint8_t *bytes, size_t len)
+{
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } cast = {.in = bytes};
+    return (ProtobufCBinaryData){.data = cast.out, .len = len};
+}
+
 enum trib_status trib_message_pack(const ProtobufCMessage *message, struct trib_buf *buf)
 {
     size_t len = protobuf_c_message_get_packed_size(message);

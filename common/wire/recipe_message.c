@@ -3,20 +3,11 @@
 
 #include "base/str.h"
 
-static char *borrowed(const char *text)
-{
-    union {
-        const char *in;
-        char *out; /* generated structs have char *, but packing never writes through it */
-    } cast = {.in = text};
-    return cast.out;
-}
-
 void trib_recipe_to_message(const struct trib_recipe *recipe, Tributary__V1__Recipe *message)
 {
     tributary__v1__recipe__init(message);
-    message->loss = borrowed(trib_loss_name(recipe->loss));
-    message->optimizer = borrowed(trib_optimizer_name(recipe->optimizer));
+    message->loss = trib_message_lend(trib_loss_name(recipe->loss));
+    message->optimizer = trib_message_lend(trib_optimizer_name(recipe->optimizer));
     message->epochs = recipe->epochs;
     message->batch_size = recipe->batch_size;
     message->max_steps = recipe->max_steps;

@@ -10,25 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Generated structs have char * and uint8_t * where packing only reads. */
-static char *borrowed(const char *text)
-{
-    union {
-        const char *in;
-        char *out;
-    } cast = {.in = text};
-    return cast.out;
-}
-
-static ProtobufCBinaryData borrowed_bytes(const uint8_t *bytes, size_t len)
-{
-    union {
-        const uint8_t *in;
-        uint8_t *out;
-    } cast = {.in = bytes};
-    return (ProtobufCBinaryData){.len = len, .data = cast.out};
-}
-
 struct client *trib_engine_find(struct trib_engine *engine, const char *node, uint32_t *number)
 {
     uintptr_t stored = (uintptr_t)trib_map_get(engine->by_node, node);
@@ -287,7 +268,7 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
     trib_recipe_to_message(&values, &recipe);
     Tributary__V1__Blob model;
     tributary__v1__blob__init(&model);
-    model.sha256 = borrowed_bytes(engine->current.broadcast_sha256, TRIB_SHA256_LEN);
+    model.sha256 = trib_message_lend_bytes(engine->current.broadcast_sha256, TRIB_SHA256_LEN);
     model.len = trib_blob_len(engine->current.broadcast);
     struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "task", round,
                                         trib_hash64(client->node, strlen(client->node), 0));
@@ -297,12 +278,12 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
     task.round = round;
     task.model = &model;
     task.model_version = engine->current.version;
-    task.plan_sha256 = borrowed_bytes(engine->plan_sha256, TRIB_SHA256_LEN);
+    task.plan_sha256 = trib_message_lend_bytes(engine->plan_sha256, TRIB_SHA256_LEN);
     if (!client->plan_sent) {
-        task.graph = borrowed_bytes(engine->plan.data, engine->plan.len);
+        task.graph = trib_message_lend_bytes(engine->plan.data, engine->plan.len);
     }
     task.recipe = &recipe;
-    task.codec = borrowed(engine->codec_up->name);
+    task.codec = trib_message_lend(engine->codec_up->name);
     task.seed = trib_rng_u64(&rng);
     task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
     Tributary__V1__ServerMessage message;
@@ -337,7 +318,7 @@ void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
     tributary__v1__decision__init(&decision);
     decision.round = summary->round;
     decision.kind = TRIBUTARY__V1__DECISION__KIND__UPLOAD;
-    decision.reason = borrowed("selected");
+    decision.reason = trib_message_lend("selected");
     if (trib_uploads_grant(&engine->uploads, client->node, number, summary->round, summary->attempt,
                            client->offer_sha256, client->offer_len, &decision.offset, &error) != TRIB_OK) {
         trib_log_error(TRIB_LOG_ERROR, "upload", "grant_failed", &error, TRIB_F_STR("node", client->node));
@@ -357,7 +338,7 @@ void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_roun
     tributary__v1__outcome__init(&outcome);
     outcome.round = action->round;
     outcome.kind = (Tributary__V1__Outcome__Kind)action->outcome;
-    outcome.reason = borrowed(action->reason);
+    outcome.reason = trib_message_lend(action->reason);
     Tributary__V1__ServerMessage message;
     tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME;

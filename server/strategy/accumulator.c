@@ -3,7 +3,7 @@
 #include "strategy/accumulator.h"
 
 #include "base/mem.h"
-#include "codec/clones.h"
+#include "base/clones.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -11,6 +11,10 @@
 
 enum { TRIB_PROTOCOL_VERSION = 1 };
 
+/* Generated structs have char * and uint8_t * also where packing only reads: these lend them const data. */
+char *trib_message_lend(const char *text);
+ProtobufCBinaryData trib_message_lend_bytes(const uint8_t *bytes, size_t len);
+
 /* gRPC paths. */
 #define TRIB_PATH_SESSION "/tributary.v1.Federation/Session"
 #define TRIB_PATH_DOWNLOAD "/tributary.v1.Federation/Download"
