@@ -112,7 +112,8 @@ static void wait_for_end(struct trib_engine *engine, int signal_fd, int finished
                 trib_log_reopen();
                 continue;
             }
-            trib_log(TRIB_LOG_INFO, "server", "stopping", TRIB_F_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+            trib_log(TRIB_LOG_INFO, "server", "stopping",
+                     TRIB_F_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
             trib_signals_default();
             trib_engine_stop(engine);
         }
@@ -193,9 +194,10 @@ static enum trib_status parse_arguments(int argc, char **argv, struct arguments 
     size_t n = sizeof options / sizeof options[0], operands;
     TRIB_TRY(trib_cli_parse(argc, argv, options, n, NULL, 0, &operands, error));
     if (arguments->help) {
-        trib_cli_help(stdout, "tributary-server --config FILE [options]",
-                      "The aggregation server of a federation: serves clients over mutual TLS until its rounds are done.",
-                      options, n);
+        trib_cli_help(
+            stdout, "tributary-server --config FILE [options]",
+            "The aggregation server of a federation: serves clients over mutual TLS until its rounds are done.",
+            options, n);
     }
     return TRIB_OK;
 }

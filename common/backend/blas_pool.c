@@ -31,7 +31,7 @@ static void run_parts(struct pool *p, const struct trib_kernel_call *call, size_
 
 /* One tap: where x is larger, it and its offset replace what y and index hold. */
 TRIB_CLONES static void take_larger(const float *restrict x, int32_t offset, size_t channels, float *restrict y,
-                                          int32_t *restrict index)
+                                    int32_t *restrict index)
 {
     for (size_t c = 0; c < channels; c++) {
         bool larger = x[c] > y[c];
@@ -49,7 +49,7 @@ TRIB_CLONES static void take_larger_value(const float *restrict x, size_t channe
 
 /* All four taps of a 2 x 2 window at once; first wins ties. */
 TRIB_CLONES static void take_largest_of_4(const float *restrict x, size_t right, size_t down, int32_t offset,
-                                                size_t channels, float *restrict y, int32_t *restrict index)
+                                          size_t channels, float *restrict y, int32_t *restrict index)
 {
     int32_t to_right = (int32_t)right, to_down = (int32_t)down;
     for (size_t c = 0; c < channels; c++) {
@@ -125,7 +125,7 @@ static void run_max_pool(const struct trib_kernel_call *call)
 
 /* Where windows do not overlap, a pixel's gradient is its window's, or 0: every pixel is written once. */
 TRIB_CLONES static void give_to_taken(const float *restrict dy, const int32_t *restrict taken, int32_t offset,
-                                            size_t channels, float *restrict dx)
+                                      size_t channels, float *restrict dx)
 {
     for (size_t c = 0; c < channels; c++) {
         float g = dy[c]; /* read either way: a branch would keep the loop from vectorising */

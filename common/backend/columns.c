@@ -21,8 +21,8 @@ TRIB_CLONES void trib_columns_sum(const float *restrict x, size_t rows, size_t c
     }
 }
 
-TRIB_CLONES void trib_columns_squares(const float *restrict x, const float *restrict mean, size_t rows,
-                                            size_t columns, float *restrict sums)
+TRIB_CLONES void trib_columns_squares(const float *restrict x, const float *restrict mean, size_t rows, size_t columns,
+                                      float *restrict sums)
 {
     size_t r = 0;
     for (; r + 4 <= rows; r += 4) {
@@ -41,9 +41,8 @@ TRIB_CLONES void trib_columns_squares(const float *restrict x, const float *rest
     }
 }
 
-TRIB_CLONES void trib_columns_products(const float *restrict dy, const float *restrict x,
-                                             const float *restrict mean, size_t rows, size_t columns,
-                                             float *restrict sums, float *restrict products)
+TRIB_CLONES void trib_columns_products(const float *restrict dy, const float *restrict x, const float *restrict mean,
+                                       size_t rows, size_t columns, float *restrict sums, float *restrict products)
 {
     size_t r = 0;
     for (; r + 2 <= rows; r += 2) {
@@ -62,8 +61,8 @@ TRIB_CLONES void trib_columns_products(const float *restrict dy, const float *re
 }
 
 TRIB_CLONES void trib_columns_normalise(const float *restrict x, const float *restrict mean,
-                                              const float *restrict scale, const float *restrict shift, size_t rows,
-                                              size_t columns, float *restrict y)
+                                        const float *restrict scale, const float *restrict shift, size_t rows,
+                                        size_t columns, float *restrict y)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < columns; c++) {
@@ -73,9 +72,9 @@ TRIB_CLONES void trib_columns_normalise(const float *restrict x, const float *re
 }
 
 TRIB_CLONES void trib_columns_normalise_grad(const float *restrict dy, const float *restrict x,
-                                                   const float *restrict mean, const float *restrict a,
-                                                   const float *restrict b, const float *restrict d, size_t rows,
-                                                   size_t columns, float *restrict dx)
+                                             const float *restrict mean, const float *restrict a,
+                                             const float *restrict b, const float *restrict d, size_t rows,
+                                             size_t columns, float *restrict dx)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < columns; c++) {

@@ -1,7 +1,7 @@
 /* The state machine of a call, both sides. Locks: only the call's own, and never around an event or a gRPC batch; what
  * keeps gRPC's object alive across a batch that starts outside the lock is the tag counted before. */
 #include "call.h"
-#include "message.h"
+#include "net_message.h"
 
 #include "base/log.h"
 #include "base/mem.h"

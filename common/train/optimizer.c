@@ -125,15 +125,15 @@ TRIB_CLONES static void step_plain(float *restrict w, const float *restrict g, s
 }
 
 TRIB_CLONES static void step_scaled(float *restrict w, const float *restrict g, size_t n, float rate, float scale,
-                                          float decay)
+                                    float decay)
 {
     for (size_t i = 0; i < n; i++) {
         w[i] -= rate * (scale * g[i] + decay * w[i]);
     }
 }
 
-TRIB_CLONES static void step_proximal(float *restrict w, const float *restrict g, const float *restrict s,
-                                            size_t n, float rate, float scale, float decay, float mu)
+TRIB_CLONES static void step_proximal(float *restrict w, const float *restrict g, const float *restrict s, size_t n,
+                                      float rate, float scale, float decay, float mu)
 {
     for (size_t i = 0; i < n; i++) {
         w[i] -= rate * (scale * g[i] + decay * w[i] + mu * (w[i] - s[i]));
@@ -141,7 +141,7 @@ TRIB_CLONES static void step_proximal(float *restrict w, const float *restrict g
 }
 
 TRIB_CLONES static void step_momentum(float *restrict w, const float *restrict g, float *restrict v, size_t n,
-                                            float rate, float scale, float decay, float momentum)
+                                      float rate, float scale, float decay, float momentum)
 {
     for (size_t i = 0; i < n; i++) {
         v[i] = momentum * v[i] + (scale * g[i] + decay * w[i]);
@@ -150,8 +150,8 @@ TRIB_CLONES static void step_momentum(float *restrict w, const float *restrict g
 }
 
 TRIB_CLONES static void step_momentum_proximal(float *restrict w, const float *restrict g, float *restrict v,
-                                                     const float *restrict s, size_t n, float rate, float scale,
-                                                     float decay, float momentum, float mu)
+                                               const float *restrict s, size_t n, float rate, float scale, float decay,
+                                               float momentum, float mu)
 {
     for (size_t i = 0; i < n; i++) {
         v[i] = momentum * v[i] + (scale * g[i] + decay * w[i] + mu * (w[i] - s[i]));

@@ -90,8 +90,7 @@ static void on_upload_refused(struct trib_engine *engine, const struct event *ev
     trib_log(TRIB_LOG_WARN, "upload", "upload_refused", TRIB_F_STR("node", event->node),
              TRIB_F_STR("status", trib_status_name(event->status)), TRIB_F_STR("reason", event->reason));
     /* An upload for a round that is over is no breach: its sender may be taking part in this one already. */
-    bool breach =
-        event->status == TRIB_PROTOCOL || event->status == TRIB_CORRUPT || event->status == TRIB_LIMIT;
+    bool breach = event->status == TRIB_PROTOCOL || event->status == TRIB_CORRUPT || event->status == TRIB_LIMIT;
     if (breach && trib_engine_find(engine, event->node, &number)) {
         trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_REFUSED,
                                                             .client = number,

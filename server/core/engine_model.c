@@ -53,8 +53,8 @@ enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *r
         result.broadcast = trib_blob_ref(raw);
     }
     if (status == TRIB_OK) {
-        status = trib_sha256(trib_blob_data(result.broadcast), trib_blob_len(result.broadcast),
-                             result.broadcast_sha256);
+        status =
+            trib_sha256(trib_blob_data(result.broadcast), trib_blob_len(result.broadcast), result.broadcast_sha256);
     }
     if (status != TRIB_OK) {
         trib_model_clear(&result);

@@ -1,7 +1,7 @@
 /* The engine's inside, shared by its files.
  *
- * Who touches what: `round`, `clients` and `by_node` belong to the engine's thread; what is under `worker` to the worker's;
- * `inbox` and `published` have a mutex each, never held together; the rest is fixed after start or atomic. */
+ * Who touches what: `round`, `clients` and `by_node` belong to the engine's thread; what is under `worker` to the
+ * worker's; `inbox` and `published` have a mutex each, never held together; the rest is fixed after start or atomic. */
 #ifndef TRIB_CORE_ENGINE_PRIVATE_H
 #define TRIB_CORE_ENGINE_PRIVATE_H
 
@@ -65,7 +65,7 @@ struct work {
     uint32_t client;
     struct trib_upload *upload; /* FOLD: owned */
     struct trib_update_info info;
-    uint64_t max_total_weight; /* BEGIN */
+    uint64_t max_total_weight;         /* BEGIN */
     struct trib_round_summary summary; /* COMMIT: for the checkpoint's metadata */
     bool ok, harmful;
     struct trib_error error;

@@ -66,15 +66,13 @@ static enum trib_status check_block(void *context, size_t first, const float *va
         fold->sum_squares += lanes[i];
     }
     if ((double)largest > fold->max_abs) {
-        return trib_fail(error, TRIB_LIMIT,
-                         "an element among %zu to %zu has magnitude %g, above strategy.max_abs %g", first,
-                         first + n - 1, (double)largest, fold->max_abs);
+        return trib_fail(error, TRIB_LIMIT, "an element among %zu to %zu has magnitude %g, above strategy.max_abs %g",
+                         first, first + n - 1, (double)largest, fold->max_abs);
     }
     return TRIB_OK;
 }
 
-static enum trib_status fold_block(void *context, size_t first, const float *values, size_t n,
-                                   struct trib_error *error)
+static enum trib_status fold_block(void *context, size_t first, const float *values, size_t n, struct trib_error *error)
 {
     (void)error;
     struct fold *fold = context;

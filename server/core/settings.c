@@ -15,7 +15,7 @@ static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 
 #define AT(member) offsetof(struct trib_server_settings, member)
-#define HOUR 3600000.0
+#define HOUR       3600000.0
 
 static const struct trib_config_row rows[] = {
     {"listen", TRIB_TYPE_STRING, AT(listen), "0.0.0.0:7443", 0, 255, NULL, 0,
@@ -32,7 +32,8 @@ static const struct trib_config_row rows[] = {
     {"tls.key", TRIB_TYPE_PATH, AT(tls_key), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
      "PEM file of its private key, readable by the owner only."},
 
-    {"federation.rounds", TRIB_TYPE_INT, AT(rounds), "10", 1, 1000000, NULL, 0, "Rounds to commit before the run ends."},
+    {"federation.rounds", TRIB_TYPE_INT, AT(rounds), "10", 1, 1000000, NULL, 0,
+     "Rounds to commit before the run ends."},
     {"federation.min_clients", TRIB_TYPE_INT, AT(min_clients), "2", 1, 1000000, NULL, 0,
      "A round begins when so many clients are connected."},
     {"federation.clients_per_round", TRIB_TYPE_INT, AT(clients_per_round), "0", 0, 1000000, NULL, 0,
@@ -95,28 +96,36 @@ static const struct trib_config_row rows[] = {
      "FedProx: pull towards the round's model; 0 = off."},
 
     {"codec.up", TRIB_TYPE_STRING, AT(codec_up), "f32", 0, 255, NULL, 0, "Coding of the clients' updates: f32 or f16."},
-    {"codec.down", TRIB_TYPE_STRING, AT(codec_down), "f32", 0, 255, NULL, 0, "Coding of the broadcast model: f32 or f16."},
+    {"codec.down", TRIB_TYPE_STRING, AT(codec_down), "f32", 0, 255, NULL, 0,
+     "Coding of the broadcast model: f32 or f16."},
 
     {"evaluation.format", TRIB_TYPE_STRING, AT(evaluation_format), "idx", 0, 64, NULL, 0,
      "Format of the server's own test set: idx, cifar, csv or npy."},
     {"evaluation.path", TRIB_TYPE_PATH, AT(evaluation_path), NULL, 0, 4096, NULL, 0,
      "The server's own test set; without it, rounds are not evaluated."},
-    {"evaluation.labels", TRIB_TYPE_PATH, AT(evaluation_labels), NULL, 0, 4096, NULL, 0, "Its labels, where they are a file of their own."},
-    {"evaluation.split", TRIB_TYPE_STRING, AT(evaluation_split), "test", 0, 64, NULL, 0, "Which files of a folder: train or test."},
-    {"evaluation.label_column", TRIB_TYPE_STRING, AT(evaluation_label_column), NULL, 0, 255, NULL, 0, "csv: name or number of the label's column."},
+    {"evaluation.labels", TRIB_TYPE_PATH, AT(evaluation_labels), NULL, 0, 4096, NULL, 0,
+     "Its labels, where they are a file of their own."},
+    {"evaluation.split", TRIB_TYPE_STRING, AT(evaluation_split), "test", 0, 64, NULL, 0,
+     "Which files of a folder: train or test."},
+    {"evaluation.label_column", TRIB_TYPE_STRING, AT(evaluation_label_column), NULL, 0, 255, NULL, 0,
+     "csv: name or number of the label's column."},
     {"evaluation.normalise", TRIB_TYPE_STRING, AT(evaluation_normalise), "unit", 0, 1024, NULL, 0,
      "As in the clients' data.normalise: none, unit, or m1,m2,m3/s1,s2,s3."},
-    {"evaluation.every", TRIB_TYPE_INT, AT(evaluation_every), "1", 1, 1e6, NULL, 0, "Evaluate every so many rounds, and the last."},
+    {"evaluation.every", TRIB_TYPE_INT, AT(evaluation_every), "1", 1, 1e6, NULL, 0,
+     "Evaluate every so many rounds, and the last."},
     {"evaluation.batch_size", TRIB_TYPE_INT, AT(evaluation_batch), "250", 1, 1e6, NULL, 0, "Examples at a time."},
 
-    {"checkpoints.keep", TRIB_TYPE_INT, AT(checkpoints_keep), "3", 1, 1e6, NULL, 0, "Committed models that stay on disk."},
+    {"checkpoints.keep", TRIB_TYPE_INT, AT(checkpoints_keep), "3", 1, 1e6, NULL, 0,
+     "Committed models that stay on disk."},
     {"compute.backend", TRIB_TYPE_STRING, AT(backend), "auto", 0, 64, NULL, 0, "Arithmetic: auto, blas or reference."},
     {"compute.threads", TRIB_TYPE_INT, AT(threads), "0", 0, 1024, NULL, 0, "Threads for arithmetic; 0 = one per core."},
 
     {"log.level", TRIB_TYPE_ENUM, AT(log_level), "info", 0, 0, log_levels, 0, "error, warn, info or debug."},
     {"log.format", TRIB_TYPE_ENUM, AT(log_format), "logfmt", 0, 0, log_formats, 0, "logfmt or json."},
-    {"log.file", TRIB_TYPE_PATH, AT(log_file), NULL, 0, 4096, NULL, 0, "Where to write the log; default standard error."},
-    {"net.keepalive", TRIB_TYPE_DURATION, AT(keepalive_ms), "30s", 0, HOUR, NULL, 0, "Ping an idle connection this often; 0s = never."},
+    {"log.file", TRIB_TYPE_PATH, AT(log_file), NULL, 0, 4096, NULL, 0,
+     "Where to write the log; default standard error."},
+    {"net.keepalive", TRIB_TYPE_DURATION, AT(keepalive_ms), "30s", 0, HOUR, NULL, 0,
+     "Ping an idle connection this often; 0s = never."},
     {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "4MiB", 0, 1 << 30, NULL, 0,
      "Bytes that a stream may have in flight: 16MiB suits long fat links. 0 = let gRPC adapt, at the price of memory."},
 };
@@ -154,7 +163,8 @@ static enum trib_status check_together(const struct trib_server_settings *s, str
         return trib_fail(error, TRIB_CONFIG, "model: give exactly one of model.name and model.layers");
     }
     if (!s->model_example) {
-        return trib_fail(error, TRIB_CONFIG, "model.example: missing; give the shape of one example, such as [28, 28, 1]");
+        return trib_fail(error, TRIB_CONFIG,
+                         "model.example: missing; give the shape of one example, such as [28, 28, 1]");
     }
     if (s->clients_per_round > 0 && s->min_updates > s->clients_per_round) {
         return trib_fail(error, TRIB_CONFIG,

@@ -18,11 +18,9 @@ enum trib_status trib_download_opened(void *service, struct trib_net_call *call,
 enum trib_status trib_upload_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                     const struct trib_net_events **events, void **user, struct trib_error *error);
 enum trib_status trib_health_check_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
-                                          const struct trib_net_events **events, void **user,
-                                          struct trib_error *error);
+                                          const struct trib_net_events **events, void **user, struct trib_error *error);
 enum trib_status trib_health_watch_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
-                                          const struct trib_net_events **events, void **user,
-                                          struct trib_error *error);
+                                          const struct trib_net_events **events, void **user, struct trib_error *error);
 
 /* Parse a whole received message; frees `message` in every case. */
 TRIB_MUST_CHECK enum trib_status trib_service_unpack(const ProtobufCMessageDescriptor *descriptor,

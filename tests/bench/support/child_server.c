@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NEED(condition)                                                                  \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            fprintf(stderr, "%s:%d: bench server: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                     \
-        }                                                                                \
+#define NEED(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: bench server: %s\n", __FILE__, __LINE__, #condition);                              \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 const char *bench_sibling(const char *argv0, const char *name)
@@ -52,7 +52,7 @@ static double status_kilobytes(pid_t pid, const char *key)
     FILE *file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file)) {
         if (strncmp(line, key, strlen(key)) == 0) {
-            value = strtod(line + strlen(key), NULL);
+            (void)sscanf(line + strlen(key), "%lf", &value);
         }
     }
     if (file) {
@@ -66,7 +66,8 @@ static double field(const char *line, const char *name)
     char key[64];
     snprintf(key, sizeof key, " %s=", name);
     const char *at = strstr(line, key);
-    return at ? strtod(at + strlen(key), NULL) : 0;
+    double value = 0;
+    return at && sscanf(at + strlen(key), "%lf", &value) == 1 ? value : 0;
 }
 
 static void take_line(struct bench_server *server, const char *line)

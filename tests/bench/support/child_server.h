@@ -18,13 +18,13 @@ struct bench_server {
     pthread_t reader;
     struct bench_round rounds[BENCH_MAX_ROUNDS];
     int n_rounds;
-    double peak_rss_bytes; /* VmHWM, read at every committed round */
+    double peak_rss_bytes;  /* VmHWM, read at every committed round */
     double first_rss_bytes; /* when it began to serve */
     int exit_code;
 };
 
-/* settings: further lines of YAML (federation:, model: ...). clients: how many certificates to make. Aborts the program on
- * failure. */
+/* settings: further lines of YAML (federation:, model: ...). clients: how many certificates to make. Aborts the program
+ * on failure. */
 void bench_server_start(struct bench_server *server, const char *program, const char *settings, int clients);
 /* Wait for the server's own end (its run is finished); fills exit_code; removes the folder. */
 void bench_server_finish(struct bench_server *server);

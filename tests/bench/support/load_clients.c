@@ -15,12 +15,12 @@
 #include <string.h>
 #include <time.h>
 
-#define NEED(condition)                                                                      \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            fprintf(stderr, "%s:%d: load client: %s\n", __FILE__, __LINE__, #condition);     \
-            abort();                                                                         \
-        }                                                                                    \
+#define NEED(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: load client: %s\n", __FILE__, __LINE__, #condition);                               \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 struct load_client {
@@ -218,8 +218,8 @@ static void start_upload(struct load_client *client)
     struct trib_error error;
     client->offset = 0;
     trib_net_call_unref(client->upload);
-    NEED(trib_net_channel_call(client->channel, TRIB_PATH_UPLOAD, 0, &upload_events, client, &client->upload,
-                               &error) == TRIB_OK);
+    NEED(trib_net_channel_call(client->channel, TRIB_PATH_UPLOAD, 0, &upload_events, client, &client->upload, &error) ==
+         TRIB_OK);
     trib_net_call_read(client->upload);
     pump_upload(client, client->upload);
 }

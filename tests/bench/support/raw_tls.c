@@ -11,12 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NEED(condition)                                                             \
-    do {                                                                            \
-        if (!(condition)) {                                                         \
-            fprintf(stderr, "%s:%d: raw TLS: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                \
-        }                                                                           \
+#define NEED(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: raw TLS: %s\n", __FILE__, __LINE__, #condition);                                   \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 struct sender {

@@ -16,9 +16,9 @@ struct trib_kernel_call {
     int n_inputs, n_outputs;
     struct trib_tensor inputs[TRIB_MAX_INPUTS];
     struct trib_tensor outputs[TRIB_MAX_OUTPUTS]; /* data NULL = output not wanted */
-    void *workspace; /* as many bytes as the kernel asked for, 64-byte aligned */
-    struct trib_thread_pool *pool; /* may be NULL */
-    uint64_t seed, step; /* for dropout */
+    void *workspace;                              /* as many bytes as the kernel asked for, 64-byte aligned */
+    struct trib_thread_pool *pool;                /* may be NULL */
+    uint64_t seed, step;                          /* for dropout */
 };
 typedef void (*trib_kernel)(const struct trib_kernel_call *call);
 struct trib_kernel_choice {

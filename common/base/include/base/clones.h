@@ -1,9 +1,9 @@
 /* TRIB_CLONES before a function compiles its loops once per x86-64 level and picks the best one at load time. Only for
- * loops whose result does not depend on vector width: with -ffp-contract=off and reductions over a fixed number of lanes,
- * the clones give the same bits.
+ * loops whose result does not depend on vector width: with -ffp-contract=off and reductions over a fixed number of
+ * lanes, the clones give the same bits.
  *
- * Nothing elsewhere: clang 14 knows no such levels, sanitizers cannot run inside the resolvers that do the choosing, and
- * other C libraries than glibc do not run them. */
+ * Nothing elsewhere: clang 14 knows no such levels, sanitizers cannot run inside the resolvers that do the choosing,
+ * and other C libraries than glibc do not run them. */
 #ifndef TRIB_BASE_CLONES_H
 #define TRIB_BASE_CLONES_H
 

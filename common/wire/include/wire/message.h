@@ -16,9 +16,9 @@ char *trib_message_lend(const char *text);
 ProtobufCBinaryData trib_message_lend_bytes(const uint8_t *bytes, size_t len);
 
 /* gRPC paths. */
-#define TRIB_PATH_SESSION "/tributary.v1.Federation/Session"
-#define TRIB_PATH_DOWNLOAD "/tributary.v1.Federation/Download"
-#define TRIB_PATH_UPLOAD "/tributary.v1.Federation/Upload"
+#define TRIB_PATH_SESSION      "/tributary.v1.Federation/Session"
+#define TRIB_PATH_DOWNLOAD     "/tributary.v1.Federation/Download"
+#define TRIB_PATH_UPLOAD       "/tributary.v1.Federation/Upload"
 #define TRIB_PATH_HEALTH_CHECK "/grpc.health.v1.Health/Check"
 #define TRIB_PATH_HEALTH_WATCH "/grpc.health.v1.Health/Watch"
 
@@ -26,9 +26,8 @@ ProtobufCBinaryData trib_message_lend_bytes(const uint8_t *bytes, size_t len);
 TRIB_MUST_CHECK enum trib_status trib_message_pack(const ProtobufCMessage *message, struct trib_buf *buf);
 /* Parse bytes as the described message. What it may allocate is bounded by 32 times its length plus 64 KiB, so that
  * no message can expand. TRIB_PROTOCOL names the type. Free with trib_message_free. */
-TRIB_MUST_CHECK enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descriptor,
-                                                     const uint8_t *bytes, size_t len, ProtobufCMessage **message,
-                                                     struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_message_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
+                                                     size_t len, ProtobufCMessage **message, struct trib_error *error);
 void trib_message_free(ProtobufCMessage *message); /* NULL is allowed */
 
 #endif

@@ -11,9 +11,9 @@
 /* A client that could be picked; candidates come in an order that depends on their names alone. */
 struct trib_candidate {
     uint32_t client;
-    uint64_t key;            /* of its name; candidates are sorted by it */
-    uint64_t examples;       /* as it told, 0 = unknown */
-    uint64_t last_round;     /* the last round it was picked for, 0 = never */
+    uint64_t key;        /* of its name; candidates are sorted by it */
+    uint64_t examples;   /* as it told, 0 = unknown */
+    uint64_t last_round; /* the last round it was picked for, 0 = never */
 };
 struct trib_selection {
     uint64_t seed, round, attempt; /* attempt: 0, and one more each time that the same round begins again */

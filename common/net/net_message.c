@@ -1,5 +1,5 @@
 /* A received message: gRPC's buffer, seen piece by piece in place. One thread at a time. */
-#include "message.h"
+#include "net_message.h"
 
 #include "base/mem.h"
 
