@@ -8,16 +8,15 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static void bench(const char *program, int width, int clients)
 {
     char settings[512];
     snprintf(settings, sizeof settings,
              "federation: {rounds: 2, min_clients: %d, uploads_in_flight: 8, deadline: 30m, idle_timeout: 20m}\n"
-             "checkpoints: {keep: 1}\n%s\n"
+             "checkpoints: {keep: 1}\n"
              "model:\n  example: [%d]\n  classes: %d\n  layers: [{layer: linear, units: %d}]\n",
-             clients, getenv("BENCH_EXTRA") ? getenv("BENCH_EXTRA") : "", width, width, width);
+             clients, width, width, width);
     struct bench_server server;
     bench_server_start(&server, program, settings, clients);
     struct load_clients *load = load_clients_start(
