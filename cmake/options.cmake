@@ -47,3 +47,6 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 else()
     list(APPEND TRIB_WARNINGS -Wno-pass-failed) # a loop that clang cannot vectorise is no fault
 endif()
+if(TRIB_SANITIZE) # instrumentation hides from gcc what it needs to know for these
+    list(APPEND TRIB_WARNINGS -Wno-null-dereference -Wno-maybe-uninitialized)
+endif()
