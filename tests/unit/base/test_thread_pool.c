@@ -1,11 +1,12 @@
 /* The pool: every part once, whichever the number of threads, callers and parts. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread_pool.h"
 #include "test_main.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 enum { MOST_PARTS = 200 };
 
@@ -52,13 +53,21 @@ START_TEST(every_part_runs_once)
 }
 END_TEST
 
+/* Not a wait for anything: time goes by. */
+static void pass_time(int64_t ns)
+{
+    for (int64_t until = trib_clock_ns() + ns; trib_clock_ns() < until;) {
+        sched_yield();
+    }
+}
+
 START_TEST(sleeping_workers_wake)
 {
     struct trib_thread_pool *pool = NULL;
     atomic_int busy[3] = {0};
     ck_assert_int_eq(trib_thread_pool_new(3, &pool, NULL), TRIB_OK);
     for (int i = 0; i < 20; i++) {
-        usleep(500); /* not a wait for anything: past the workers' spinning */
+        pass_time(500000); /* past the workers' spinning */
         run_once(pool, busy, 50);
     }
     trib_thread_pool_free(pool);
@@ -77,7 +86,7 @@ static void meet(void *context, size_t part, int worker)
     atomic_store(&meeting->workers[part], worker);
     atomic_fetch_add(&meeting->arrived, 1);
     while (atomic_load(&meeting->arrived) < 2) {
-        usleep(10);
+        sched_yield();
     }
 }
 
