@@ -87,7 +87,7 @@ static enum trib_status form_update(const struct trib_frame_source *source, cons
                                     float *vector, double *norm, struct trib_error *error)
 {
     struct difference difference = {.vector = vector};
-    TRIB_TRY(trib_frame_walk(source, expect, subtract, &difference, NULL, error));
+    TRIB_TRY(trib_frame_walk(source, expect, NULL, subtract, &difference, NULL, error));
     double length = sqrt(difference.sum);
     if (!isfinite(length)) { /* squares of finite floats cannot overflow a double */
         return trib_fail(error, TRIB_NOT_FINITE, "training led to values that are not finite numbers");
@@ -116,10 +116,12 @@ static enum trib_status train(struct trib_local_training *local, const struct tr
     return TRIB_OK;
 }
 
-static size_t update_bound(const struct trib_codec *codec, size_t n)
+/* What coding may take: plain numbers at once, everything else not more than the floats themselves. */
+static size_t update_bound(const struct trib_chain *chain, size_t n)
 {
+    const struct trib_stage *plain = trib_chain_plain(chain);
     size_t blocks = n / TRIB_CODEC_BLOCK + 1;
-    return blocks * codec->bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
+    return plain != NULL ? n * plain->width : blocks * trib_chain_bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
 }
 
 /* Decode, train, subtract: `vector` holds the update then. */
@@ -135,7 +137,7 @@ static enum trib_status make_update(struct trib_local_training *local, const str
         return trib_error_prefix(error, status, "the model that was received");
     }
     TRIB_TRY(check_stop(stop, error));
-    size_t frame_len = update_bound(task->codec, n);
+    size_t frame_len = update_bound(&task->codec, n);
     size_t other = trib_model_spool_memory(model) > frame_len ? trib_model_spool_memory(model) : frame_len;
     TRIB_TRY(use_trainer(local, task, n * sizeof *vector + other, error));
     TRIB_TRY(train(local, task, stop, vector, &update->result, error));
@@ -169,8 +171,14 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     trib_model_spool_free(*model);
     *model = NULL;
     if (status == TRIB_OK) {
-        status = trib_frame_encode(TRIB_FRAME_UPDATE, task->codec, task->seed, local->schema.hash, vector, n,
-                                   &made.frame, error);
+        const struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
+                                           .chain = &task->codec,
+                                           .seed = task->seed,
+                                           .schema = local->schema.hash,
+                                           .vector = vector,
+                                           .n = n,
+                                           .pool = local->pool};
+        status = trib_frame_encode(&job, &made.frame, error);
     }
     trib_free(vector);
     if (status == TRIB_OK) {

@@ -107,10 +107,7 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     if (read.model_len == 0 || read.model_len > TRIB_MODEL_FRAME_MAX) {
         return trib_fail(error, TRIB_LIMIT, "a model of %" PRIu64 " bytes is not possible", read.model_len);
     }
-    read.codec = trib_codec_find(message->codec);
-    if (read.codec == NULL) {
-        return trib_fail(error, TRIB_UNSUPPORTED, "codec \"%.40s\" is not known to this version", message->codec);
-    }
+    TRIB_TRY(trib_chain_parse(message->codec, &read.codec, error));
     TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));
     TRIB_TRY(read_plan(session, message, &read, error));
     *task = read;
@@ -126,8 +123,8 @@ bool trib_session_same_task(const struct trib_client_task *a, const struct trib_
                        x->learning_rate == y->learning_rate && x->momentum == y->momentum &&
                        x->weight_decay == y->weight_decay && x->clip_norm == y->clip_norm &&
                        x->proximal_mu == y->proximal_mu;
-    return same_recipe && strcmp(a->run, b->run) == 0 && a->round == b->round && a->codec == b->codec &&
-           a->seed == b->seed && a->model_len == b->model_len &&
+    return same_recipe && strcmp(a->run, b->run) == 0 && a->round == b->round &&
+           strcmp(a->codec.text, b->codec.text) == 0 && a->seed == b->seed && a->model_len == b->model_len &&
            memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) == 0 &&
            memcmp(a->plan_sha256, b->plan_sha256, sizeof a->plan_sha256) == 0;
 }

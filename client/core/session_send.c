@@ -13,9 +13,9 @@ static void send(struct trib_session *session, const Tributary__V1__ClientMessag
 
 void trib_session_send_hello(struct trib_session *session)
 {
-    const struct trib_codec *const *codecs;
-    size_t n_codecs = trib_codecs(&codecs);
-    char *names[32], *tags[TRIB_SESSION_MAX_TAGS];
+    const struct trib_stage *const *codecs;
+    size_t n_codecs = trib_stages(&codecs);
+    char *names[64], *tags[TRIB_SESSION_MAX_TAGS];
     const size_t most = sizeof names / sizeof names[0];
     n_codecs = n_codecs < most ? n_codecs : most;
     for (size_t i = 0; i < n_codecs; i++) {

@@ -123,7 +123,7 @@ static void begin_task(struct trib_session *session, const struct trib_client_ta
     TRIB_REPORT(session, TRIB_LOG_INFO, "task", TRIB_F_STR("run", session->task.run), TRIB_F_INT("round", task->round),
                 TRIB_F_INT("model_version", task->model_version), TRIB_F_INT("model_bytes", task->model_len),
                 TRIB_F_INT("epochs", task->recipe.epochs), TRIB_F_INT("batch_size", task->recipe.batch_size),
-                TRIB_F_REAL("learning_rate", task->recipe.learning_rate), TRIB_F_STR("codec", task->codec->name),
+                TRIB_F_REAL("learning_rate", task->recipe.learning_rate), TRIB_F_STR("codec", session->task.codec.text),
                 TRIB_F_INT("deadline_seconds", task->deadline_seconds));
     begin_download(session);
 }

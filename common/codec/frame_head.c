@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { AT_KIND = 4, AT_N_STAGES = 5, AT_STAGES = 6, AT_FLAGS = 14, AT_N_ELEMENTS = 16, AT_SEED = 24, AT_SCHEMA = 32 };
-enum { AT_N_BLOCKS = 64, AT_RESERVED = 68, MAX_STAGES = 8, PIECE_LEN = 4096 };
+enum { AT_N_BLOCKS = 64, AT_RESERVED = 68, MAX_STAGES = TRIB_CHAIN_STAGES, PIECE_LEN = 4096 };
 
 static const uint8_t magic[4] = {'T', 'R', 'F', '1'};
 
@@ -36,8 +36,10 @@ void trib_frame_head_write(const struct trib_frame_header *header, uint8_t *to)
     memset(to, 0, (size_t)header->payload_offset);
     memcpy(to, magic, sizeof magic);
     to[AT_KIND] = (uint8_t)header->kind;
-    to[AT_N_STAGES] = 1;
-    to[AT_STAGES] = header->codec->id;
+    to[AT_N_STAGES] = (uint8_t)header->chain.n;
+    for (unsigned i = 0; i < header->chain.n; i++) {
+        to[AT_STAGES + i] = header->chain.uses[i].stage->id;
+    }
     trib_store_u64(to + AT_N_ELEMENTS, header->n_elements);
     trib_store_u64(to + AT_SEED, header->seed);
     memcpy(to + AT_SCHEMA, header->schema, TRIB_FRAME_HASH_LEN);
@@ -56,33 +58,20 @@ enum trib_status trib_frame_fetch(const struct trib_frame_source *source, uint64
     return TRIB_OK;
 }
 
-enum trib_status trib_frame_block_len_check(const struct trib_codec *codec, uint32_t block, size_t n, uint64_t len,
+enum trib_status trib_frame_block_len_check(const struct trib_chain *chain, uint32_t block, size_t n, uint64_t len,
                                             struct trib_error *error)
 {
-    size_t bound = codec->bound(n);
-    bool fixed = (codec->caps & TRIB_CODEC_FIXED_LENGTH) != 0;
-    if (fixed ? len != bound : len > bound) {
+    const struct trib_stage *plain = trib_chain_plain(chain);
+    size_t bound = plain != NULL ? n * plain->width : trib_chain_bound(n);
+    if (plain != NULL ? len != bound : len > bound) {
         return trib_fail(error, TRIB_CORRUPT,
                          "frame: block %" PRIu32 " has %" PRIu64 " bytes; codec %s takes %s %zu for %zu elements",
-                         block, len, codec->name, fixed ? "exactly" : "at most", bound, n);
+                         block, len, chain->text, plain != NULL ? "exactly" : "at most", bound, n);
     }
     return TRIB_OK;
 }
 
-static enum trib_status unknown_codec(uint8_t id, struct trib_error *error)
-{
-    char known[256] = "";
-    size_t at = 0;
-    const struct trib_codec *const *list;
-    size_t n = trib_codecs(&list);
-    for (size_t i = 0; i < n && at < sizeof known; i++) {
-        int len = snprintf(known + at, sizeof known - at, "%s%d (%s)", i == 0 ? "" : ", ", list[i]->id, list[i]->name);
-        at += len > 0 ? (size_t)len : 0;
-    }
-    return trib_fail(error, TRIB_UNSUPPORTED, "frame: codec id %d is unknown; this build knows %s", id, known);
-}
-
-static enum trib_status read_codec(const uint8_t *head, const struct trib_codec **codec, struct trib_error *error)
+static enum trib_status read_chain(const uint8_t *head, struct trib_chain *chain, struct trib_error *error)
 {
     int n_stages = head[AT_N_STAGES];
     if (n_stages < 1 || n_stages > MAX_STAGES) {
@@ -95,17 +84,8 @@ static enum trib_status read_codec(const uint8_t *head, const struct trib_codec 
                              n_stages);
         }
     }
-    for (int i = 0; i < n_stages; i++) {
-        if (trib_codec_by_id(head[AT_STAGES + i]) == NULL) {
-            return unknown_codec(head[AT_STAGES + i], error);
-        }
-    }
-    if (n_stages > 1) {
-        return trib_fail(error, TRIB_UNSUPPORTED, "frame: a chain of %d codecs; this build knows single ones",
-                         n_stages);
-    }
-    *codec = trib_codec_by_id(head[AT_STAGES]);
-    return TRIB_OK;
+    enum trib_status status = trib_chain_from_ids(head + AT_STAGES, (size_t)n_stages, chain, error);
+    return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "frame");
 }
 
 static enum trib_status read_magic(const uint8_t *head, struct trib_error *error)
@@ -129,7 +109,7 @@ static enum trib_status read_fixed(const uint8_t *head, struct trib_frame_header
         return trib_fail(error, TRIB_CORRUPT, "frame: kind %d is neither 1 (update) nor 2 (model)", head[AT_KIND]);
     }
     header->kind = (enum trib_frame_kind)head[AT_KIND];
-    TRIB_TRY(read_codec(head, &header->codec, error));
+    TRIB_TRY(read_chain(head, &header->chain, error));
     unsigned flags = trib_load_u16(head + AT_FLAGS);
     if (flags != 0) {
         return trib_fail(error, TRIB_UNSUPPORTED, "frame: flags 0x%04x are unknown to this build", flags);
@@ -199,7 +179,7 @@ static enum trib_status read_table(const struct trib_frame_source *source, struc
         for (uint32_t i = 0; i < n; i++) {
             uint32_t len = trib_load_u32(piece + (size_t)i * TRIB_FRAME_TABLE_ENTRY);
             size_t block_n = trib_frame_block_n(header->n_elements, first + i);
-            TRIB_TRY(trib_frame_block_len_check(header->codec, first + i, block_n, len, error));
+            TRIB_TRY(trib_frame_block_len_check(&header->chain, first + i, block_n, len, error));
             frame_len += len;
         }
     }

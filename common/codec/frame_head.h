@@ -11,7 +11,7 @@ uint64_t trib_frame_payload_offset(uint32_t n_blocks);
 /* Elements of block `block`: TRIB_CODEC_BLOCK, or what is left for the last one. */
 size_t trib_frame_block_n(uint64_t n_elements, uint32_t block);
 
-/* Write everything before the first block except the block lengths (kind, codec, n_elements, seed, schema and
+/* Write everything before the first block except the block lengths (kind, chain, n_elements, seed, schema and
  * n_blocks of `header`; header->payload_offset bytes). */
 void trib_frame_head_write(const struct trib_frame_header *header, uint8_t *to);
 /* Block lengths stand one after the other at TRIB_FRAME_FIXED_LEN. */
@@ -21,8 +21,8 @@ enum { TRIB_FRAME_TABLE_ENTRY = 4 };
  * within source->len, or it is our bug. */
 TRIB_MUST_CHECK enum trib_status trib_frame_fetch(const struct trib_frame_source *source, uint64_t offset, size_t len,
                                                   uint8_t *scratch, const uint8_t **bytes, struct trib_error *error);
-/* Is `len` a length that the codec can give to n elements? */
-TRIB_MUST_CHECK enum trib_status trib_frame_block_len_check(const struct trib_codec *codec, uint32_t block, size_t n,
+/* Is `len` a length that the chain can give to n elements? */
+TRIB_MUST_CHECK enum trib_status trib_frame_block_len_check(const struct trib_chain *chain, uint32_t block, size_t n,
                                                             uint64_t len, struct trib_error *error);
 /* Check the whole head against the source's length and, unless NULL, what is expected, which comes before the table is
  * read. *crc is the running CRC of the head. */

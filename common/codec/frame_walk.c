@@ -1,5 +1,6 @@
 /* Reading frames block by block. What was checked in the head is checked again where it is used: a spooled file could
  * have changed between the two reads. */
+#include "finite.h"
 #include "frame_head.h"
 
 #include "base/buf.h"
@@ -11,16 +12,58 @@
 
 enum { TABLE_PIECE = 1024 /* block lengths read at a time */ };
 
+/* What one block needs while it is decoded; as many as there are threads. */
+struct lane {
+    struct trib_chain_work *work; /* NULL for plain chains */
+    uint8_t *read;                /* [bound of one block], NULL when the source is in memory */
+    float *decoded;               /* [one block] */
+    const uint8_t *coded;         /* of the present block, `len` bytes */
+    uint32_t len;
+    struct trib_error error; /* status TRIB_OK: none */
+};
+
 struct walk {
     const struct trib_frame_source *source;
+    struct trib_thread_pool *pool;
+    trib_frame_visit visit;
+    void *context;
     struct trib_frame_header header;
-    uint32_t crc;           /* of everything before `offset` */
-    uint64_t offset;        /* of the next block */
-    uint8_t *coded;         /* [bound of one block], NULL when the source is in memory */
-    float *decoded;         /* [one block] */
+    uint32_t crc;       /* of everything before `offset` */
+    uint64_t offset;    /* of the next block */
+    struct lane *lanes; /* [n_lanes] */
+    size_t n_lanes;
+    uint32_t first_block;   /* of the lanes' present blocks */
     const uint8_t *lengths; /* of blocks from the last multiple of TABLE_PIECE */
     uint8_t table[TABLE_PIECE * TRIB_FRAME_TABLE_ENTRY];
 };
+
+static bool make_lanes(struct walk *walk)
+{
+    size_t largest = trib_frame_block_n(walk->header.n_elements, 0);
+    bool plain = trib_chain_plain(&walk->header.chain) != NULL;
+    walk->n_lanes = walk->pool == NULL ? 1 : (size_t)trib_thread_pool_threads(walk->pool);
+    walk->lanes = trib_calloc(walk->n_lanes, sizeof *walk->lanes);
+    bool made = walk->lanes != NULL;
+    for (size_t i = 0; made && i < walk->n_lanes; i++) {
+        struct lane *lane = &walk->lanes[i];
+        lane->decoded = trib_malloc_aligned(largest, sizeof *lane->decoded);
+        lane->read = walk->source->memory != NULL ? NULL : trib_malloc_aligned(trib_chain_bound(largest), 1);
+        lane->work = plain ? NULL : trib_chain_work_new();
+        made = lane->decoded != NULL && (lane->read != NULL || walk->source->memory != NULL) &&
+               (lane->work != NULL || plain);
+    }
+    return made;
+}
+
+static void free_lanes(struct walk *walk)
+{
+    for (size_t i = 0; walk->lanes != NULL && i < walk->n_lanes; i++) {
+        trib_free(walk->lanes[i].decoded);
+        trib_free(walk->lanes[i].read);
+        trib_chain_work_free(walk->lanes[i].work);
+    }
+    trib_free(walk->lanes);
+}
 
 static enum trib_status next_len(struct walk *walk, uint32_t block, size_t n, uint32_t *len, struct trib_error *error)
 {
@@ -32,7 +75,7 @@ static enum trib_status next_len(struct walk *walk, uint32_t block, size_t n, ui
         TRIB_TRY(trib_frame_fetch(walk->source, offset, piece_len, walk->table, &walk->lengths, error));
     }
     uint32_t found = trib_load_u32(walk->lengths + (size_t)at * TRIB_FRAME_TABLE_ENTRY);
-    TRIB_TRY(trib_frame_block_len_check(walk->header.codec, block, n, found, error));
+    TRIB_TRY(trib_frame_block_len_check(&walk->header.chain, block, n, found, error));
     if (found > walk->header.frame_len - TRIB_FRAME_CRC_LEN - walk->offset) {
         return trib_fail(error, TRIB_CORRUPT,
                          "frame: block %" PRIu32 " reaches beyond the end: its table changed "
@@ -43,24 +86,49 @@ static enum trib_status next_len(struct walk *walk, uint32_t block, size_t n, ui
     return TRIB_OK;
 }
 
-static enum trib_status decode_block(struct walk *walk, uint32_t block, size_t n, struct trib_error *error)
+static enum trib_status read_block(struct walk *walk, uint32_t block, struct lane *lane, struct trib_error *error)
 {
-    uint32_t len = 0;
-    const uint8_t *coded;
-    TRIB_TRY(next_len(walk, block, n, &len, error));
-    TRIB_TRY(trib_frame_fetch(walk->source, walk->offset, len, walk->coded, &coded, error));
-    walk->crc = trib_crc32c(walk->crc, coded, len);
-    walk->offset += len;
-    const struct trib_codec *codec = walk->header.codec;
-    struct trib_codec_context context = {.seed = walk->header.seed, .block = block};
-    enum trib_status status = codec->decode(&context, coded, len, walk->decoded, n);
-    if (status != TRIB_OK) {
-        uint64_t first = (uint64_t)block * TRIB_CODEC_BLOCK;
-        return trib_fail(error, status, "frame: block %" PRIu32 " (elements %" PRIu64 " to %" PRIu64 ", codec %s): %s",
-                         block, first, first + n - 1, codec->name,
-                         status == TRIB_NOT_FINITE ? "a value is not finite" : trib_status_text(status));
-    }
+    TRIB_TRY(next_len(walk, block, trib_frame_block_n(walk->header.n_elements, block), &lane->len, error));
+    TRIB_TRY(trib_frame_fetch(walk->source, walk->offset, lane->len, lane->read, &lane->coded, error));
+    walk->crc = trib_crc32c(walk->crc, lane->coded, lane->len);
+    walk->offset += lane->len;
     return TRIB_OK;
+}
+
+/* The decoded values: raw floats where they lie, everything else in the lane's buffer. */
+static enum trib_status decode_block(const struct walk *walk, struct lane *lane, uint32_t block, size_t n,
+                                     const float **values)
+{
+    const struct trib_chain *chain = &walk->header.chain;
+    if (chain->caps & TRIB_CODEC_LOSSLESS && trib_chain_plain(chain) != NULL &&
+        (uintptr_t)lane->coded % sizeof(float) == 0) {
+        *values = (const float *)(const void *)lane->coded;
+        return trib_all_finite(*values, n) ? TRIB_OK : TRIB_NOT_FINITE;
+    }
+    *values = lane->decoded;
+    return trib_chain_decode_block(chain, lane->work, walk->header.seed, block, lane->coded, lane->len, lane->decoded,
+                                   n);
+}
+
+static void visit_lane(void *context, size_t part, int worker)
+{
+    (void)worker;
+    struct walk *walk = context;
+    struct lane *lane = &walk->lanes[part];
+    uint32_t block = walk->first_block + (uint32_t)part;
+    uint64_t first = (uint64_t)block * TRIB_CODEC_BLOCK;
+    size_t n = trib_frame_block_n(walk->header.n_elements, block);
+    const float *values = NULL;
+    enum trib_status status = decode_block(walk, lane, block, n, &values);
+    if (status != TRIB_OK) {
+        (void)trib_fail(&lane->error, status,
+                        "frame: block %" PRIu32 " (elements %" PRIu64 " to %" PRIu64 ", codec %s): %s", block, first,
+                        first + n - 1, walk->header.chain.text,
+                        status == TRIB_NOT_FINITE ? "a value is not finite" : trib_status_text(status));
+    } else if (walk->visit != NULL) {
+        status = walk->visit(walk->context, (size_t)first, values, n, &lane->error);
+    }
+    lane->error.status = status;
 }
 
 static enum trib_status check_crc(struct walk *walk, struct trib_error *error)
@@ -80,40 +148,41 @@ static enum trib_status check_crc(struct walk *walk, struct trib_error *error)
     return TRIB_OK;
 }
 
-static enum trib_status walk_blocks(struct walk *walk, trib_frame_visit visit, void *context, struct trib_error *error)
+/* As many blocks at a time as there are threads. */
+static enum trib_status walk_blocks(struct walk *walk, struct trib_error *error)
 {
-    for (uint32_t block = 0; block < walk->header.n_blocks; block++) {
-        size_t n = trib_frame_block_n(walk->header.n_elements, block);
-        TRIB_TRY(decode_block(walk, block, n, error));
-        if (visit != NULL) {
-            TRIB_TRY(visit(context, (size_t)block * TRIB_CODEC_BLOCK, walk->decoded, n, error));
+    while (walk->first_block < walk->header.n_blocks) {
+        size_t left = walk->header.n_blocks - walk->first_block;
+        size_t parts = left < walk->n_lanes ? left : walk->n_lanes;
+        for (size_t i = 0; i < parts; i++) {
+            TRIB_TRY(read_block(walk, walk->first_block + (uint32_t)i, &walk->lanes[i], error));
         }
+        trib_thread_pool_run(walk->pool, parts, visit_lane, walk);
+        for (size_t i = 0; i < parts; i++) {
+            if (walk->lanes[i].error.status != TRIB_OK) {
+                if (error != NULL) {
+                    *error = walk->lanes[i].error;
+                }
+                return walk->lanes[i].error.status;
+            }
+        }
+        walk->first_block += (uint32_t)parts;
     }
     return check_crc(walk, error);
 }
 
 enum trib_status trib_frame_walk(const struct trib_frame_source *source, const struct trib_frame_expect *expect,
-                                 trib_frame_visit visit, void *context, struct trib_frame_header *header,
-                                 struct trib_error *error)
+                                 struct trib_thread_pool *pool, trib_frame_visit visit, void *context,
+                                 struct trib_frame_header *header, struct trib_error *error)
 {
-    struct walk walk = {.source = source};
+    struct walk walk = {.source = source, .pool = pool, .visit = visit, .context = context};
     TRIB_TRY(trib_frame_head_read(source, expect, &walk.header, &walk.crc, error));
     walk.offset = walk.header.payload_offset;
-    size_t largest = trib_frame_block_n(walk.header.n_elements, 0);
-    walk.decoded = trib_malloc_aligned(largest, sizeof *walk.decoded);
-    walk.coded = source->memory != NULL ? NULL : trib_malloc(walk.header.codec->bound(largest));
-    enum trib_status status = TRIB_OK;
-    if (walk.decoded == NULL || (walk.coded == NULL && source->memory == NULL)) {
-        status = trib_fail_no_memory(error);
-        goto out;
-    }
-    status = walk_blocks(&walk, visit, context, error);
+    enum trib_status status = make_lanes(&walk) ? walk_blocks(&walk, error) : trib_fail_no_memory(error);
     if (status == TRIB_OK && header != NULL) {
         *header = walk.header;
     }
-out:
-    trib_free(walk.coded);
-    trib_free(walk.decoded);
+    free_lanes(&walk);
     return status;
 }
 
@@ -136,7 +205,7 @@ enum trib_status trib_frame_decode(const struct trib_frame_source *source, const
     }
     /* the visit is bounded by n even when a spooled file changes under us */
     struct trib_frame_expect exact = {.kind = header.kind, .schema = header.schema, .n_elements = n};
-    return trib_frame_walk(source, &exact, copy_out, vector, NULL, error);
+    return trib_frame_walk(source, &exact, NULL, copy_out, vector, NULL, error);
 }
 
 static enum trib_status read_memory(void *context, uint64_t offset, void *to, size_t len, struct trib_error *error)

@@ -213,23 +213,31 @@ bool trib_engine_complete(const struct trib_engine *engine)
 
 /* ---- from transport threads ---- */
 
-/* "f16 (it has f32)" into event->reason when the client lacks the update codec. */
+static bool has_codec(const Tributary__V1__Hello *hello, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < hello->n_codecs && !found; i++) {
+        found = strcmp(hello->codecs[i], name) == 0;
+    }
+    return found;
+}
+
+/* Into event->reason, what the client lacks of the update's chain and what it has instead. */
 static void check_codecs(const struct trib_engine *engine, const Tributary__V1__Hello *hello, struct event *event)
 {
-    size_t used = 0;
-    char *list = event->reason;
-    int head = snprintf(list, sizeof event->reason, "this run needs codec \"%s\", which this client lacks; it has",
-                        engine->codec_up->name);
-    used = (size_t)head;
-    for (size_t i = 0; i < hello->n_codecs && i < 64; i++) {
-        if (strcmp(hello->codecs[i], engine->codec_up->name) == 0) {
-            list[0] = 0;
-            return;
-        }
-        if (used < sizeof event->reason) {
-            int n = snprintf(list + used, sizeof event->reason - used, " %.32s", hello->codecs[i]);
-            used += n > 0 ? (size_t)n : 0;
-        }
+    const char *lacking = NULL;
+    for (unsigned i = 0; i < engine->codec_up.n && !lacking; i++) {
+        const char *name = engine->codec_up.uses[i].stage->name;
+        lacking = has_codec(hello, name) ? NULL : name;
+    }
+    if (!lacking) {
+        return;
+    }
+    size_t used = (size_t)snprintf(event->reason, sizeof event->reason,
+                                   "this run needs codec \"%s\", which this client lacks; it has", lacking);
+    for (size_t i = 0; i < hello->n_codecs && i < 64 && used < sizeof event->reason; i++) {
+        int n = snprintf(event->reason + used, sizeof event->reason - used, " %.32s", hello->codecs[i]);
+        used += n > 0 ? (size_t)n : 0;
     }
 }
 

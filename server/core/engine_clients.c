@@ -159,8 +159,7 @@ void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *e
 static const char *check_offer(const struct trib_engine *engine, const Tributary__V1__Offer *offer)
 {
     size_t payload_offset, n = engine->schema.n_floats;
-    size_t blocks = n / TRIB_CODEC_BLOCK + 1;
-    size_t most = trib_frame_raw_len(n, &payload_offset) + blocks * 64 + engine->codec_up->bound(n);
+    size_t most = trib_frame_raw_len(n, &payload_offset) + (n / TRIB_CODEC_BLOCK + 1) * trib_chain_bound(0);
     if (!offer->update || offer->update->sha256.len != TRIB_SHA256_LEN || offer->update->len == 0) {
         return "the offer lacks the update's hash or length";
     }
@@ -283,7 +282,7 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
         task.graph = trib_message_lend_bytes(engine->plan.data, engine->plan.len);
     }
     task.recipe = &recipe;
-    task.codec = trib_message_lend(engine->codec_up->name);
+    task.codec = trib_message_lend(engine->codec_up.text);
     task.seed = trib_rng_u64(&rng);
     task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
     Tributary__V1__ServerMessage message;

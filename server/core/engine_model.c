@@ -27,8 +27,14 @@ static enum trib_status make_lossy_broadcast(struct trib_engine *engine, float *
                                              struct trib_error *error)
 {
     size_t n = engine->schema.n_floats;
-    TRIB_TRY(trib_frame_encode(TRIB_FRAME_MODEL, engine->codec_down, model->version, engine->schema.hash, vector, n,
-                               &model->broadcast, error));
+    const struct trib_frame_job job = {.kind = TRIB_FRAME_MODEL,
+                                       .chain = &engine->codec_down,
+                                       .seed = model->version,
+                                       .schema = engine->schema.hash,
+                                       .vector = vector,
+                                       .n = n,
+                                       .pool = engine->pool};
+    TRIB_TRY(trib_frame_encode(&job, &model->broadcast, error));
     struct trib_frame_source source = trib_frame_source_memory(model->broadcast);
     struct trib_frame_expect expect = {.kind = TRIB_FRAME_MODEL, .schema = engine->schema.hash, .n_elements = n};
     return trib_frame_decode(&source, &expect, vector, n, error);
@@ -43,7 +49,7 @@ enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *r
     float *vector = (float *)(void *)(frame + payload_offset);
     struct model result = {.version = version, .raw = raw, .vector = vector};
     enum trib_status status = TRIB_OK;
-    if (!(engine->codec_down->caps & TRIB_CODEC_LOSSLESS)) {
+    if (!(engine->codec_down.caps & TRIB_CODEC_LOSSLESS)) {
         status = make_lossy_broadcast(engine, vector, &result, error);
     }
     if (status == TRIB_OK) {
@@ -251,8 +257,8 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
 static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    engine->codec_up = trib_codec_find(s->codec_up);
-    engine->codec_down = trib_codec_find(s->codec_down);
+    TRIB_TRY(trib_chain_parse(s->codec_up, &engine->codec_up, error));
+    TRIB_TRY(trib_chain_parse(s->codec_down, &engine->codec_down, error));
     engine->worker.strategy = trib_strategy_find(s->strategy);
     engine->worker.state = trib_calloc(1, engine->worker.strategy->state_size);
     engine->by_node = trib_map_new();

@@ -102,7 +102,7 @@ struct trib_engine {
     struct trib_schema schema;
     struct trib_buf plan; /* serialised Graph */
     uint8_t plan_sha256[TRIB_SHA256_LEN];
-    const struct trib_codec *codec_up, *codec_down;
+    struct trib_chain codec_up, codec_down;
     const struct trib_backend *backend;
     struct trib_thread_pool *pool;
     struct trib_dataset test_set;

@@ -48,7 +48,8 @@ static enum trib_status begin(struct trib_engine *engine, struct work *work)
 struct fold {
     struct trib_engine *engine;
     const struct trib_update_info *info;
-    double max_abs, sum_squares;
+    double max_abs;
+    double *squares; /* [blocks]: summed in their order, whichever thread was first */
 };
 
 static enum trib_status check_block(void *context, size_t first, const float *values, size_t n,
@@ -62,8 +63,9 @@ static enum trib_status check_block(void *context, size_t first, const float *va
         largest = magnitude > largest ? magnitude : largest;
         lanes[i % 8] += (double)values[i] * (double)values[i];
     }
+    double *sum = &fold->squares[first / TRIB_CODEC_BLOCK];
     for (int i = 0; i < 8; i++) {
-        fold->sum_squares += lanes[i];
+        *sum += lanes[i];
     }
     if ((double)largest > fold->max_abs) {
         return trib_fail(error, TRIB_LIMIT, "an element among %zu to %zu has magnitude %g, above strategy.max_abs %g",
@@ -80,19 +82,39 @@ static enum trib_status fold_block(void *context, size_t first, const float *val
     return TRIB_OK;
 }
 
+static enum trib_status check_codec(const struct trib_engine *engine, const struct trib_frame_source *source,
+                                    struct trib_error *error)
+{
+    struct trib_frame_header header;
+    TRIB_TRY(trib_frame_parse_header(source, &header, error));
+    if (!trib_chain_same_stages(&header.chain, &engine->codec_up)) {
+        char names[TRIB_CHAIN_TEXT];
+        trib_chain_names(&engine->codec_up, names);
+        return trib_fail(error, TRIB_MISMATCH, "the update is coded as %s; the task asked for %s", header.chain.text,
+                         names);
+    }
+    return TRIB_OK;
+}
+
 static enum trib_status verify_update(struct trib_engine *engine, struct work *work,
                                       const struct trib_frame_source *source, const struct trib_frame_expect *expect)
 {
     const struct trib_server_settings *s = engine->settings;
     struct fold fold = {.engine = engine, .info = &work->info, .max_abs = s->max_abs};
-    struct trib_frame_header header;
-    TRIB_TRY(trib_frame_parse_header(source, &header, &work->error));
-    if (header.codec != engine->codec_up) {
-        return trib_fail(&work->error, TRIB_MISMATCH, "the update is coded as %s; the task asked for %s",
-                         header.codec->name, engine->codec_up->name);
+    TRIB_TRY(check_codec(engine, source, &work->error));
+    size_t n_blocks = engine->schema.n_floats / TRIB_CODEC_BLOCK + 1;
+    fold.squares = trib_calloc(n_blocks, sizeof *fold.squares);
+    if (!fold.squares) {
+        return trib_fail_no_memory(&work->error);
     }
-    TRIB_TRY(trib_frame_walk(source, expect, check_block, &fold, &header, &work->error));
-    double norm = sqrt(fold.sum_squares);
+    enum trib_status status = trib_frame_walk(source, expect, engine->pool, check_block, &fold, NULL, &work->error);
+    double sum = 0;
+    for (size_t i = 0; i < n_blocks; i++) {
+        sum += fold.squares[i];
+    }
+    trib_free(fold.squares);
+    TRIB_TRY(status);
+    double norm = sqrt(sum);
     if (s->max_norm > 0 && norm > s->max_norm) {
         return trib_fail(&work->error, TRIB_LIMIT, "the update's L2 norm is %g, above strategy.max_norm %g", norm,
                          s->max_norm);
@@ -113,10 +135,9 @@ static enum trib_status fold_update(struct trib_engine *engine, struct work *wor
     struct trib_frame_expect expect = {
         .kind = TRIB_FRAME_UPDATE, .schema = engine->schema.hash, .n_elements = engine->schema.n_floats};
     struct fold fold = {.engine = engine, .info = &work->info};
-    struct trib_frame_header header;
     TRIB_TRY(verify_update(engine, work, &source, &expect));
     TRIB_TRY(engine->worker.strategy->fold_begin(engine->worker.state, &work->info, &work->error));
-    enum trib_status status = trib_frame_walk(&source, &expect, fold_block, &fold, &header, &work->error);
+    enum trib_status status = trib_frame_walk(&source, &expect, engine->pool, fold_block, &fold, NULL, &work->error);
     if (status != TRIB_OK) {
         engine->worker.spoilt = true; /* a part of it is in the sums already */
         work->harmful = true;

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "codec/codec.h"
+#include "codec/chain.h"
 #include "select/selector.h"
 #include "strategy/strategy.h"
 
@@ -148,9 +148,9 @@ static enum trib_status check_names(const struct trib_server_settings *s, struct
     }
     const char *const codecs[] = {s->codec_up, s->codec_down};
     for (int i = 0; i < 2; i++) {
-        if (!trib_codec_find(codecs[i])) {
-            return trib_fail(error, TRIB_CONFIG, "codec.%s: \"%s\" is unknown; known are f32, f16", i ? "down" : "up",
-                             codecs[i]);
+        struct trib_chain chain;
+        if (trib_chain_parse(codecs[i], &chain, error) != TRIB_OK) {
+            return trib_error_prefix(error, TRIB_CONFIG, "codec.%s", i ? "down" : "up");
         }
     }
     return TRIB_OK;

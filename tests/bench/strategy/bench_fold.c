@@ -1,6 +1,5 @@
 /* How fast updates are verified and folded, beside the speed of memory measured in the same run. GB are 10^9 bytes of
  * float32 vector (4 bytes an element) whatever the codec, so that the lines compare; the best of several runs. */
-#include "codec/codec.h"
 #include "codec/frame.h"
 #include "strategy/accumulator.h"
 
@@ -58,17 +57,20 @@ static void bench_frame(const char *codec, const float *vector, struct trib_accu
 {
     struct trib_error error = {0};
     struct trib_blob *frame = NULL;
+    struct trib_chain chain;
+    must(trib_chain_parse(codec, &chain, &error), &error);
+    const struct trib_frame_job job = {
+        .kind = TRIB_FRAME_UPDATE, .chain = &chain, .seed = 1, .schema = schema, .vector = vector, .n = N};
     int64_t best_encode = INT64_MAX, best_verify = INT64_MAX, best_fold = INT64_MAX;
     for (int run = 0; run < RUNS; run++) {
         trib_blob_unref(frame);
         int64_t start = trib_clock_ns();
-        must(trib_frame_encode(TRIB_FRAME_UPDATE, trib_codec_find(codec), 1, schema, vector, N, &frame, &error),
-             &error);
+        must(trib_frame_encode(&job, &frame, &error), &error);
         int64_t encoded = trib_clock_ns();
         struct trib_frame_source source = trib_frame_source_memory(frame);
-        must(trib_frame_walk(&source, NULL, NULL, NULL, NULL, &error), &error);
+        must(trib_frame_walk(&source, NULL, NULL, NULL, NULL, NULL, &error), &error);
         int64_t verified = trib_clock_ns();
-        must(trib_frame_walk(&source, NULL, fold, acc, NULL, &error), &error);
+        must(trib_frame_walk(&source, NULL, NULL, fold, acc, NULL, &error), &error);
         int64_t folded = trib_clock_ns();
         best_encode = encoded - start < best_encode ? encoded - start : best_encode;
         best_verify = verified - encoded < best_verify ? verified - encoded : best_verify;
@@ -122,8 +124,10 @@ int main(void)
     }
     must(trib_accumulator_init(&acc, N, 64, 10 * 65536, &error), &error);
     bench_memcpy(vector);
-    bench_frame("f32", vector, &acc);
-    bench_frame("f16", vector, &acc);
+    static const char *const codecs[] = {"f32", "f16", "bf16", "sign"};
+    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+        bench_frame(codecs[i], vector, &acc);
+    }
     bench_accumulator(vector, &acc);
     trib_accumulator_clear(&acc);
     free(vector);

@@ -10,6 +10,7 @@
 #include "codec/frame.h"
 #include "crypto/hash.h"
 #include "wire/graph_message.h"
+#include "test_frames.h"
 #include "test_main.h"
 
 #include <dirent.h>
@@ -382,7 +383,7 @@ static void download(const Tributary__V1__Task *task, float model[N], uint8_t sc
     ck_assert_uint_eq(trib_blob_len(blob), task->model->len);
     struct trib_frame_source source = trib_frame_source_memory(blob);
     struct trib_frame_header header;
-    ck_assert_msg(trib_frame_walk(&source, NULL, NULL, NULL, &header, &error) == TRIB_OK, "%s", error.message);
+    ck_assert_msg(trib_frame_walk(&source, NULL, NULL, NULL, NULL, &header, &error) == TRIB_OK, "%s", error.message);
     ck_assert_uint_eq(header.n_elements, N);
     ck_assert_int_eq(trib_frame_decode(&source, NULL, model, N, &error), TRIB_OK);
     memcpy(schema, header.schema, 32);
@@ -392,9 +393,8 @@ static void download(const Tributary__V1__Task *task, float model[N], uint8_t sc
 static struct trib_blob *encode_update(const char *codec, const uint8_t schema[32], const float update[N])
 {
     struct trib_blob *blob = NULL;
-    ck_assert_msg(trib_frame_encode(TRIB_FRAME_UPDATE, trib_codec_find(codec), 0, schema, update, N, &blob, &error) ==
-                      TRIB_OK,
-                  "%s", error.message);
+    ck_assert_msg(encode_frame(TRIB_FRAME_UPDATE, codec, 0, schema, update, N, &blob, &error) == TRIB_OK, "%s",
+                  error.message);
     return blob;
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
+#include "test_frames.h"
 #include "test_main.h"
 #include "wire/graph_message.h"
 
@@ -75,7 +76,7 @@ static void make_task(struct fixture *f, int64_t features)
     ck_assert_int_eq(trib_graph_pack(graph, &bytes, NULL), TRIB_OK);
     ck_assert_int_eq(trib_schema_init(&f->schema, graph, NULL), TRIB_OK);
     trib_graph_free(graph);
-    f->task = (struct trib_client_task){.round = 1, .seed = 5, .codec = trib_codec_find("f32")};
+    f->task = (struct trib_client_task){.round = 1, .seed = 5, .codec = chain_of("f32")};
     f->task.plan = trib_blob_copy(bytes.data, bytes.len);
     ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.plan_sha256), TRIB_OK);
     trib_buf_clear(&bytes);
@@ -137,8 +138,7 @@ static struct trib_model_spool *received(struct fixture *f, enum trib_frame_kind
     struct trib_blob *frame = NULL;
     struct trib_model_spool *spool = NULL;
     struct trib_error error = {.message = ""};
-    ck_assert_msg(trib_frame_encode(kind, trib_codec_find(codec), 0, schema, f->model, n, &frame, &error) == TRIB_OK,
-                  "%s", error.message);
+    ck_assert_msg(encode_frame(kind, codec, 0, schema, f->model, n, &frame, &error) == TRIB_OK, "%s", error.message);
     ck_assert_int_eq(trib_model_spool_new(trib_blob_len(frame), NULL, &none, &spool, NULL), TRIB_OK);
     ck_assert_int_eq(trib_model_spool_write(spool, 0, trib_blob_data(frame), trib_blob_len(frame), NULL), TRIB_OK);
     trib_blob_unref(frame);
@@ -213,7 +213,7 @@ START_TEST(half_precision_works_in_both_directions)
 {
     struct fixture f;
     setup(&f, "");
-    f.task.codec = trib_codec_find("f16");
+    f.task.codec = chain_of("f16");
     train_from(&f, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f16"));
     ck_assert_msg(f.event->status == TRIB_OK, "%s", f.event->reason);
     teardown(&f);

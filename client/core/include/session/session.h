@@ -12,7 +12,7 @@
 
 #include "base/blob.h"
 #include "base/log.h"
-#include "codec/codec.h"
+#include "codec/chain.h"
 #include "train/trainer.h"
 #include "wire/chunk.h"
 #include "wire/message.h"
@@ -27,7 +27,7 @@ struct trib_client_task {
     uint8_t plan_sha256[32];
     struct trib_blob *plan;    /* the Graph message's bytes, whose hash was checked; one reference */
     struct trib_recipe recipe; /* checked */
-    const struct trib_codec *codec;
+    struct trib_chain codec;
     uint64_t seed;
     uint32_t deadline_seconds; /* 0 = none */
 };

@@ -2,7 +2,7 @@
  *
  *   0   "TRF1"                       magic and version
  *   4   u8 kind                      1 = update (delta), 2 = whole model
- *   5   u8 n_stages, u8 stage ids[8] codec ids in order of encoding (1 stage: f32 or f16), zeros after the last
+ *   5   u8 n_stages, u8 stage ids[8] the chain's stages in order of encoding, zeros after the last
  *   14  u16 flags                    0
  *   16  u64 n_elements               1 .. TRIB_FRAME_MAX_ELEMENTS
  *   24  u64 seed
@@ -18,7 +18,7 @@
 #define TRIB_CODEC_FRAME_H
 
 #include "base/blob.h"
-#include "codec/codec.h"
+#include "codec/chain.h"
 
 enum trib_frame_kind { TRIB_FRAME_UPDATE = 1, TRIB_FRAME_MODEL = 2 };
 enum { TRIB_FRAME_HASH_LEN = 32, TRIB_FRAME_FIXED_LEN = 72, TRIB_FRAME_CRC_LEN = 4, TRIB_FRAME_ALIGNMENT = 64 };
@@ -26,7 +26,7 @@ enum { TRIB_FRAME_HASH_LEN = 32, TRIB_FRAME_FIXED_LEN = 72, TRIB_FRAME_CRC_LEN =
 
 struct trib_frame_header {
     enum trib_frame_kind kind;
-    const struct trib_codec *codec;
+    struct trib_chain chain; /* decodes; its arguments are the encoder's secret */
     uint64_t n_elements, seed;
     uint8_t schema[TRIB_FRAME_HASH_LEN];
     uint32_t n_blocks;
@@ -34,11 +34,23 @@ struct trib_frame_header {
     uint64_t frame_len;      /* whole frame with its CRC */
 };
 
-/* Encode a vector; the caller owns the blob. TRIB_INVALID when n is 0 or too large, TRIB_NOT_FINITE with the element
- * when the codec cannot carry it, TRIB_NO_MEMORY. */
-TRIB_MUST_CHECK enum trib_status trib_frame_encode(enum trib_frame_kind kind, const struct trib_codec *codec,
-                                                   uint64_t seed, const uint8_t schema[TRIB_FRAME_HASH_LEN],
-                                                   const float *vector, size_t n, struct trib_blob **frame,
+struct trib_frame_job {
+    enum trib_frame_kind kind;
+    const struct trib_chain *chain;
+    uint64_t seed;
+    const uint8_t *schema; /* [TRIB_FRAME_HASH_LEN] */
+    const float *vector;   /* [n] */
+    size_t n;
+    struct trib_thread_pool *pool; /* NULL: this thread alone */
+    /* Called for each block after it is coded, with the values that a receiver will decode; the block's part of
+     * `vector` is not read any more and may be overwritten. Several threads, disjoint ranges. NULL: nobody wants to
+     * know. */
+    void (*decoded)(void *context, size_t first, const float *values, size_t n);
+    void *context;
+};
+/* Encode a vector; the caller owns the blob. The same bytes for any pool. TRIB_INVALID when n is 0 or too large,
+ * TRIB_NOT_FINITE with the element when the chain cannot carry it, TRIB_NO_MEMORY. */
+TRIB_MUST_CHECK enum trib_status trib_frame_encode(const struct trib_frame_job *job, struct trib_blob **frame,
                                                    struct trib_error *error);
 /* The length of an encoded f32 frame of n elements (0 when n is 0 or too large), and an encoder that only writes
  * header, table and CRC around a vector which the caller has put at payload_offset already: a model is published
@@ -66,21 +78,22 @@ struct trib_frame_source {
 /* Borrows the blob. */
 struct trib_frame_source trib_frame_source_memory(const struct trib_blob *blob);
 
-/* Walk a frame block by block, in order, in memory for one block (coded and decoded). `visit` gets the decoded
- * elements of each block; a status other than TRIB_OK ends the walk with it. NULL only verifies. Checks the header,
- * every length and the schema before the first block is visited and that all values of a block are finite before it is,
- * and the CRC at the end. So: walk once to verify, walk again to fold.
+/* Walk a frame block by block, in memory for one block (coded and decoded) a thread. `visit` gets the decoded elements
+ * of each block: in order on this thread without a pool, else from several threads at once, blocks in any order. A
+ * status other than TRIB_OK ends the walk with it (the one of the first block that failed). NULL only verifies. Checks
+ * the header, every length and the schema before the first block is visited and that all values of a block are finite
+ * before it is, and the CRC at the end. So: walk once to verify, walk again to fold.
  *
  * TRIB_CORRUPT: not a frame, cut, or changed. TRIB_MISMATCH: a sound frame, but not what is expected. TRIB_NOT_FINITE
- * with the block. TRIB_UNSUPPORTED: a version, flag, chain or codec (by number) that this build does not know.
- * TRIB_LIMIT: more than TRIB_FRAME_MAX_ELEMENTS. Whatever the source's read returns. `expect` may be NULL (anything),
- * `header` too. */
+ * with the block. TRIB_UNSUPPORTED: a version, flag or codec (by number) that this build does not know. TRIB_LIMIT:
+ * more than TRIB_FRAME_MAX_ELEMENTS. Whatever the source's read returns. `expect` may be NULL (anything), `header` too.
+ */
 typedef enum trib_status (*trib_frame_visit)(void *context, size_t first, const float *values, size_t n,
                                              struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_frame_walk(const struct trib_frame_source *source,
-                                                 const struct trib_frame_expect *expect, trib_frame_visit visit,
-                                                 void *context, struct trib_frame_header *header,
-                                                 struct trib_error *error);
+                                                 const struct trib_frame_expect *expect, struct trib_thread_pool *pool,
+                                                 trib_frame_visit visit, void *context,
+                                                 struct trib_frame_header *header, struct trib_error *error);
 /* Check header and table alone, against the source's length as well; reads no block. */
 TRIB_MUST_CHECK enum trib_status trib_frame_parse_header(const struct trib_frame_source *source,
                                                          struct trib_frame_header *header, struct trib_error *error);
