@@ -242,3 +242,43 @@ enum trib_status trib_checkpoint_read(const char *path, const struct trib_schema
     trib_free(reader.tensors);
     return status;
 }
+
+static enum trib_status read_values(const struct reader *reader, uint64_t file_len, float **values, size_t *n,
+                                    struct trib_error *error)
+{
+    size_t count = (size_t)((file_len - reader->data_offset) / sizeof(float));
+    if (count == 0) {
+        return trib_fail(error, TRIB_INVALID, "%s: a checkpoint without a value", reader->path);
+    }
+    float *read = trib_malloc_aligned(count, sizeof *read);
+    if (!read) {
+        return trib_fail(error, TRIB_NO_MEMORY, "%s: out of memory for %zu values", reader->path, count);
+    }
+    enum trib_status status =
+        trib_file_pread(reader->fd, read, count * sizeof *read, reader->data_offset, reader->path, error);
+    if (status != TRIB_OK) {
+        trib_free(read);
+        return status;
+    }
+    from_little_endian(read, count);
+    *values = read;
+    *n = count;
+    return TRIB_OK;
+}
+
+enum trib_status trib_checkpoint_read_values(const char *path, float **values, size_t *n, struct trib_error *error)
+{
+    struct reader reader = {.path = path};
+    uint64_t len = 0;
+    TRIB_TRY(open_file(path, &reader.fd, &len, error));
+    enum trib_status status = read_header(&reader, len, error);
+    if (status == TRIB_CORRUPT) {
+        status = trib_error_prefix(error, status, "%s", path);
+    }
+    if (status == TRIB_OK) {
+        status = read_values(&reader, len, values, n, error);
+    }
+    close(reader.fd);
+    trib_free(reader.tensors);
+    return status;
+}

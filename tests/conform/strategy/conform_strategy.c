@@ -38,6 +38,7 @@ static const struct {
     long double (*next)(const struct input *input, size_t j);
 } oracles[] = {
     {"fedavg", weighted_mean},
+    {"ef21", weighted_mean}, /* in its first round; tests/unit/strategy/test_ef21.c has the others */
 };
 
 static const struct trib_strategy *strategy_at(int i)
@@ -67,7 +68,8 @@ static struct input *make_input(uint64_t seed)
     input->max_abs = 8;
     for (size_t k = 0; k < UPDATES; k++) {
         uint64_t examples = 1 + trib_rng_below(&rng, 5000);
-        input->info[k] = (struct trib_update_info){.examples = examples, .weight = examples > 4000 ? 4000 : examples};
+        input->info[k] =
+            (struct trib_update_info){.examples = examples, .weight = examples > 4000 ? 4000 : examples, .first = true};
         input->max_total_weight += input->info[k].weight;
         for (size_t j = 0; j < N; j++) {
             double value = trib_rng_normal(&rng) * exp2(-12 + 14 * trib_rng_uniform64(&rng));

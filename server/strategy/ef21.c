@@ -1,0 +1,145 @@
+/* EF21 (Richtarik, Sokolov, Fatkhullin, 2021; with partial participation: Fatkhullin et al., 2021): client i keeps an
+ * estimate g_i of its own update and sends only C(update - g_i); the server keeps G, the weighted mean of all g_i, and
+ * moves by it whoever took part:
+ *
+ *   G_next = (W G + sum_k w_k c_k) / W_next        W = weight of all clients that ever contributed
+ *   next   = model + lr_server * G_next
+ *
+ * A client's weight is that of its first update. Until a client's first update its g_i is 0 and it does not count. */
+#include "strategy_table.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CHUNK = 1024 };
+
+struct ef21 {
+    struct trib_accumulator sum; /* of this round's differences */
+    float *mean;                 /* [n]: G of the committed rounds; NULL before the first */
+    uint64_t known_weight;       /* W of the committed rounds */
+    uint64_t first_weight;       /* of this round's first-time clients */
+    double learning_rate;
+    bool finished; /* the sums are this round's and wait for commit */
+};
+
+static void clear(void *state)
+{
+    struct ef21 *ef21 = state;
+    trib_accumulator_clear(&ef21->sum);
+    trib_free(ef21->mean);
+    *ef21 = (struct ef21){0};
+}
+
+static enum trib_status begin(void *state, const struct trib_strategy_options *options, size_t n, double max_abs,
+                              uint64_t max_total_weight, struct trib_error *error)
+{
+    struct ef21 *ef21 = state;
+    double learning_rate = options->server_learning_rate;
+    trib_accumulator_clear(&ef21->sum);
+    if (!isfinite(learning_rate) || learning_rate <= 0) {
+        clear(state);
+        return trib_fail(error, TRIB_INVALID, "ef21: server learning rate %g; it must be above 0 (1 = plain averaging)",
+                         learning_rate);
+    }
+    ef21->learning_rate = learning_rate;
+    ef21->first_weight = 0;
+    ef21->finished = false;
+    enum trib_status status = trib_accumulator_init(&ef21->sum, n, max_abs, max_total_weight, error);
+    if (status == TRIB_OK && ef21->mean == NULL) {
+        ef21->mean = trib_malloc_aligned(n, sizeof *ef21->mean);
+        if (ef21->mean == NULL) {
+            status = trib_fail_no_memory(error);
+        } else if (n > 0) {
+            memset(ef21->mean, 0, n * sizeof *ef21->mean);
+        }
+    }
+    if (status != TRIB_OK) {
+        clear(state);
+    }
+    return status;
+}
+
+static enum trib_status fold_begin(void *state, const struct trib_update_info *info, struct trib_error *error)
+{
+    struct ef21 *ef21 = state;
+    TRIB_TRY(trib_accumulator_begin(&ef21->sum, info->weight, error));
+    if (info->first) {
+        ef21->first_weight += info->weight;
+    }
+    return TRIB_OK;
+}
+
+static void fold(void *state, const struct trib_update_info *info, size_t first, const float *values, size_t n)
+{
+    struct ef21 *ef21 = state;
+    trib_accumulator_add(&ef21->sum, info->weight, first, values, n);
+}
+
+/* G_next of [first, first + n). */
+static void next_mean(const struct ef21 *ef21, size_t first, size_t n, float *to)
+{
+    double known = (double)ef21->known_weight, all = (double)(ef21->known_weight + ef21->first_weight);
+    double round = (double)ef21->sum.total_weight;
+    trib_accumulator_mean(&ef21->sum, first, n, to);
+    for (size_t j = 0; j < n; j++) {
+        to[j] = (float)((known * (double)ef21->mean[first + j] + round * (double)to[j]) / all);
+    }
+}
+
+static size_t chunk_of(const struct ef21 *ef21, size_t first)
+{
+    return ef21->sum.n - first < CHUNK ? ef21->sum.n - first : CHUNK;
+}
+
+static enum trib_status finish(void *state, const float *model, float *next, struct trib_error *error)
+{
+    struct ef21 *ef21 = state;
+    if (ef21->sum.total_weight == 0) {
+        return trib_fail(error, TRIB_UNAVAILABLE, "ef21: no update arrived, so there is no next model");
+    }
+    if (ef21->known_weight + ef21->first_weight == 0) {
+        return trib_fail(error, TRIB_INTERNAL, "ef21: updates of clients that were never counted");
+    }
+    for (size_t first = 0; first < ef21->sum.n; first += CHUNK) {
+        float mean[CHUNK];
+        size_t n = chunk_of(ef21, first);
+        next_mean(ef21, first, n, mean);
+        for (size_t j = 0; j < n; j++) {
+            next[first + j] = (float)((double)model[first + j] + ef21->learning_rate * (double)mean[j]);
+        }
+    }
+    ef21->finished = true;
+    return TRIB_OK;
+}
+
+static void commit(void *state)
+{
+    struct ef21 *ef21 = state;
+    if (!ef21->finished) {
+        return;
+    }
+    for (size_t first = 0; first < ef21->sum.n; first += CHUNK) {
+        float mean[CHUNK];
+        size_t n = chunk_of(ef21, first);
+        next_mean(ef21, first, n, mean);
+        memcpy(ef21->mean + first, mean, n * sizeof *mean);
+    }
+    ef21->known_weight += ef21->first_weight;
+    ef21->finished = false;
+    trib_accumulator_clear(&ef21->sum);
+}
+
+const struct trib_strategy trib_strategy_ef21 = {
+    .name = "ef21",
+    .help = "mean of every client's last known update, from compressed differences (Richtarik et al., 2021)",
+    .caps = TRIB_STRATEGY_ADDITIVE | TRIB_STRATEGY_REMEMBERS | TRIB_STRATEGY_DIFFERENCES,
+    .state_size = sizeof(struct ef21),
+    .begin = begin,
+    .fold_begin = fold_begin,
+    .fold = fold,
+    .finish = finish,
+    .commit = commit,
+    .clear = clear,
+};
