@@ -2,7 +2,8 @@
  *
  * Memory: the received frame (in memory or spooled), one vector of floats that is first the model, then the trained
  * model, then the update, and the trainer's buffers. The received values are read from their frame a second time to
- * form the difference, instead of being kept; the frame is freed before the update is coded. */
+ * form the difference, instead of being kept. The frame is freed before the update is coded, unless it is held for the
+ * next task and the owner's limits have room for it. */
 #include "local_training.h"
 #include "base/mem.h"
 #include "crypto/hash.h"
@@ -96,6 +97,62 @@ static enum trib_status form_update(const struct trib_frame_source *source, cons
     return TRIB_OK;
 }
 
+static double norm_of(const float *vector, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)vector[i] * (double)vector[i];
+    }
+    return sqrt(sum);
+}
+
+/* ---- the task's model ---- */
+
+/* Will this server send deltas to it? Of the first version that it cannot make again, it does not say. */
+static bool is_worth_holding(const struct trib_client_task *task)
+{
+    return task->n_deltas > 0 || task->has_initialisation || task->model_version == 0;
+}
+
+/* *model stays the cache's or the delivery's. */
+static enum trib_status use_whole(struct trib_local_training *local, const struct trib_client_task *task,
+                                  struct trib_model_delivery *delivery, struct trib_model_spool **model,
+                                  struct trib_error *error)
+{
+    if (delivery->n_spools != 1) {
+        return trib_fail(error, TRIB_INTERNAL, "the downloaded model is gone");
+    }
+    *model = delivery->spools[0];
+    if (is_worth_holding(task)) {
+        trib_model_cache_put(&local->cache, task, &delivery->spools[0]);
+        *model = local->cache.spool;
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status use_held(struct trib_local_training *local, const struct trib_client_task *task,
+                                 struct trib_model_delivery *delivery, struct trib_model_spool **model,
+                                 struct trib_error *error)
+{
+    enum trib_status status = TRIB_OK;
+    if (delivery->plan.way != TRIB_MODEL_HELD) {
+        if (local->limits.max_bytes > 0) { /* the trainer's share was reckoned without the deltas */
+            trib_trainer_free(local->trainer);
+            local->trainer = NULL;
+        }
+        status = trib_model_cache_build(&local->cache, &local->schema, task, delivery, local->pool, error);
+        bool unusable = status != TRIB_OK;
+        trib_model_delivery_clear(delivery);
+        delivery->unusable = unusable;
+    } else if (local->cache.spool == NULL ||
+               memcmp(local->cache.held.sha256, task->model_sha256, sizeof task->model_sha256) != 0) {
+        delivery->unusable = true;
+        status = trib_fail(error, TRIB_NOT_FOUND, "the model is not held any more");
+    }
+    *model = local->cache.spool;
+    return status;
+}
+
 /* ---- a run ---- */
 
 static enum trib_status check_stop(const _Atomic(bool) *stop, struct trib_error *error)
@@ -124,10 +181,29 @@ static size_t update_bound(const struct trib_chain *chain, size_t n)
     return plain != NULL ? n * plain->width : blocks * trib_chain_bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
 }
 
+/* Both the model and the update in memory, or one after the other? *keep: the model is to be held; off when that leaves
+ * no room for training. */
+static enum trib_status share_memory(struct trib_local_training *local, const struct trib_client_task *task,
+                                     size_t model_bytes, bool *keep, struct trib_error *error)
+{
+    size_t vector_bytes = local->schema.n_floats * sizeof(float) +
+                          trib_feedback_store_memory(local->feedback, task->feedback.kind, local->schema.n_floats);
+    size_t frame_bytes = update_bound(&task->codec, local->schema.n_floats);
+    size_t larger = model_bytes > frame_bytes ? model_bytes : frame_bytes;
+    if (*keep && model_bytes > 0) {
+        enum trib_status status = use_trainer(local, task, vector_bytes + model_bytes + frame_bytes, error);
+        if (status != TRIB_LIMIT) {
+            return status;
+        }
+        *keep = false;
+    }
+    return use_trainer(local, task, vector_bytes + larger, error);
+}
+
 /* Decode, train, subtract: `vector` holds the update then. */
 static enum trib_status make_update(struct trib_local_training *local, const struct trib_client_task *task,
                                     struct trib_model_spool *model, const _Atomic(bool) *stop, float *vector,
-                                    struct trib_client_update *update, struct trib_error *error)
+                                    bool *keep, struct trib_client_update *update, struct trib_error *error)
 {
     size_t n = local->schema.n_floats;
     const struct trib_frame_source source = trib_model_spool_source(model);
@@ -137,24 +213,61 @@ static enum trib_status make_update(struct trib_local_training *local, const str
         return trib_error_prefix(error, status, "the model that was received");
     }
     TRIB_TRY(check_stop(stop, error));
-    size_t frame_len = update_bound(&task->codec, n);
-    size_t other = trib_model_spool_memory(model) > frame_len ? trib_model_spool_memory(model) : frame_len;
-    TRIB_TRY(use_trainer(local, task, n * sizeof *vector + other, error));
+    TRIB_TRY(share_memory(local, task, trib_model_spool_memory(model), keep, error));
     TRIB_TRY(train(local, task, stop, vector, &update->result, error));
     return form_update(&source, &expect, vector, &update->norm, error);
 }
 
+/* With error feedback: the vector becomes what is coded, and then what the next state is made from. */
+static enum trib_status code_update(struct trib_local_training *local, const struct trib_client_task *task,
+                                    float *vector, struct trib_client_update *update, struct trib_error *error)
+{
+    const size_t n = local->schema.n_floats;
+    const struct trib_feedback_round round = {.feedback = task->feedback,
+                                              .run = task->run,
+                                              .schema = local->schema.hash,
+                                              .round = task->round,
+                                              .folded_round = task->folded_round};
+    struct trib_feedback_coding coding = {.kind = task->feedback.kind, .vector = vector};
+    struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
+                                 .chain = &task->codec,
+                                 .seed = task->seed,
+                                 .schema = local->schema.hash,
+                                 .vector = vector,
+                                 .n = n,
+                                 .pool = local->pool};
+    uint64_t known = 0;
+    TRIB_TRY(trib_feedback_store_begin(local->feedback, &round, vector, n, &known, error));
+    if (task->feedback.kind != TRIB_FEEDBACK_NONE) {
+        job.decoded = trib_feedback_decoded;
+        job.context = &coding;
+        update->norm = norm_of(vector, n);
+    }
+    update->feedback_round = task->feedback.kind == TRIB_FEEDBACK_EF21 ? known : 0;
+    enum trib_status status = trib_frame_encode(&job, &update->frame, error);
+    if (status == TRIB_OK) {
+        trib_feedback_store_keep(local->feedback, vector);
+    } else {
+        trib_feedback_store_abandon(local->feedback,
+                                    status == TRIB_NOT_FINITE ? "with it, an update could not be coded" : NULL);
+    }
+    return status;
+}
+
 enum trib_status trib_local_training_run(struct trib_local_training *local, const struct trib_client_task *task,
-                                         struct trib_model_spool **model, const _Atomic(bool) *stop,
+                                         struct trib_model_delivery *delivery, const _Atomic(bool) *stop,
                                          struct trib_client_update *update, struct trib_error *error)
 {
     struct trib_client_update made = {0};
+    struct trib_model_spool *model = NULL;
     TRIB_TRY(check_stop(stop, error));
     TRIB_TRY(use_plan(local, task, error));
+    TRIB_TRY((delivery->plan.way == TRIB_MODEL_WHOLE ? use_whole : use_held)(local, task, delivery, &model, error));
+    bool keep = model == local->cache.spool;
     size_t n = local->schema.n_floats;
     /* Before anything of the model's size is allocated: the frame must be able to hold such a model at all. */
     struct trib_frame_header header;
-    const struct trib_frame_source source = trib_model_spool_source(*model);
+    const struct trib_frame_source source = trib_model_spool_source(model);
     TRIB_TRY(trib_frame_parse_header(&source, &header, error));
     if (header.n_elements != n) {
         return trib_fail(error, TRIB_MISMATCH, "the model has %" PRIu64 " values, but its plan needs %zu",
@@ -162,23 +275,20 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     }
     struct trib_train_limits unused;
     TRIB_TRY(
-        trib_limits_for_training(&local->limits, trib_model_spool_memory(*model) + n * sizeof(float), &unused, error));
+        trib_limits_for_training(&local->limits, trib_model_spool_memory(model) + n * sizeof(float), &unused, error));
     float *vector = trib_malloc_aligned(n, sizeof *vector); /* [n_floats] */
     if (vector == NULL) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu values", n);
     }
-    enum trib_status status = make_update(local, task, *model, stop, vector, &made, error);
-    trib_model_spool_free(*model);
-    *model = NULL;
+    enum trib_status status = make_update(local, task, model, stop, vector, &keep, &made, error);
+    if (!keep) {
+        if (model == local->cache.spool) {
+            trib_model_cache_drop(&local->cache);
+        }
+        trib_model_delivery_clear(delivery);
+    }
     if (status == TRIB_OK) {
-        const struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
-                                           .chain = &task->codec,
-                                           .seed = task->seed,
-                                           .schema = local->schema.hash,
-                                           .vector = vector,
-                                           .n = n,
-                                           .pool = local->pool};
-        status = trib_frame_encode(&job, &made.frame, error);
+        status = code_update(local, task, vector, &made, error);
     }
     trib_free(vector);
     if (status == TRIB_OK) {

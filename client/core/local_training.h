@@ -5,7 +5,8 @@
 
 #include "backend/backend.h"
 #include "session/client_data.h"
-#include "session/model_spool.h"
+#include "session/feedback_store.h"
+#include "session/model_cache.h"
 #include "session/session.h"
 
 struct trib_local_training {
@@ -14,20 +15,24 @@ struct trib_local_training {
     struct trib_thread_pool *pool; /* may be NULL */
     const struct trib_client_data *data;
     struct trib_client_limits limits;
+    struct trib_feedback_store *feedback;
     /* Of the last plan; zeroed at first. */
     bool has_plan;
     uint8_t plan_sha256[32];
     struct trib_graph *graph;
     struct trib_schema schema;
-    struct trib_trainer *trainer; /* may be NULL */
-    size_t trainer_bytes;         /* the limit that the trainer was built under; 0 = none */
+    struct trib_trainer *trainer;  /* may be NULL */
+    size_t trainer_bytes;          /* the limit that the trainer was built under; 0 = none */
+    struct trib_model_cache cache; /* the last task's model */
 };
 
-/* *model is freed, and set to NULL, as soon as it is not needed any more. TRIB_CANCELLED after `stop` was set. */
+/* What was delivered is freed as soon as it is not needed any more; delivery->unusable says that only the whole model
+ * helps. TRIB_CANCELLED after `stop` was set. */
 TRIB_MUST_CHECK enum trib_status trib_local_training_run(struct trib_local_training *local,
                                                          const struct trib_client_task *task,
-                                                         struct trib_model_spool **model, const _Atomic(bool) *stop,
-                                                         struct trib_client_update *update, struct trib_error *error);
+                                                         struct trib_model_delivery *delivery,
+                                                         const _Atomic(bool) *stop, struct trib_client_update *update,
+                                                         struct trib_error *error);
 void trib_local_training_forget(struct trib_local_training *local); /* plan and trainer */
 
 #endif

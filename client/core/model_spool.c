@@ -81,6 +81,32 @@ enum trib_status trib_model_spool_new(uint64_t len, const char *dir, const struc
     return TRIB_OK;
 }
 
+struct trib_model_spool *trib_model_spool_adopt(struct trib_blob *blob)
+{
+    struct trib_model_spool *made = trib_calloc(1, sizeof *made);
+    if (made != NULL) {
+        *made = (struct trib_model_spool){.len = trib_blob_len(blob), .blob = blob, .fd = -1};
+    }
+    return made;
+}
+
+enum trib_status trib_model_spool_open(const char *path, uint64_t len, struct trib_model_spool **spool,
+                                       struct trib_error *error)
+{
+    struct trib_model_spool *made = trib_calloc(1, sizeof *made);
+    if (made == NULL) {
+        return trib_fail_no_memory(error);
+    }
+    *made = (struct trib_model_spool){.len = len, .fd = open(path, O_RDONLY | O_CLOEXEC)};
+    if (made->fd < 0) {
+        int errnum = errno;
+        trib_free(made);
+        return trib_fail_errno(error, errnum, "%s: cannot be opened", path);
+    }
+    *spool = made;
+    return TRIB_OK;
+}
+
 void trib_model_spool_free(struct trib_model_spool *spool)
 {
     if (spool == NULL) {

@@ -273,6 +273,7 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
     if (session != NULL) {
         session->config = *config;
         session->connect_at_ms = now_ms;
+        session->held = config->held;
         trib_backoff_init(&session->backoff, config->reconnect_min_ms, config->reconnect_max_ms, config->seed);
     }
     return session;

@@ -82,6 +82,34 @@ static enum trib_status read_digest(const ProtobufCBinaryData *from, const char 
     return TRIB_OK;
 }
 
+/* The way to the model that is shorter than the whole of it. Of a longer list than there is room for, the newest. */
+static enum trib_status read_deltas(const Tributary__V1__Task *message, struct trib_client_task *task,
+                                    struct trib_error *error)
+{
+    size_t n = message->n_deltas < TRIB_TASK_DELTAS ? message->n_deltas : TRIB_TASK_DELTAS;
+    for (size_t i = 0; i < n; i++) {
+        const Tributary__V1__Delta *delta = message->deltas[message->n_deltas - n + i];
+        struct trib_client_delta *read = &task->deltas[i];
+        if (message->model_version < n || delta->from_version != message->model_version - n + i) {
+            return trib_fail(error, TRIB_PROTOCOL, "the task's deltas do not lead to its model, version %" PRIu64,
+                             message->model_version);
+        }
+        if (delta->blob == NULL || delta->blob->len == 0 || delta->blob->len > TRIB_MODEL_FRAME_MAX) {
+            return trib_fail(error, TRIB_PROTOCOL, "the task's delta from version %" PRIu64 " has no possible length",
+                             delta->from_version);
+        }
+        TRIB_TRY(read_digest(&delta->blob->sha256, "delta hash", read->sha256, error));
+        read->from_version = delta->from_version;
+        read->len = delta->blob->len;
+    }
+    task->n_deltas = n;
+    if (message->initialisation != NULL) {
+        task->has_initialisation = true;
+        task->initialisation_seed = message->initialisation->seed;
+    }
+    return TRIB_OK;
+}
+
 enum trib_status trib_session_read_task(struct trib_session *session, const Tributary__V1__Task *message,
                                         struct trib_client_task *task, struct trib_error *error)
 {
@@ -107,7 +135,10 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     if (read.model_len == 0 || read.model_len > TRIB_MODEL_FRAME_MAX) {
         return trib_fail(error, TRIB_LIMIT, "a model of %" PRIu64 " bytes is not possible", read.model_len);
     }
+    TRIB_TRY(read_deltas(message, &read, error));
     TRIB_TRY(trib_chain_parse(message->codec, &read.codec, error));
+    TRIB_TRY(trib_feedback_read(message->feedback, message->feedback_momentum, &read.feedback, error));
+    read.folded_round = message->folded_round;
     TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));
     TRIB_TRY(read_plan(session, message, &read, error));
     *task = read;
@@ -124,7 +155,8 @@ bool trib_session_same_task(const struct trib_client_task *a, const struct trib_
                        x->weight_decay == y->weight_decay && x->clip_norm == y->clip_norm &&
                        x->proximal_mu == y->proximal_mu;
     return same_recipe && strcmp(a->run, b->run) == 0 && a->round == b->round &&
-           strcmp(a->codec.text, b->codec.text) == 0 && a->seed == b->seed && a->model_len == b->model_len &&
+           strcmp(a->codec.text, b->codec.text) == 0 && a->feedback.kind == b->feedback.kind &&
+           a->feedback.momentum == b->feedback.momentum && a->seed == b->seed && a->model_len == b->model_len &&
            memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) == 0 &&
            memcmp(a->plan_sha256, b->plan_sha256, sizeof a->plan_sha256) == 0;
 }

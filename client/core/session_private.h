@@ -56,7 +56,10 @@ struct trib_session {
     bool confirmed;                   /* the server has sent this task on this connection */
     bool transferring;                /* a download's or an upload's event is still to come */
     uint64_t work_job;                /* of the download, training or upload whose event is awaited */
-    uint64_t received;                /* bytes of the model that are held */
+    struct trib_held_model held;      /* what the worker holds between tasks */
+    struct trib_model_plan plan;      /* of the task's model */
+    size_t blobs;                     /* of the plan that have arrived */
+    uint64_t received;                /* bytes that have arrived of the next one */
     unsigned failures;                /* of transfers, in a row */
     int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
 

@@ -75,6 +75,7 @@ void trib_session_send_offer(struct trib_session *session)
     offer.norm = update->norm;
     offer.update = &blob;
     offer.stopped_early = update->result.stopped_early;
+    offer.feedback_round = update->feedback_round;
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;

@@ -3,6 +3,8 @@
 #include "session_private.h"
 #include "base/str.h"
 
+#include <string.h>
+
 enum {
     RETRY_FIRST_MS = 500,     /* after a transfer broke off while the session stands; doubles */
     DEADLINE_GRACE_MS = 5000, /* the server's own clock decides first */
@@ -25,7 +27,7 @@ static void begin_download(struct trib_session *session)
 {
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_DOWNLOAD);
     action->job = begin_job(session);
-    action->task = &session->task;
+    action->len = trib_model_plan_blob(&session->plan, &session->task, session->blobs, &action->sha256);
     action->offset = session->received;
     session->phase = TRIB_PHASE_DOWNLOADING;
     session->transferring = true;
@@ -33,10 +35,61 @@ static void begin_download(struct trib_session *session)
 
 static void begin_training(struct trib_session *session)
 {
+    TRIB_REPORT(session, TRIB_LOG_INFO, "downloaded", TRIB_F_INT("round", session->task.round),
+                TRIB_F_INT("model_version", session->task.model_version),
+                TRIB_F_STR("kind", trib_model_way_name(session->plan.way)), TRIB_F_INT("blobs", session->plan.n_blobs),
+                TRIB_F_INT("bytes", session->plan.bytes));
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_TRAIN);
     action->job = begin_job(session);
     action->task = &session->task;
+    action->plan = &session->plan;
     session->phase = TRIB_PHASE_TRAINING;
+}
+
+/* The next blob of the plan, or the training once they are all here. */
+static void go_on(struct trib_session *session)
+{
+    session->received = 0;
+    if (session->blobs < session->plan.n_blobs) {
+        begin_download(session);
+    } else {
+        begin_training(session);
+    }
+}
+
+static void begin_model(struct trib_session *session)
+{
+    struct trib_held_model *held = &session->held;
+    session->plan = trib_model_plan_make(&session->task, held, session->config.memory_bytes);
+    session->blobs = 0;
+    bool other = strcmp(held->run, session->task.run) != 0;
+    bool of_use = session->plan.way == TRIB_MODEL_HELD || (session->plan.way == TRIB_MODEL_CHAIN && !other);
+    if (held->run[0] != '\0' && !of_use) {
+        (void)trib_str_copy(session->text, sizeof session->text, held->run);
+        TRIB_REPORT(session, TRIB_LOG_INFO, "held_model_dropped", TRIB_F_STR("run", session->text),
+                    TRIB_F_INT("model_version", held->version),
+                    TRIB_F_STR("reason", other ? "the run changed" : "it is no help on the way to the task's model"));
+        trib_session_act(session, TRIB_SESSION_DROP_MODEL);
+        *held = (struct trib_held_model){0};
+    }
+    go_on(session);
+}
+
+/* The short way has failed: download the whole model after all. */
+static void take_whole(struct trib_session *session, enum trib_status status, const char *reason)
+{
+    TRIB_REPORT(session, TRIB_LOG_WARN, "deltas_unusable", TRIB_F_INT("round", session->task.round),
+                TRIB_F_STR("kind", trib_model_way_name(session->plan.way)),
+                TRIB_F_STR("status", trib_status_name(status)), TRIB_F_STR("reason", reason));
+    session->plan = trib_model_plan_whole(&session->task);
+    session->blobs = 0;
+    session->received = 0;
+    session->failures = 0;
+    session->transferring = false;
+    session->phase = TRIB_PHASE_DOWNLOADING;
+    if (can_talk(session)) {
+        begin_download(session);
+    } /* else the task's next arrival resumes it */
 }
 
 static void offer(struct trib_session *session)
@@ -62,6 +115,7 @@ void trib_session_end_task(struct trib_session *session)
     session->confirmed = session->transferring = false;
     session->work_job = 0;
     session->received = 0;
+    session->blobs = 0;
     session->failures = 0;
     session->retry_at_ms = session->progress_at_ms = session->deadline_ms = 0;
 }
@@ -125,7 +179,7 @@ static void begin_task(struct trib_session *session, const struct trib_client_ta
                 TRIB_F_INT("epochs", task->recipe.epochs), TRIB_F_INT("batch_size", task->recipe.batch_size),
                 TRIB_F_REAL("learning_rate", task->recipe.learning_rate), TRIB_F_STR("codec", session->task.codec.text),
                 TRIB_F_INT("deadline_seconds", task->deadline_seconds));
-    begin_download(session);
+    begin_model(session);
 }
 
 void trib_session_on_task(struct trib_session *session, const Tributary__V1__Task *message)
@@ -210,6 +264,11 @@ void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__
     enum trib_log_level level = message->kind == TRIBUTARY__V1__OUTCOME__KIND__REJECTED ? TRIB_LOG_WARN : TRIB_LOG_INFO;
     TRIB_REPORT(session, level, "outcome", TRIB_F_INT("round", message->round),
                 TRIB_F_STR("outcome", known ? names[message->kind] : "unknown"), TRIB_F_STR("reason", message->reason));
+    if (session->task.feedback.kind != TRIB_FEEDBACK_NONE) {
+        struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SETTLE);
+        action->task = &session->task;
+        action->folded = message->kind == TRIBUTARY__V1__OUTCOME__KIND__FOLDED;
+    }
     trib_session_end_task(session);
 }
 
@@ -223,15 +282,23 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
     if (event->status == TRIB_OK) {
         session->transferring = false;
         session->failures = 0;
-        begin_training(session);
+        session->blobs++;
+        go_on(session);
         return;
     }
-    uint64_t held = event->is.received <= session->task.model_len ? event->is.received : 0;
-    if (held > session->received) {
+    const uint8_t *unused;
+    uint64_t len = trib_model_plan_blob(&session->plan, &session->task, session->blobs, &unused);
+    uint64_t received = event->is.received <= len ? event->is.received : 0;
+    if (received > session->received) {
         session->failures = 0;
     }
-    session->received = held;
+    session->received = received;
     if (!trib_status_may_retry(event->status) && event->status != TRIB_CORRUPT) {
+        if (session->plan.way != TRIB_MODEL_WHOLE) {
+            trib_session_act(session, TRIB_SESSION_CANCEL_WORK); /* and what has arrived goes */
+            take_whole(session, event->status, event->reason);
+            return;
+        }
         session->transferring = false;
         fail_task(session, event->status, event->reason);
         return;
@@ -241,10 +308,15 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
 
 void trib_session_on_trained(struct trib_session *session, struct trib_session_event *event)
 {
+    session->held = event->held;
     if (session->phase != TRIB_PHASE_TRAINING || event->job != session->work_job) {
         return;
     }
     session->work_job = 0;
+    if (event->model_unusable && session->plan.way != TRIB_MODEL_WHOLE) {
+        take_whole(session, event->status, event->reason);
+        return;
+    }
     session->phase = TRIB_PHASE_READY;
     if (event->status != TRIB_OK) {
         fail_task(session, event->status, event->reason);

@@ -16,8 +16,9 @@ struct job {
     struct job *next;
     struct trib_session_event *event; /* prepared, so that the result can always be told */
     struct trib_client_task task;
-    struct trib_model_spool *model;
+    struct trib_model_delivery delivery;
     _Atomic(bool) stop;
+    bool settles, folded; /* no training: the task's round has an outcome */
 };
 
 struct trib_worker {
@@ -29,7 +30,7 @@ struct trib_worker {
     pthread_cond_t changed;
     struct job *first, **last; /* waiting */
     struct job *running;
-    bool release, ending;
+    bool release, drop_model, ending;
 
     /* The thread's own. */
     struct trib_client_data data;
@@ -41,7 +42,7 @@ struct trib_worker {
 static void job_free(struct job *job)
 {
     trib_session_event_free(job->event);
-    trib_model_spool_free(job->model);
+    trib_model_delivery_clear(&job->delivery);
     trib_blob_unref(job->task.plan);
     trib_free(job);
 }
@@ -86,6 +87,21 @@ static void load_data(struct trib_worker *worker)
     push_result(worker, event, status, &error);
 }
 
+static void open_cache(struct trib_worker *worker)
+{
+    struct trib_error error;
+    const char *dir = worker->config.settings->state_dir;
+    if (dir != NULL && trib_model_cache_open(&worker->local.cache, dir, &error) != TRIB_OK) {
+        trib_log_error(TRIB_LOG_WARN, "client", "held_model_not_opened", &error);
+    }
+}
+
+static enum trib_status open_feedback(struct trib_worker *worker, struct trib_error *error)
+{
+    const char *dir = worker->config.settings->state_dir;
+    return worker->local.feedback != NULL ? TRIB_OK : trib_feedback_store_new(dir, &worker->local.feedback, error);
+}
+
 static enum trib_status prepare(struct trib_worker *worker, struct trib_error *error)
 {
     if (!worker->has_data) {
@@ -94,6 +110,7 @@ static enum trib_status prepare(struct trib_worker *worker, struct trib_error *e
     if (worker->pool == NULL && worker->config.settings->training_threads != 1) {
         TRIB_TRY(trib_thread_pool_new((int)worker->config.settings->training_threads, &worker->pool, error));
     }
+    TRIB_TRY(open_feedback(worker, error));
     worker->local.backend = worker->config.backend;
     worker->local.pool = worker->pool;
     worker->local.data = &worker->data;
@@ -106,7 +123,7 @@ static void run_job(struct trib_worker *worker, struct job *job)
     struct trib_error error = {.message = ""};
     enum trib_status status = prepare(worker, &error);
     if (status == TRIB_OK) {
-        status = trib_local_training_run(&worker->local, &job->task, &job->model, &job->stop, &job->event->is.update,
+        status = trib_local_training_run(&worker->local, &job->task, &job->delivery, &job->stop, &job->event->is.update,
                                          &error);
     }
     if (status != TRIB_OK) { /* what is cached may be half made */
@@ -114,16 +131,33 @@ static void run_job(struct trib_worker *worker, struct job *job)
     }
     struct trib_session_event *event = job->event;
     job->event = NULL;
+    event->held = worker->local.cache.held;
+    event->model_unusable = status != TRIB_OK && job->delivery.unusable;
     push_result(worker, event, status, &error);
+}
+
+static void settle(struct trib_worker *worker, const struct job *job)
+{
+    struct trib_error error;
+    if (open_feedback(worker, &error) == TRIB_OK) {
+        trib_feedback_store_settle(worker->local.feedback, job->task.run, job->task.round, job->folded);
+    }
 }
 
 static void *worker_main(void *argument)
 {
     struct trib_worker *worker = argument;
     load_data(worker);
+    open_cache(worker);
     pthread_mutex_lock(&worker->lock);
     while (!worker->ending) {
-        if (worker->first != NULL) {
+        if (worker->drop_model) {
+            worker->drop_model = false;
+            pthread_mutex_unlock(&worker->lock);
+            trib_model_cache_drop(&worker->local.cache);
+            give_memory_back();
+            pthread_mutex_lock(&worker->lock);
+        } else if (worker->first != NULL) {
             struct job *job = worker->first;
             worker->first = job->next;
             if (worker->first == NULL) {
@@ -131,7 +165,11 @@ static void *worker_main(void *argument)
             }
             worker->running = job;
             pthread_mutex_unlock(&worker->lock);
-            run_job(worker, job);
+            if (job->settles) {
+                settle(worker, job);
+            } else {
+                run_job(worker, job);
+            }
             pthread_mutex_lock(&worker->lock);
             worker->running = NULL;
             job_free(job);
@@ -207,6 +245,8 @@ void trib_worker_free(struct trib_worker *worker)
         job_free(job);
     }
     trib_local_training_forget(&worker->local);
+    trib_model_cache_close(&worker->local.cache);
+    trib_feedback_store_free(worker->local.feedback);
     trib_thread_pool_free(worker->pool);
     trib_client_data_clear(&worker->data);
     trib_session_event_free(worker->data_event);
@@ -215,28 +255,48 @@ void trib_worker_free(struct trib_worker *worker)
     trib_free(worker);
 }
 
+static void add_job(struct trib_worker *worker, struct job *job)
+{
+    pthread_mutex_lock(&worker->lock);
+    *worker->last = job;
+    worker->last = &job->next;
+    worker->release = worker->release && job->settles;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
 enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, const struct trib_client_task *task,
-                                   struct trib_model_spool *model, struct trib_error *error)
+                                   struct trib_model_delivery *delivery, struct trib_error *error)
 {
     struct job *job = trib_calloc(1, sizeof *job);
     struct trib_session_event *event = trib_session_event_new(TRIB_SESSION_TRAINED, number);
     if (job == NULL || event == NULL) {
         trib_free(job);
         trib_session_event_free(event);
-        trib_model_spool_free(model);
+        trib_model_delivery_clear(delivery);
         return trib_fail_no_memory(error);
     }
     job->event = event;
-    job->model = model;
+    job->delivery = *delivery;
+    *delivery = (struct trib_model_delivery){0};
     job->task = *task;
     job->task.plan = trib_blob_ref(task->plan);
-    pthread_mutex_lock(&worker->lock);
-    *worker->last = job;
-    worker->last = &job->next;
-    worker->release = false;
-    pthread_cond_signal(&worker->changed);
-    pthread_mutex_unlock(&worker->lock);
+    add_job(worker, job);
     return TRIB_OK;
+}
+
+/* Out of memory, it is not told: the next task's folded_round tells it then. */
+void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t round, bool folded)
+{
+    struct job *job = trib_calloc(1, sizeof *job);
+    if (job == NULL) {
+        return;
+    }
+    (void)trib_str_copy(job->task.run, sizeof job->task.run, run);
+    job->task.round = round;
+    job->settles = true;
+    job->folded = folded;
+    add_job(worker, job);
 }
 
 void trib_worker_cancel(struct trib_worker *worker)
@@ -248,6 +308,14 @@ void trib_worker_cancel(struct trib_worker *worker)
     for (struct job *job = worker->first; job != NULL; job = job->next) {
         atomic_store(&job->stop, true);
     }
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void trib_worker_drop_model(struct trib_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->drop_model = true;
+    pthread_cond_signal(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
 }
 

@@ -90,12 +90,14 @@ static void fail_on_the_spot(struct daemon *daemon, enum trib_session_event_kind
 static void begin_training(struct daemon *daemon, const struct trib_session_action *action)
 {
     struct trib_error error;
-    struct trib_model_spool *model = trib_link_take_model(daemon->link);
+    struct trib_model_delivery delivery = {.plan = *action->plan};
     enum trib_status status = TRIB_OK;
-    if (model == NULL) {
-        status = trib_fail(&error, TRIB_INTERNAL, "the downloaded model is gone");
+    delivery.n_spools = trib_link_take(daemon->link, delivery.spools);
+    if (delivery.n_spools != action->plan->n_blobs) {
+        status = trib_fail(&error, TRIB_INTERNAL, "what was downloaded is gone");
+        trib_model_delivery_clear(&delivery);
     } else {
-        status = trib_worker_train(daemon->worker, action->job, action->task, model, &error);
+        status = trib_worker_train(daemon->worker, action->job, action->task, &delivery, &error);
     }
     if (status != TRIB_OK) {
         fail_on_the_spot(daemon, TRIB_SESSION_TRAINED, action->job, &error);
@@ -141,8 +143,8 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
         send(daemon, action);
         break;
     case TRIB_SESSION_DOWNLOAD:
-        if (trib_link_download(daemon->link, action->job, action->task->model_sha256, action->task->model_len,
-                               action->offset, &error) != TRIB_OK) {
+        if (trib_link_download(daemon->link, action->job, action->sha256, action->len, action->offset, &error) !=
+            TRIB_OK) {
             fail_on_the_spot(daemon, TRIB_SESSION_DOWNLOADED, action->job, &error);
         }
         break;
@@ -161,6 +163,12 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
         break;
     case TRIB_SESSION_RELEASE:
         trib_worker_release(daemon->worker);
+        break;
+    case TRIB_SESSION_DROP_MODEL:
+        trib_worker_drop_model(daemon->worker);
+        break;
+    case TRIB_SESSION_SETTLE:
+        trib_worker_settle(daemon->worker, action->task->run, action->task->round, action->folded);
         break;
     case TRIB_SESSION_REPORT:
         trib_log_fields(action->level, component, action->event, action->fields, action->n_fields);
@@ -267,6 +275,8 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
     trib_log(TRIB_LOG_INFO, component, "start", TRIB_F_STR("version", software), TRIB_F_STR("node", daemon->identity),
              TRIB_F_STR("server", settings->server_address), TRIB_F_STR("backend", daemon->backend->name),
              TRIB_F_STR("backend_is", about), TRIB_F_INT("threads", threads), TRIB_F_INT("pid", getpid()));
+    struct trib_held_model held;
+    trib_model_cache_peek(settings->state_dir, &held);
     const struct trib_session_config config = {
         .node = daemon->identity,
         .software = software,
@@ -278,6 +288,7 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
         .reconnect_max_ms = settings->reconnect_max_ms,
         /* Clients that start together must not wait in step. */
         .seed = trib_hash64(daemon->identity, strlen(daemon->identity), (uint64_t)trib_clock_ns()),
+        .held = held,
     };
     daemon->session = trib_session_new(&config, trib_clock_ms());
     return daemon->session == NULL ? trib_fail_no_memory(error) : TRIB_OK;

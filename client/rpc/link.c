@@ -6,6 +6,7 @@
 #include "wire/message.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link, struct trib_error *error)
@@ -38,7 +39,9 @@ void trib_link_free(struct trib_link *link)
     }
     trib_net_channel_free(link->channel); /* every `closed` has run then */
     trib_link_partial_free(link->partial);
-    trib_model_spool_free(link->complete);
+    for (size_t i = 0; i < link->n_complete; i++) {
+        trib_model_spool_free(link->complete[i]);
+    }
     pthread_cond_destroy(&link->closed);
     pthread_mutex_destroy(&link->lock);
     trib_free(link);
@@ -170,15 +173,17 @@ void trib_link_cancel(struct trib_link *link, bool keep)
 {
     struct trib_link_call *calls[2];
     struct trib_link_partial *partial = NULL;
-    struct trib_model_spool *complete = NULL;
+    struct trib_model_spool *complete[TRIB_TASK_DELTAS];
+    size_t n_complete = 0;
     pthread_mutex_lock(&link->lock);
     calls[0] = link->download == NULL ? NULL : call_ref(link->download);
     calls[1] = link->upload == NULL ? NULL : call_ref(link->upload);
     if (!keep) {
         partial = link->partial;
-        complete = link->complete;
         link->partial = NULL;
-        link->complete = NULL;
+        n_complete = link->n_complete;
+        memcpy(complete, link->complete, n_complete * sizeof complete[0]);
+        link->n_complete = 0;
         if (calls[0] != NULL) {
             calls[0]->drop = true;
         }
@@ -191,7 +196,9 @@ void trib_link_cancel(struct trib_link *link, bool keep)
         }
     }
     trib_link_partial_free(partial);
-    trib_model_spool_free(complete);
+    for (size_t i = 0; i < n_complete; i++) {
+        trib_model_spool_free(complete[i]);
+    }
 }
 
 /* ---- the session stream ---- */

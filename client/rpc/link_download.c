@@ -128,10 +128,9 @@ static struct trib_link_partial *settle(struct trib_link_call *call)
         call->final->is.received = 0;
         return partial;
     }
-    if (partial->receiver.complete) {
-        struct trib_model_spool *former = link->complete;
-        link->complete = partial->spool;
-        partial->spool = former; /* freed with it */
+    if (partial->receiver.complete && link->n_complete < TRIB_TASK_DELTAS) { /* nobody asks for more between takes */
+        link->complete[link->n_complete++] = partial->spool;
+        partial->spool = NULL;
         call->final->status = TRIB_OK;
         call->final->is.received = partial->receiver.received;
         return partial;
@@ -229,11 +228,12 @@ enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const 
     return status;
 }
 
-struct trib_model_spool *trib_link_take_model(struct trib_link *link)
+size_t trib_link_take(struct trib_link *link, struct trib_model_spool *blobs[TRIB_TASK_DELTAS])
 {
     pthread_mutex_lock(&link->lock);
-    struct trib_model_spool *complete = link->complete;
-    link->complete = NULL;
+    size_t n = link->n_complete;
+    memcpy(blobs, link->complete, n * sizeof *blobs);
+    link->n_complete = 0;
     pthread_mutex_unlock(&link->lock);
-    return complete;
+    return n;
 }

@@ -42,8 +42,9 @@ struct trib_link {
     pthread_mutex_t lock; /* guards the slots and what follows; no call of the transport is made under it */
     pthread_cond_t closed;
     struct trib_link_call *stream, *download, *upload;
-    struct trib_link_partial *partial; /* may be resumed */
-    struct trib_model_spool *complete; /* downloaded and verified */
+    struct trib_link_partial *partial;                   /* may be resumed */
+    struct trib_model_spool *complete[TRIB_TASK_DELTAS]; /* downloaded and verified, not taken yet */
+    size_t n_complete;
 };
 
 /* link.c */

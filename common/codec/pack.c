@@ -1,7 +1,12 @@
-/* Bit packing, in 64-bit words. */
+/* Bit packing. Neighbours are joined pair by pair into words while these fit in 16 bits, by loops that vectorise; what
+ * is left to be packed one by one is few words, or none. */
 #include "pack.h"
 
+#include "base/clones.h"
+
 #include <string.h>
+
+enum { WORD = 16, RUN = 1024 /* symbols joined at a time, in the first level cache; whole bytes at any width */ };
 
 unsigned trib_bits_of(uint32_t alphabet)
 {
@@ -17,40 +22,141 @@ size_t trib_bits_len(size_t n, uint32_t alphabet)
     return (n * trib_bits_of(alphabet) + 7) / 8;
 }
 
-void trib_bits_pack(const uint16_t *symbols, size_t n, uint32_t alphabet, uint8_t *to)
+/* n words of twice the width from 2n of `bits`, and back. */
+TRIB_CLONES static void join(const uint16_t *restrict from, size_t n, unsigned bits, uint16_t *restrict to)
 {
-    unsigned bits = trib_bits_of(alphabet), held = 0;
-    uint64_t word = 0;
     for (size_t i = 0; i < n; i++) {
-        word |= (uint64_t)symbols[i] << held;
+        to[i] = (uint16_t)(from[2 * i] | from[2 * i + 1] << bits);
+    }
+}
+
+TRIB_CLONES static void split(const uint16_t *restrict from, size_t n, unsigned bits, uint16_t *restrict to)
+{
+    const uint16_t mask = (uint16_t)((1u << bits) - 1);
+    for (size_t i = 0; i < n; i++) {
+        to[2 * i] = from[i] & mask;
+        to[2 * i + 1] = (uint16_t)(from[i] >> bits);
+    }
+}
+
+static void pack_words(const uint16_t *words, size_t n, unsigned bits, uint8_t *to)
+{
+    unsigned held = 0;
+    uint64_t word = 0;
+    if (bits == WORD) {
+        memcpy(to, words, n * sizeof *words);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        word |= (uint64_t)words[i] << held;
         held += bits;
-        while (held >= 8) {
-            *to++ = (uint8_t)word;
-            word >>= 8;
-            held -= 8;
+        if (held >= 32) {
+            uint32_t whole = (uint32_t)word;
+            memcpy(to, &whole, sizeof whole);
+            to += sizeof whole;
+            word >>= 32;
+            held -= 32;
         }
     }
-    if (held > 0) {
-        *to = (uint8_t)word;
+    for (; held > 0; held -= held < 8 ? held : 8) {
+        *to++ = (uint8_t)word;
+        word >>= 8;
     }
+}
+
+/* False when the bits behind the last word are not 0. */
+static bool unpack_words(const uint8_t *from, size_t n, unsigned bits, uint16_t *words)
+{
+    const uint32_t mask = (UINT32_C(1) << bits) - 1;
+    const size_t len = (n * bits + 7) / 8;
+    uint32_t group;
+    size_t i = 0;
+    if (bits == WORD) {
+        memcpy(words, from, n * sizeof *words);
+        return true;
+    }
+    for (; i < n && i * bits / 8 + sizeof group <= len; i++) {
+        memcpy(&group, from + i * bits / 8, sizeof group);
+        words[i] = (uint16_t)(group >> i * bits % 8 & mask);
+    }
+    for (; i < n; i++) {
+        group = 0;
+        for (size_t byte = i * bits / 8; byte < len; byte++) {
+            group |= (uint32_t)from[byte] << 8 * (byte - i * bits / 8);
+        }
+        words[i] = (uint16_t)(group >> i * bits % 8 & mask);
+    }
+    return n * bits % 8 == 0 || from[len - 1] >> n * bits % 8 == 0;
+}
+
+static void pack_run(const uint16_t *symbols, unsigned bits, uint8_t *to)
+{
+    uint16_t joined[2][RUN / 2];
+    const uint16_t *at = symbols;
+    size_t n = RUN;
+    for (unsigned turn = 0; bits * 2 <= WORD; turn ^= 1) {
+        n /= 2;
+        join(at, n, bits, joined[turn]);
+        at = joined[turn];
+        bits *= 2;
+    }
+    pack_words(at, n, bits, to);
+}
+
+static void unpack_run(const uint8_t *from, unsigned bits, uint16_t *symbols)
+{
+    uint16_t joined[2][RUN / 2];
+    size_t n = RUN;
+    unsigned width = bits, turn = 0;
+    for (; width * 2 <= WORD; width *= 2) {
+        n /= 2;
+    }
+    uint16_t *at = n == RUN ? symbols : joined[turn];
+    (void)unpack_words(from, n, width, at); /* ends with a byte: nothing is left over */
+    while (n < RUN) {
+        turn ^= 1;
+        uint16_t *next = n * 2 == RUN ? symbols : joined[turn];
+        width /= 2;
+        split(at, n, width, next);
+        at = next;
+        n *= 2;
+    }
+}
+
+TRIB_CLONES static uint16_t largest_of(const uint16_t *symbols, size_t n)
+{
+    uint16_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = symbols[i] > largest ? symbols[i] : largest;
+    }
+    return largest;
+}
+
+void trib_bits_pack(const uint16_t *symbols, size_t n, uint32_t alphabet, uint8_t *to)
+{
+    unsigned bits = trib_bits_of(alphabet);
+    if (bits == 0) {
+        return;
+    }
+    for (; n >= RUN; n -= RUN, symbols += RUN, to += bits * RUN / 8) {
+        pack_run(symbols, bits, to);
+    }
+    pack_words(symbols, n, bits, to);
 }
 
 bool trib_bits_unpack(const uint8_t *from, size_t n, uint32_t alphabet, uint16_t *symbols)
 {
-    unsigned bits = trib_bits_of(alphabet), held = 0;
-    uint64_t word = 0;
-    uint32_t largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        while (held < bits) {
-            word |= (uint64_t)*from++ << held;
-            held += 8;
-        }
-        symbols[i] = (uint16_t)(word & ((UINT64_C(1) << bits) - 1));
-        largest = symbols[i] > largest ? symbols[i] : largest;
-        word >>= bits;
-        held -= bits;
+    unsigned bits = trib_bits_of(alphabet);
+    if (bits == 0) {
+        memset(symbols, 0, n * sizeof *symbols);
+        return true;
     }
-    return word == 0 && largest < alphabet;
+    size_t whole = n / RUN * RUN;
+    for (size_t i = 0; i < whole; i += RUN) {
+        unpack_run(from + i * bits / 8, bits, symbols + i);
+    }
+    bool ends = unpack_words(from + whole * bits / 8, n - whole, bits, symbols + whole);
+    return ends && (alphabet == UINT32_C(1) << bits || largest_of(symbols, n) < alphabet);
 }
 
 /* ---- positions ---- */
@@ -102,12 +208,15 @@ static enum trib_status unpack_bitmap(struct trib_block *block, struct trib_read
     if (in->failed) {
         return TRIB_CORRUPT;
     }
-    for (size_t i = 0; i < len * 8; i++) {
-        if (bytes[i / 8] >> i % 8 & 1) {
-            if (i >= block->n || found == block->n_values) {
+    for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + at, len - at < sizeof word ? len - at : sizeof word);
+        for (; word != 0; word &= word - 1) {
+            size_t position = at * 8 + (size_t)__builtin_ctzll(word);
+            if (position >= block->n || found == block->n_values) {
                 return TRIB_CORRUPT;
             }
-            block->positions[found++] = (uint32_t)i;
+            block->positions[found++] = (uint32_t)position;
         }
     }
     return found == block->n_values ? TRIB_OK : TRIB_CORRUPT;

@@ -213,23 +213,10 @@ bool trib_engine_complete(const struct trib_engine *engine)
 
 /* ---- from transport threads ---- */
 
-static bool has_codec(const Tributary__V1__Hello *hello, const char *name)
-{
-    bool found = false;
-    for (size_t i = 0; i < hello->n_codecs && !found; i++) {
-        found = strcmp(hello->codecs[i], name) == 0;
-    }
-    return found;
-}
-
 /* Into event->reason, what the client lacks of the update's chain and what it has instead. */
 static void check_codecs(const struct trib_engine *engine, const Tributary__V1__Hello *hello, struct event *event)
 {
-    const char *lacking = NULL;
-    for (unsigned i = 0; i < engine->codec_up.n && !lacking; i++) {
-        const char *name = engine->codec_up.uses[i].stage->name;
-        lacking = has_codec(hello, name) ? NULL : name;
-    }
+    const char *lacking = trib_uplink_lacks(&engine->uplink, hello->codecs, hello->n_codecs);
     if (!lacking) {
         return;
     }
@@ -302,11 +289,9 @@ void trib_engine_progress(struct trib_engine *engine, const char *node)
 
 struct trib_blob *trib_engine_blob(struct trib_engine *engine, const uint8_t sha256[32])
 {
-    struct trib_blob *blob = NULL;
     pthread_mutex_lock(&engine->published_mutex);
-    if (memcmp(engine->current.broadcast_sha256, sha256, TRIB_SHA256_LEN) == 0) {
-        blob = trib_blob_ref(engine->current.broadcast);
-    }
+    bool whole = memcmp(engine->current.sha256, sha256, TRIB_SHA256_LEN) == 0;
+    struct trib_blob *blob = whole ? trib_blob_ref(engine->current.raw) : trib_versions_find(&engine->versions, sha256);
     pthread_mutex_unlock(&engine->published_mutex);
     return blob;
 }

@@ -37,12 +37,15 @@ static void begin_round(struct trib_engine *engine)
 
 static void fold_upload(struct trib_engine *engine, uint32_t number)
 {
-    const struct client *client = &engine->clients[number];
+    struct client *client = &engine->clients[number];
     uint64_t examples = client->offer_examples, cap = (uint64_t)engine->settings->max_examples;
+    bool remembered = (engine->worker.strategy->caps & TRIB_STRATEGY_REMEMBERS) && client->folded_round > 0;
     struct work work = {
         .kind = WORK_FOLD, .client = number, .upload = trib_uploads_take_complete(&engine->uploads, number)};
     work.info.examples = examples;
-    work.info.weight = examples > cap ? cap : examples;
+    client->weight = remembered ? client->weight : examples > cap ? cap : examples;
+    work.info.weight = client->weight;
+    work.info.first = client->folded_round == 0;
     submit(engine, &work);
 }
 
@@ -52,6 +55,8 @@ static void publish(struct trib_engine *engine)
     struct model old = engine->current;
     engine->current = engine->worker.next;
     engine->worker.next = (struct model){0};
+    trib_versions_push(&engine->versions, &engine->current.delta, trib_blob_len(engine->current.raw));
+    engine->current.delta.blob = NULL;
     pthread_mutex_unlock(&engine->published_mutex);
     trib_model_clear(&old);
 }
@@ -79,7 +84,9 @@ static void finished(struct trib_engine *engine, const char *reason)
 static void outcome(struct trib_engine *engine, const struct trib_round_action *action)
 {
     const char *node = engine->clients[action->client].node;
-    if (action->outcome == TRIB_OUTCOME_REJECTED) {
+    if (action->outcome == TRIB_OUTCOME_FOLDED) {
+        engine->clients[action->client].folded_round = action->round;
+    } else if (action->outcome == TRIB_OUTCOME_REJECTED) {
         trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", action->round),
                  TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
     } else if (action->outcome == TRIB_OUTCOME_LATE) {

@@ -124,7 +124,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     }
     client->peer = ops->ref(event->peer);
     client->peer->client = number;
-    client->plan_sent = false;
+    client->plan_sent = client->holds_model = false;
     client->examples = event->examples;
     trib_str_copy(client->address, sizeof client->address, event->address);
     trib_log(TRIB_LOG_INFO, "engine", "client_joined", TRIB_F_STR("node", client->node),
@@ -156,10 +156,10 @@ void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *e
 /* ---- what clients say ---- */
 
 /* Why an offer cannot be accepted, or NULL. */
-static const char *check_offer(const struct trib_engine *engine, const Tributary__V1__Offer *offer)
+static const char *check_offer(const struct trib_engine *engine, const struct client *client,
+                               const Tributary__V1__Offer *offer)
 {
-    size_t payload_offset, n = engine->schema.n_floats;
-    size_t most = trib_frame_raw_len(n, &payload_offset) + (n / TRIB_CODEC_BLOCK + 1) * trib_chain_bound(0);
+    uint64_t most = trib_uplink_most_bytes(&engine->uplink, engine->schema.n_floats);
     if (!offer->update || offer->update->sha256.len != TRIB_SHA256_LEN || offer->update->len == 0) {
         return "the offer lacks the update's hash or length";
     }
@@ -172,13 +172,16 @@ static const char *check_offer(const struct trib_engine *engine, const Tributary
     if (!isfinite(offer->loss) || !isfinite(offer->norm) || offer->norm < 0) {
         return "the offer's loss or norm is not a finite number";
     }
+    if (engine->worker.strategy->caps & TRIB_STRATEGY_DIFFERENCES && offer->feedback_round != client->folded_round) {
+        return "its ef21 state is not that of its last folded update: it was lost, and this run cannot go on with it";
+    }
     return NULL;
 }
 
 static void on_offer(struct trib_engine *engine, uint32_t number, const Tributary__V1__Offer *offer)
 {
     struct client *client = &engine->clients[number];
-    const char *fault = check_offer(engine, offer);
+    const char *fault = check_offer(engine, client, offer);
     enum trib_member_state state = trib_round_member(engine->round, number);
     bool taken = !fault && offer->round == trib_round_number(engine->round) &&
                  (state == TRIB_MEMBER_TASKED || state == TRIB_MEMBER_GRANTED);
@@ -187,10 +190,13 @@ static void on_offer(struct trib_engine *engine, uint32_t number, const Tributar
         client->offer_loss = offer->loss;
         memcpy(client->offer_sha256, offer->update->sha256.data, sizeof client->offer_sha256);
         client->offer_len = offer->update->len;
+        client->held = engine->current.version;
+        client->holds_model = true;
         trib_log(TRIB_LOG_DEBUG, "round", "offer", TRIB_F_INT("round", offer->round), TRIB_F_STR("node", client->node),
                  TRIB_F_INT("examples", offer->examples), TRIB_F_REAL("loss", offer->loss),
                  TRIB_F_REAL("norm", offer->norm), TRIB_F_REAL("seconds", offer->train_seconds),
-                 TRIB_F_INT("bytes", offer->update->len));
+                 TRIB_F_INT("bytes", offer->update->len), TRIB_F_STR("codec", offer->codec),
+                 TRIB_F_STR("codec_reason", offer->codec_reason));
     }
     trib_engine_step(engine, &(struct trib_round_event){.kind = fault ? TRIB_EVENT_REFUSED : TRIB_EVENT_OFFER,
                                                         .client = number,
@@ -258,17 +264,52 @@ static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, 
     };
 }
 
+/* What a task says of the way to its model that is shorter than the whole one. */
+struct shortcut {
+    Tributary__V1__Delta deltas[TRIB_TASK_DELTAS], *list[TRIB_TASK_DELTAS];
+    Tributary__V1__Blob blobs[TRIB_TASK_DELTAS];
+    Tributary__V1__Initialisation initialisation;
+};
+
+/* Name the deltas since the version that this client is known to hold, else all that there are; and how version 0 was
+ * made, if they begin there. */
+static void add_shortcut(const struct trib_engine *engine, const struct client *client, struct shortcut *shortcut,
+                         Tributary__V1__Task *task)
+{
+    const struct trib_versions *versions = &engine->versions;
+    uint64_t present = engine->current.version;
+    size_t n = client->holds_model ? trib_versions_since(versions, client->held) : versions->n;
+    for (size_t i = 0; i < n; i++) {
+        const struct trib_delta *delta = &versions->deltas[versions->n - n + i];
+        tributary__v1__delta__init(&shortcut->deltas[i]);
+        tributary__v1__blob__init(&shortcut->blobs[i]);
+        shortcut->blobs[i].sha256 = trib_message_lend_bytes(delta->sha256, sizeof delta->sha256);
+        shortcut->blobs[i].len = trib_blob_len(delta->blob);
+        shortcut->deltas[i].from_version = delta->from_version;
+        shortcut->deltas[i].blob = &shortcut->blobs[i];
+        shortcut->list[i] = &shortcut->deltas[i];
+    }
+    task->deltas = shortcut->list;
+    task->n_deltas = n;
+    if (trib_engine_sends_deltas(engine) && !engine->settings->model_initial && present == n) {
+        tributary__v1__initialisation__init(&shortcut->initialisation);
+        shortcut->initialisation.seed = (uint64_t)engine->settings->seed;
+        task->initialisation = &shortcut->initialisation;
+    }
+}
+
 void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
 {
     struct client *client = &engine->clients[number];
+    struct shortcut shortcut;
     uint64_t round = trib_round_number(engine->round);
     Tributary__V1__Recipe recipe;
     struct trib_recipe values = recipe_of_round(engine->settings, round);
     trib_recipe_to_message(&values, &recipe);
     Tributary__V1__Blob model;
     tributary__v1__blob__init(&model);
-    model.sha256 = trib_message_lend_bytes(engine->current.broadcast_sha256, TRIB_SHA256_LEN);
-    model.len = trib_blob_len(engine->current.broadcast);
+    model.sha256 = trib_message_lend_bytes(engine->current.sha256, TRIB_SHA256_LEN);
+    model.len = trib_blob_len(engine->current.raw);
     struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "task", round,
                                         trib_hash64(client->node, strlen(client->node), 0));
     Tributary__V1__Task task;
@@ -282,9 +323,18 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
         task.graph = trib_message_lend_bytes(engine->plan.data, engine->plan.len);
     }
     task.recipe = &recipe;
-    task.codec = trib_message_lend(engine->codec_up.text);
+    char codec[TRIB_CHAIN_TEXT];
+    trib_uplink_codec(&engine->uplink, round, codec);
+    task.codec = trib_message_lend(codec);
+    task.feedback = trib_message_lend(engine->uplink.feedback);
+    task.feedback_momentum = engine->uplink.momentum;
+    task.folded_round = client->folded_round;
     task.seed = trib_rng_u64(&rng);
     task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
+    add_shortcut(engine, client, &shortcut, &task);
+    trib_log(TRIB_LOG_DEBUG, "round", "task", TRIB_F_INT("round", round), TRIB_F_STR("node", client->node),
+             TRIB_F_INT("model_version", task.model_version), TRIB_F_INT("model_bytes", model.len),
+             TRIB_F_INT("deltas", task.n_deltas));
     Tributary__V1__ServerMessage message;
     tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;

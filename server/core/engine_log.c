@@ -10,6 +10,12 @@ static double seconds_between(int64_t from_ms, int64_t to_ms)
     return from_ms > 0 && to_ms > from_ms ? (double)(to_ms - from_ms) / 1000.0 : 0.0;
 }
 
+/* Bytes that were not sent because something shorter than the raw model was. */
+static uint64_t saved(uint64_t transfers, uint64_t raw, uint64_t sent)
+{
+    return transfers * raw > sent ? transfers * raw - sent : 0;
+}
+
 void trib_engine_log_committed(struct trib_engine *engine)
 {
     const struct trib_round_summary *s = trib_round_summary(engine->round);
@@ -28,8 +34,15 @@ void trib_engine_log_committed(struct trib_engine *engine)
     fields[n++] = TRIB_F_INT("rejected", s->rejected);
     fields[n++] = TRIB_F_INT("late", s->late);
     fields[n++] = TRIB_F_INT("failed", s->failed);
-    fields[n++] = TRIB_F_INT("bytes_up", atomic_load(&engine->bytes_up) - engine->bytes_up_before);
-    fields[n++] = TRIB_F_INT("bytes_down", atomic_load(&engine->bytes_down) - engine->bytes_down_before);
+    uint64_t up = atomic_load(&engine->bytes_up) - engine->bytes_up_before;
+    uint64_t down = atomic_load(&engine->bytes_down) - engine->bytes_down_before;
+    uint64_t raw = trib_blob_len(engine->current.raw);
+    fields[n++] = TRIB_F_INT("bytes_up", up);
+    fields[n++] = TRIB_F_INT("bytes_down", down);
+    fields[n++] = TRIB_F_STR("codec_up", trib_uplink_text(&engine->uplink));
+    fields[n++] = TRIB_F_STR("codec_down", engine->codec_down.text);
+    fields[n++] = TRIB_F_INT("saved_up", saved(s->uploaded, raw, up));
+    fields[n++] = TRIB_F_INT("saved_down", saved(s->cohort, raw, down));
     fields[n++] = TRIB_F_REAL("train_loss", train_loss);
     if (evaluated) {
         fields[n++] = TRIB_F_REAL("loss", engine->evaluation.loss);

@@ -1,8 +1,10 @@
 /* Building the engine: the model, its plan, the test set; and sealing a version for publication. */
 #include "engine_private.h"
 
+#include "base/clones.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/str.h"
 #include "codec/frame.h"
 #include "model/zoo.h"
@@ -18,49 +20,102 @@
 void trib_model_clear(struct model *model)
 {
     trib_blob_unref(model->raw);
-    trib_blob_unref(model->broadcast);
+    trib_blob_unref(model->delta.blob);
+    trib_free(model->residual);
     *model = (struct model){0};
 }
 
-/* Encode with the downlink codec and take what clients will decode as the model itself. */
-static enum trib_status make_lossy_broadcast(struct trib_engine *engine, float *vector, struct model *model,
-                                             struct trib_error *error)
+bool trib_engine_sends_deltas(const struct trib_engine *engine)
 {
-    size_t n = engine->schema.n_floats;
-    const struct trib_frame_job job = {.kind = TRIB_FRAME_MODEL,
-                                       .chain = &engine->codec_down,
-                                       .seed = model->version,
-                                       .schema = engine->schema.hash,
-                                       .vector = vector,
-                                       .n = n,
-                                       .pool = engine->pool};
-    TRIB_TRY(trib_frame_encode(&job, &model->broadcast, error));
-    struct trib_frame_source source = trib_frame_source_memory(model->broadcast);
-    struct trib_frame_expect expect = {.kind = TRIB_FRAME_MODEL, .schema = engine->schema.hash, .n_elements = n};
-    return trib_frame_decode(&source, &expect, vector, n, error);
+    return !(trib_chain_plain(&engine->codec_down) && engine->codec_down.caps & TRIB_CODEC_LOSSLESS);
 }
 
-enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, uint64_t version,
+struct step {
+    const float *base; /* [n] */
+    float *next;       /* [n]: what is meant, then what is to be coded, then what clients will have */
+    float *residual;   /* [n]; NULL: what is left out is forgotten */
+};
+
+/* next := (next - base) + residual of the base */
+TRIB_CLONES
+static void form_delta(const float *base, const float *residual, float *next, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        next[i] -= base[i];
+    }
+    for (size_t i = 0; residual && i < n; i++) {
+        next[i] += residual[i];
+    }
+}
+
+/* A block was coded: what clients will have, and what it lacks. */
+TRIB_CLONES
+static void take_decoded(void *context, size_t first, const float *values, size_t n)
+{
+    const struct step *step = context;
+    const float *base = step->base + first;
+    float *next = step->next + first;
+    if (step->residual) {
+        float *residual = step->residual + first;
+        for (size_t i = 0; i < n; i++) {
+            residual[i] = next[i] - values[i];
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        next[i] = base[i] + values[i];
+    }
+}
+
+/* Error feedback (Seide et al., 2014) on the server's side, as in DoubleSqueeze (Tang et al., 2019): what one delta
+ * leaves out is a part of the next. */
+static enum trib_status make_delta(struct trib_engine *engine, const struct model *base, float *next,
+                                   struct model *model, struct trib_error *error)
+{
+    size_t n = engine->schema.n_floats;
+    if (engine->settings->codec_down_feedback) {
+        model->residual = trib_malloc_aligned(n, sizeof *model->residual);
+        if (!model->residual) {
+            return trib_fail(error, TRIB_NO_MEMORY, "out of memory for what codec.down leaves out");
+        }
+    }
+    struct step step = {.base = base->vector, .next = next, .residual = model->residual};
+    form_delta(base->vector, base->residual, next, n);
+    struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "broadcast", model->version, 0);
+    const struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
+                                       .chain = &engine->codec_down,
+                                       .seed = trib_rng_u64(&rng),
+                                       .schema = engine->schema.hash,
+                                       .vector = next,
+                                       .n = n,
+                                       .pool = engine->pool,
+                                       .decoded = take_decoded,
+                                       .context = &step};
+    struct trib_delta *delta = &model->delta;
+    delta->from_version = base->version;
+    enum trib_status status = trib_frame_encode(&job, &delta->blob, error);
+    if (status != TRIB_OK) {
+        return trib_error_prefix(error, status, "codec.down");
+    }
+    return trib_sha256(trib_blob_data(delta->blob), trib_blob_len(delta->blob), delta->sha256);
+}
+
+enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, const struct model *base,
                                  struct model *model, struct trib_error *error)
 {
     size_t payload_offset, n = engine->schema.n_floats;
     size_t len = trib_frame_raw_len(n, &payload_offset);
     uint8_t *frame = trib_blob_fill(raw);
     float *vector = (float *)(void *)(frame + payload_offset);
-    struct model result = {.version = version, .raw = raw, .vector = vector};
+    struct model result = {.version = base ? base->version + 1 : 0, .raw = raw, .vector = vector};
     enum trib_status status = TRIB_OK;
-    if (!(engine->codec_down.caps & TRIB_CODEC_LOSSLESS)) {
-        status = make_lossy_broadcast(engine, vector, &result, error);
+    if (base && trib_engine_sends_deltas(engine)) {
+        status = make_delta(engine, base, vector, &result, error);
     }
     if (status == TRIB_OK) {
         status = trib_frame_seal_raw(TRIB_FRAME_MODEL, engine->schema.hash, n, frame, len, error);
     }
-    if (status == TRIB_OK && !result.broadcast) {
-        result.broadcast = trib_blob_ref(raw);
-    }
     if (status == TRIB_OK) {
-        status =
-            trib_sha256(trib_blob_data(result.broadcast), trib_blob_len(result.broadcast), result.broadcast_sha256);
+        status = trib_sha256(frame, len, result.sha256);
     }
     if (status != TRIB_OK) {
         trib_model_clear(&result);
@@ -144,7 +199,7 @@ static enum trib_status build_initial_model(struct trib_engine *engine, struct t
         trib_blob_unref(raw);
         return status;
     }
-    return trib_model_seal(engine, raw, 0, &engine->current, error);
+    return trib_model_seal(engine, raw, NULL, &engine->current, error);
 }
 
 static enum trib_status open_test_set(struct trib_engine *engine, struct trib_error *error)
@@ -257,9 +312,10 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
 static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    TRIB_TRY(trib_chain_parse(s->codec_up, &engine->codec_up, error));
     TRIB_TRY(trib_chain_parse(s->codec_down, &engine->codec_down, error));
+    TRIB_TRY(trib_versions_init(&engine->versions, (size_t)s->codec_down_history, error));
     engine->worker.strategy = trib_strategy_find(s->strategy);
+    TRIB_TRY(trib_uplink_init(&engine->uplink, s, engine->worker.strategy, error));
     engine->worker.state = trib_calloc(1, engine->worker.strategy->state_size);
     engine->by_node = trib_map_new();
     if (!engine->worker.state || !engine->by_node) {
@@ -342,7 +398,7 @@ void trib_engine_free(struct trib_engine *engine)
     trib_round_free(engine->round);
     trib_free(engine->clients);
     trib_map_free(engine->by_node);
-    if (engine->worker.begun) {
+    if (engine->worker.state) {
         engine->worker.strategy->clear(engine->worker.state);
     }
     trib_free(engine->worker.state);
@@ -350,6 +406,7 @@ void trib_engine_free(struct trib_engine *engine)
     trib_checkpoint_store_close(engine->worker.store);
     trib_model_clear(&engine->worker.next);
     trib_model_clear(&engine->current);
+    trib_versions_clear(&engine->versions);
     trib_schema_clear(&engine->schema);
     trib_buf_clear(&engine->plan);
     trib_graph_free(engine->graph);

@@ -1,7 +1,8 @@
 /* The engine's inside, shared by its files.
  *
  * Who touches what: `round`, `clients` and `by_node` belong to the engine's thread; what is under `worker` to the
- * worker's; `inbox` and `published` have a mutex each, never held together; the rest is fixed after start or atomic. */
+ * worker's; `inbox` and what is published have a mutex each, never held together; the rest is fixed after start or
+ * atomic. */
 #ifndef TRIB_CORE_ENGINE_PRIVATE_H
 #define TRIB_CORE_ENGINE_PRIVATE_H
 
@@ -11,26 +12,34 @@
 #include "store/checkpoint_store.h"
 #include "strategy/strategy.h"
 #include "train/evaluate.h"
+#include "uplink.h"
 #include "uploads.h"
+#include "versions.h"
 #include "wire/graph_message.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 /* ---- a model ---- */
-/* One version: the vector inside its own raw frame, and the frame that clients download (the same one for f32). */
+/* One version. What clients hold of it, they hold bit by bit: with a lossy codec.down it is made of the version before
+ * and the delta that was broadcast, on both sides. */
 struct model {
     uint64_t version;
-    struct trib_blob *raw;
-    const float *vector; /* in raw */
-    struct trib_blob *broadcast;
-    uint8_t broadcast_sha256[TRIB_SHA256_LEN];
+    struct trib_blob *raw; /* the whole model as an f32 frame, which clients may always download */
+    const float *vector;   /* in raw */
+    uint8_t sha256[TRIB_SHA256_LEN];
+    struct trib_delta delta; /* from the version before; no blob: there is none */
+    float *residual;         /* [n_floats]: what the deltas so far have left out of what was meant; NULL: nothing */
 };
 void trib_model_clear(struct model *model);
-/* Seal a raw frame whose vector is filled, make the broadcast, name it. Takes the caller's reference to `raw`, also on
- * failure. With a lossy downlink codec the vector becomes what clients will decode. */
-TRIB_MUST_CHECK enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, uint64_t version,
-                                                 struct model *model, struct trib_error *error);
+/* False with f32, where clients get whole models: a delta would be as long. */
+bool trib_engine_sends_deltas(const struct trib_engine *engine);
+/* Seal a raw frame whose vector is filled with the next version, and name it. With a base and a lossy codec.down the
+ * vector becomes what the base and the delta give. Takes the caller's reference to `raw`, also on failure; the base is
+ * not changed, so that a version that is never published leaves no trace. */
+TRIB_MUST_CHECK enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw,
+                                                 const struct model *base, struct model *model,
+                                                 struct trib_error *error);
 
 /* ---- clients ---- */
 struct client {
@@ -38,11 +47,15 @@ struct client {
     char address[64];
     struct trib_peer *peer; /* NULL while it is away */
     bool plan_sent;         /* to this session */
+    bool holds_model;       /* version `held`: it has offered an update of it in this session */
+    uint64_t held;
     uint64_t examples;
     uint64_t offer_examples; /* of its offer in the round that runs */
     double offer_loss;
     uint8_t offer_sha256[TRIB_SHA256_LEN];
     uint64_t offer_len;
+    uint64_t weight;       /* in the round that runs; with a strategy that remembers, in every round */
+    uint64_t folded_round; /* the last one that was committed with an update of this client; 0 = none */
 };
 
 /* ---- events ---- */
@@ -102,7 +115,8 @@ struct trib_engine {
     struct trib_schema schema;
     struct trib_buf plan; /* serialised Graph */
     uint8_t plan_sha256[TRIB_SHA256_LEN];
-    struct trib_chain codec_up, codec_down;
+    struct trib_uplink uplink;
+    struct trib_chain codec_down;
     const struct trib_backend *backend;
     struct trib_thread_pool *pool;
     struct trib_dataset test_set;
@@ -143,6 +157,7 @@ struct trib_engine {
     /* what clients may download */
     pthread_mutex_t published_mutex;
     struct model current;
+    struct trib_versions versions;
 
     struct trib_uploads uploads;
     _Atomic(uint64_t) bytes_up, bytes_down;

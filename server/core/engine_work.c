@@ -26,15 +26,22 @@ enum trib_status trib_engine_submit(struct trib_engine *engine, const struct wor
     return TRIB_OK;
 }
 
+/* The round's sums are not needed any more; a strategy that remembers keeps the rest. */
+static void forget_round(struct trib_engine *engine)
+{
+    const struct trib_strategy *strategy = engine->worker.strategy;
+    if (engine->worker.begun && !(strategy->caps & TRIB_STRATEGY_REMEMBERS)) {
+        strategy->clear(engine->worker.state);
+    }
+    engine->worker.begun = false;
+}
+
 static enum trib_status begin(struct trib_engine *engine, struct work *work)
 {
     const struct trib_server_settings *s = engine->settings;
     const struct trib_strategy *strategy = engine->worker.strategy;
     struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
-    if (engine->worker.begun) {
-        strategy->clear(engine->worker.state);
-        engine->worker.begun = false;
-    }
+    forget_round(engine);
     trib_model_clear(&engine->worker.next);
     TRIB_TRY(strategy->begin(engine->worker.state, &options, engine->schema.n_floats, s->max_abs,
                              work->max_total_weight, &work->error));
@@ -87,13 +94,7 @@ static enum trib_status check_codec(const struct trib_engine *engine, const stru
 {
     struct trib_frame_header header;
     TRIB_TRY(trib_frame_parse_header(source, &header, error));
-    if (!trib_chain_same_stages(&header.chain, &engine->codec_up)) {
-        char names[TRIB_CHAIN_TEXT];
-        trib_chain_names(&engine->codec_up, names);
-        return trib_fail(error, TRIB_MISMATCH, "the update is coded as %s; the task asked for %s", header.chain.text,
-                         names);
-    }
-    return TRIB_OK;
+    return trib_uplink_accepts(&engine->uplink, &header.chain, error);
 }
 
 static enum trib_status verify_update(struct trib_engine *engine, struct work *work,
@@ -169,8 +170,7 @@ static enum trib_status apply(struct trib_engine *engine, struct work *work)
     float *next = (float *)(void *)(trib_blob_fill(raw) + payload_offset);
     enum trib_status status =
         engine->worker.strategy->finish(engine->worker.state, engine->current.vector, next, &work->error);
-    engine->worker.strategy->clear(engine->worker.state);
-    engine->worker.begun = false;
+    forget_round(engine);
     if (status == TRIB_OK && !all_finite(next, n)) {
         status = trib_fail(&work->error, TRIB_NOT_FINITE,
                            "the new model is not finite; lower strategy.learning_rate or training.learning_rate");
@@ -179,7 +179,7 @@ static enum trib_status apply(struct trib_engine *engine, struct work *work)
         trib_blob_unref(raw);
         return status;
     }
-    return trib_model_seal(engine, raw, work->round, &engine->worker.next, &work->error);
+    return trib_model_seal(engine, raw, &engine->current, &engine->worker.next, &work->error);
 }
 
 static enum trib_status evaluate(struct trib_engine *engine, struct work *work)
@@ -200,6 +200,9 @@ static enum trib_status commit(struct trib_engine *engine, struct work *work)
                                           engine->worker.next.vector, entries, sizeof entries / sizeof entries[0],
                                           &path, &work->error));
     trib_log(TRIB_LOG_DEBUG, "store", "checkpoint", TRIB_F_INT("round", work->round), TRIB_F_STR("path", path));
+    if (engine->worker.strategy->commit) {
+        engine->worker.strategy->commit(engine->worker.state);
+    }
     return TRIB_OK;
 }
 

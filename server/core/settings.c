@@ -3,9 +3,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "codec/chain.h"
+#include "codec/choose.h"
 #include "select/selector.h"
 #include "strategy/strategy.h"
+#include "uplink.h"
+#include "wire/message.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -95,9 +97,25 @@ static const struct trib_config_row rows[] = {
     {"training.proximal_mu", TRIB_TYPE_REAL, AT(proximal_mu), "0", 0, 1000, NULL, 0,
      "FedProx: pull towards the round's model; 0 = off."},
 
-    {"codec.up", TRIB_TYPE_STRING, AT(codec_up), "f32", 0, 255, NULL, 0, "Coding of the clients' updates: f32 or f16."},
+    {"codec.up", TRIB_TYPE_STRING, AT(codec_up), "f32", 0, TRIB_CHAIN_TEXT - 1, NULL, 0,
+     "Coding of the clients' updates: a chain such as rotate|uniform:2|range, topk:1%|q8|range or f16; or auto."},
+    {"codec.target_bits", TRIB_TYPE_REAL, AT(codec_target_bits), "2", TRIB_CHOICE_MIN_BITS, TRIB_CHOICE_MAX_BITS, NULL,
+     0, "auto: at most so many bits for each value of an update."},
+    {"codec.target_time", TRIB_TYPE_DURATION, AT(codec_target_ms), "0s", 0, HOUR, NULL, 0,
+     "auto: an upload should take no longer, so slow clients send fewer bits; 0s = however long it takes."},
+    {"codec.feedback", TRIB_TYPE_STRING, AT(codec_feedback), "auto", 0, 16, NULL, 0,
+     "Error feedback at the clients: none, ef, ef21, dgc, or auto (ef with biased codecs, ef21 with strategy ef21)."},
+    {"codec.feedback_momentum", TRIB_TYPE_REAL, AT(codec_feedback_momentum), "0.9", 0, 0.9999, NULL, 0,
+     "dgc: momentum of what clients hold back."},
+    {"codec.warmup_rounds", TRIB_TYPE_INT, AT(codec_warmup_rounds), "0", 0, 1000, NULL, 0,
+     "topk, ternary: rounds in which the share of values falls to its final one: 1/4, 1/16, 1/64, 1/256 of them "
+     "first."},
     {"codec.down", TRIB_TYPE_STRING, AT(codec_down), "f32", 0, 255, NULL, 0,
-     "Coding of the broadcast model: f32 or f16."},
+     "Coding of the broadcast: f32 sends the whole model, any other chain the change since the version before."},
+    {"codec.down_history", TRIB_TYPE_INT, AT(codec_down_history), "64", 1, TRIB_TASK_DELTAS, NULL, 0,
+     "Changes that are kept for clients that have missed rounds; beyond, they get the whole model."},
+    {"codec.down_feedback", TRIB_TYPE_BOOL, AT(codec_down_feedback), "true", 0, 0, NULL, 0,
+     "Error feedback on the broadcast: what one change leaves out becomes a part of the next."},
 
     {"evaluation.format", TRIB_TYPE_STRING, AT(evaluation_format), "idx", 0, 64, NULL, 0,
      "Format of the server's own test set: idx, cifar, csv or npy."},
@@ -144,16 +162,14 @@ static enum trib_status check_names(const struct trib_server_settings *s, struct
                          s->selector);
     }
     if (!trib_strategy_find(s->strategy)) {
-        return trib_fail(error, TRIB_CONFIG, "strategy.name: \"%s\" is unknown; known is fedavg", s->strategy);
+        return trib_fail(error, TRIB_CONFIG, "strategy.name: \"%s\" is unknown; known are fedavg, ef21", s->strategy);
     }
-    const char *const codecs[] = {s->codec_up, s->codec_down};
-    for (int i = 0; i < 2; i++) {
-        struct trib_chain chain;
-        if (trib_chain_parse(codecs[i], &chain, error) != TRIB_OK) {
-            return trib_error_prefix(error, TRIB_CONFIG, "codec.%s", i ? "down" : "up");
-        }
+    struct trib_chain chain;
+    if (trib_chain_parse(s->codec_down, &chain, error) != TRIB_OK) {
+        return trib_error_prefix(error, TRIB_CONFIG, "codec.down");
     }
-    return TRIB_OK;
+    struct trib_uplink uplink;
+    return trib_uplink_init(&uplink, s, trib_strategy_find(s->strategy), error);
 }
 
 static enum trib_status check_together(const struct trib_server_settings *s, struct trib_error *error)

@@ -68,7 +68,7 @@ class Config(harness.Case):
         for program, key, value, text in (
                 (SERVER, "federation.min_updates", 5, "min_updates: 5 is above min_clients 1"),
                 (SERVER, "strategy.name", "fedavgg", 'strategy.name: "fedavgg" is unknown; known (is|are) fedavg'),
-                (SERVER, "codec.up", "zip", 'codec.up: "zip" is unknown; known are f32, f16'),
+                (SERVER, "codec.up", "zip", 'codec.up: codec "zip" is not known; known are f32, f16'),
                 (SERVER, "model.name", "mlp", "give exactly one of model.name and model.layers"),
                 (CLIENT, "data.client", 4, "data.client: 4 is not below data.clients 4"),
                 (CLIENT, "data.partition", "iidd", 'data.partition: "iidd" is not known; did you mean "iid"'),

@@ -180,7 +180,7 @@ class Frames(HostileCase):
         self.bad_frame(lambda model: wire.make_frame([0.0] * model.n, model.schema, claimed_n=0), "holds no elements")
 
     def test_unknown_codec(self):
-        self.bad_frame(lambda model: wire.make_frame([0.0] * model.n, model.schema, codec=77), "frame: .*codec.*77|77")
+        self.bad_frame(lambda model: wire.make_frame([0.0] * model.n, model.schema, codec=77), "frame: codec stage number 77 is not known")
 
     def test_another_codec(self):
         def make(model):

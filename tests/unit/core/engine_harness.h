@@ -40,7 +40,7 @@ struct fake {
     char reason[256];
 };
 
-static enum trib_status fake_send(struct trib_peer *peer, const ProtobufCMessage *message)
+static inline enum trib_status fake_send(struct trib_peer *peer, const ProtobufCMessage *message)
 {
     struct fake *fake = (struct fake *)(void *)peer;
     struct trib_buf buf = {0};
@@ -62,7 +62,7 @@ static enum trib_status fake_send(struct trib_peer *peer, const ProtobufCMessage
     return status;
 }
 
-static void fake_close(struct trib_peer *peer, const char *reason, bool final, uint32_t retry_seconds)
+static inline void fake_close(struct trib_peer *peer, const char *reason, bool final, uint32_t retry_seconds)
 {
     struct fake *fake = (struct fake *)(void *)peer;
     pthread_mutex_lock(&world_mutex);
@@ -74,13 +74,13 @@ static void fake_close(struct trib_peer *peer, const char *reason, bool final, u
     pthread_mutex_unlock(&world_mutex);
 }
 
-static struct trib_peer *fake_ref(struct trib_peer *peer)
+static inline struct trib_peer *fake_ref(struct trib_peer *peer)
 {
     atomic_fetch_add(&((struct fake *)(void *)peer)->refs, 1);
     return peer;
 }
 
-static void fake_unref(struct trib_peer *peer)
+static inline void fake_unref(struct trib_peer *peer)
 {
     struct fake *fake = (struct fake *)(void *)peer;
     if (atomic_fetch_sub(&fake->refs, 1) == 1) {
@@ -94,7 +94,7 @@ static void fake_unref(struct trib_peer *peer)
 static const struct trib_peer_ops fake_ops = {
     .send = fake_send, .close = fake_close, .ref = fake_ref, .unref = fake_unref};
 
-static struct fake *new_fake(const char *node)
+static inline struct fake *new_fake(const char *node)
 {
     struct fake *fake = calloc(1, sizeof *fake);
     ck_assert_ptr_nonnull(fake);
@@ -104,7 +104,7 @@ static struct fake *new_fake(const char *node)
     return fake;
 }
 
-static struct timespec until(void)
+static inline struct timespec until(void)
 {
     struct timespec at;
     clock_gettime(CLOCK_REALTIME, &at);
@@ -113,7 +113,8 @@ static struct timespec until(void)
 }
 
 /* The next message of this kind, skipping others; borrowed. Ends the test when none comes. */
-static const Tributary__V1__ServerMessage *wait_for(struct fake *fake, Tributary__V1__ServerMessage__KindCase kind)
+static inline const Tributary__V1__ServerMessage *wait_for(struct fake *fake,
+                                                           Tributary__V1__ServerMessage__KindCase kind)
 {
     struct timespec deadline = until();
     const Tributary__V1__ServerMessage *found = NULL;
@@ -131,17 +132,18 @@ static const Tributary__V1__ServerMessage *wait_for(struct fake *fake, Tributary
     return found;
 }
 
-static const Tributary__V1__Task *wait_task(struct fake *fake)
+static inline const Tributary__V1__Task *wait_task(struct fake *fake)
 {
     return wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK)->task;
 }
 
-static const Tributary__V1__Decision *wait_decision(struct fake *fake)
+static inline const Tributary__V1__Decision *wait_decision(struct fake *fake)
 {
     return wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_DECISION)->decision;
 }
 
-static void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kind kind, uint64_t round, const char *words)
+static inline void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kind kind, uint64_t round,
+                                  const char *words)
 {
     const Tributary__V1__Outcome *outcome = wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME)->outcome;
     ck_assert_msg(outcome->kind == kind, "%s: outcome %d: %s", fake->node, (int)outcome->kind, outcome->reason);
@@ -149,7 +151,7 @@ static void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kind kind,
     ck_assert_msg(strstr(outcome->reason, words), "%s: %s", fake->node, outcome->reason);
 }
 
-static void wait_closed(struct fake *fake)
+static inline void wait_closed(struct fake *fake)
 {
     struct timespec deadline = until();
     bool timed_out = false;
@@ -170,7 +172,7 @@ static struct trib_engine *engine;
 static struct trib_error error;
 static bool finished, running;
 
-static void on_finished(void *context)
+static inline void on_finished(void *context)
 {
     (void)context;
     pthread_mutex_lock(&world_mutex);
@@ -180,7 +182,7 @@ static void on_finished(void *context)
 }
 
 /* Settings of a model with 4 inputs and 3 classes, and "key=value" overrides up to NULL. */
-static void make_engine(const char *const *overrides)
+static inline void make_engine(const char *const *overrides)
 {
     static const char text[] = "state_dir: state\ntls: {ca: a, certificate: b, key: c}\n"
                                "model: {name: logistic, example: [4], classes: 3}\n"
@@ -200,13 +202,13 @@ static void make_engine(const char *const *overrides)
     finished = running = false;
 }
 
-static void start_engine(void)
+static inline void start_engine(void)
 {
     ck_assert_int_eq(trib_engine_start(engine, on_finished, NULL, &error), TRIB_OK);
     running = true;
 }
 
-static void wait_finished(void)
+static inline void wait_finished(void)
 {
     struct timespec deadline = until();
     bool timed_out = false;
@@ -235,7 +237,7 @@ static void remove_tree(const char *path)
     rmdir(path);
 }
 
-static void end_engine(void)
+static inline void end_engine(void)
 {
     if (running) {
         trib_engine_stop(engine);
@@ -249,7 +251,7 @@ static void end_engine(void)
 
 /* ---- what clients do ---- */
 
-static struct fake *connect_with(const char *node, char *codec)
+static inline struct fake *connect_with(const char *node, char *codec)
 {
     struct fake *fake = new_fake(node);
     Tributary__V1__Hello hello = TRIBUTARY__V1__HELLO__INIT;
@@ -260,20 +262,20 @@ static struct fake *connect_with(const char *node, char *codec)
     return fake;
 }
 
-static struct fake *connect_node(const char *node)
+static inline struct fake *connect_node(const char *node)
 {
     static char codec[] = "f32";
     return connect_with(node, codec);
 }
 
 /* The connection is gone. */
-static void leave(struct fake *fake)
+static inline void leave(struct fake *fake)
 {
     trib_engine_disconnect(engine, &fake->peer, "test");
     fake->peer.ops->unref(&fake->peer);
 }
 
-static enum trib_status say(struct fake *fake, Tributary__V1__ClientMessage *message)
+static inline enum trib_status say(struct fake *fake, Tributary__V1__ClientMessage *message)
 {
     struct trib_buf buf = {0};
     ProtobufCMessage *copy;
@@ -284,7 +286,7 @@ static enum trib_status say(struct fake *fake, Tributary__V1__ClientMessage *mes
     return trib_engine_message(engine, &fake->peer, (Tributary__V1__ClientMessage *)(void *)copy);
 }
 
-static enum trib_status say_progress(struct fake *fake)
+static inline enum trib_status say_progress(struct fake *fake)
 {
     Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
     Tributary__V1__Progress progress = TRIBUTARY__V1__PROGRESS__INIT;
@@ -293,7 +295,7 @@ static enum trib_status say_progress(struct fake *fake)
     return say(fake, &message);
 }
 
-static void say_failure(struct fake *fake, uint64_t round)
+static inline void say_failure(struct fake *fake, uint64_t round)
 {
     static char status[] = "limit", reason[] = "battery";
     Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
@@ -306,7 +308,7 @@ static void say_failure(struct fake *fake, uint64_t round)
     ck_assert_int_eq(say(fake, &message), TRIB_OK);
 }
 
-static void offer_hash(struct fake *fake, uint64_t round, uint64_t examples, uint8_t digest[32], uint64_t len)
+static inline void offer_hash(struct fake *fake, uint64_t round, uint64_t examples, uint8_t digest[32], uint64_t len)
 {
     Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
     Tributary__V1__Offer offer = TRIBUTARY__V1__OFFER__INIT;
@@ -324,7 +326,7 @@ static void offer_hash(struct fake *fake, uint64_t round, uint64_t examples, uin
     ck_assert_int_eq(say(fake, &message), TRIB_OK);
 }
 
-static void offer_blob(struct fake *fake, uint64_t round, uint64_t examples, const struct trib_blob *blob)
+static inline void offer_blob(struct fake *fake, uint64_t round, uint64_t examples, const struct trib_blob *blob)
 {
     uint8_t digest[32];
     ck_assert_int_eq(trib_sha256(trib_blob_data(blob), trib_blob_len(blob), digest), TRIB_OK);
@@ -332,8 +334,8 @@ static void offer_blob(struct fake *fake, uint64_t round, uint64_t examples, con
 }
 
 /* Send bytes [offset, end) of the blob, in chunks of 50; TRIB_OK when the engine took them. */
-static enum trib_status upload_range(const struct fake *fake, uint64_t round, const struct trib_blob *blob,
-                                     uint64_t offset, uint64_t end)
+static inline enum trib_status upload_range(const struct fake *fake, uint64_t round, const struct trib_blob *blob,
+                                            uint64_t offset, uint64_t end)
 {
     struct trib_upload *upload = NULL;
     bool complete = false;
@@ -365,7 +367,7 @@ static enum trib_status upload_range(const struct fake *fake, uint64_t round, co
     return status;
 }
 
-static void upload_blob(const struct fake *fake, uint64_t round, const struct trib_blob *blob)
+static inline void upload_blob(const struct fake *fake, uint64_t round, const struct trib_blob *blob)
 {
     ck_assert_msg(upload_range(fake, round, blob, 0, trib_blob_len(blob)) == TRIB_OK, "%s", error.message);
 }
@@ -375,7 +377,7 @@ static void upload_blob(const struct fake *fake, uint64_t round, const struct tr
 enum { N = 15 }; /* 4 x 3 weights and 3 biases */
 
 /* The task's model, decoded; also the schema that updates must name. */
-static void download(const Tributary__V1__Task *task, float model[N], uint8_t schema[32])
+static inline void download(const Tributary__V1__Task *task, float model[N], uint8_t schema[32])
 {
     ck_assert_uint_eq(task->model->sha256.len, 32);
     struct trib_blob *blob = trib_engine_blob(engine, task->model->sha256.data);
@@ -390,7 +392,7 @@ static void download(const Tributary__V1__Task *task, float model[N], uint8_t sc
     trib_blob_unref(blob);
 }
 
-static struct trib_blob *encode_update(const char *codec, const uint8_t schema[32], const float update[N])
+static inline struct trib_blob *encode_update(const char *codec, const uint8_t schema[32], const float update[N])
 {
     struct trib_blob *blob = NULL;
     ck_assert_msg(encode_frame(TRIB_FRAME_UPDATE, codec, 0, schema, update, N, &blob, &error) == TRIB_OK, "%s",
@@ -398,7 +400,7 @@ static struct trib_blob *encode_update(const char *codec, const uint8_t schema[3
     return blob;
 }
 
-static struct trib_blob *constant_update(const uint8_t schema[32], float value)
+static inline struct trib_blob *constant_update(const uint8_t schema[32], float value)
 {
     float update[N];
     for (int i = 0; i < N; i++) {

@@ -121,8 +121,16 @@ START_TEST(keys_that_contradict_each_other_are_named)
 {
     expect_fault(NEEDED "federation: {selector: rnd}\n",
                  ": federation.selector: \"rnd\" is unknown; known are random, round_robin");
-    expect_fault(NEEDED "strategy: {name: fedfoo}\n", ": strategy.name: \"fedfoo\" is unknown; known is fedavg");
+    expect_fault(NEEDED "strategy: {name: fedfoo}\n", ": strategy.name: \"fedfoo\" is unknown; known are fedavg, ef21");
     expect_fault_starting(NEEDED "codec: {up: q9}\n", ": codec.up: codec \"q9\" is not known");
+    expect_fault_starting(NEEDED "codec: {feedback: fe}\n", ": codec.feedback: error feedback \"fe\" is not known");
+    expect_fault_starting(NEEDED "codec: {feedback: ef21}\n",
+                          ": codec.feedback: ef21 does not go with strategy.name fedavg");
+    expect_fault_starting(NEEDED "strategy: {name: ef21}\ncodec: {feedback: none}\n",
+                          ": codec.feedback: none does not go with strategy.name ef21");
+    expect_fault_starting(NEEDED "codec: {up: auto, feedback: dgc}\n", ": codec.feedback: dgc is made for sparsifiers");
+    expect_fault_starting(NEEDED "codec: {up: f16, warmup_rounds: 3}\n",
+                          ": codec.warmup_rounds: codec.up \"f16\" has no share of values");
     expect_fault_starting(NEEDED "codec: {down: f32|sign}\n", ": codec.down: f32 and sign are both a quantiser");
     expect_fault(NEEDED "federation: {clients_per_round: 4, min_updates: 5}\n",
                  ": federation.min_updates: 5 is above clients_per_round 4; no round could ever commit");

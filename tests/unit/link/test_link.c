@@ -80,10 +80,19 @@ static struct trib_session_event *download(struct fixture *f, uint64_t offset)
     return event;
 }
 
+/* The blob that was downloaded, NULL when none was. */
+static struct trib_model_spool *take(struct trib_link *link)
+{
+    struct trib_model_spool *blobs[TRIB_TASK_DELTAS];
+    size_t n = trib_link_take(link, blobs);
+    ck_assert_uint_le(n, 1);
+    return n == 1 ? blobs[0] : NULL;
+}
+
 /* What was downloaded is the blob. */
 static void check_model(struct fixture *f)
 {
-    struct trib_model_spool *model = trib_link_take_model(f->link);
+    struct trib_model_spool *model = take(f->link);
     ck_assert_ptr_nonnull(model);
     const struct trib_frame_source source = trib_model_spool_source(model);
     size_t len = trib_blob_len(f->fake.blob);
@@ -93,7 +102,7 @@ static void check_model(struct fixture *f)
     ck_assert_mem_eq(bytes, trib_blob_data(f->fake.blob), len);
     trib_free(bytes);
     trib_model_spool_free(model);
-    ck_assert_ptr_null(trib_link_take_model(f->link));
+    ck_assert_ptr_null(take(f->link));
 }
 
 static void finish_from(struct fixture *f, uint64_t offset)
@@ -115,6 +124,32 @@ START_TEST(a_blob_comes_whole)
 }
 END_TEST
 
+START_TEST(blobs_wait_in_order_until_they_are_taken)
+{
+    struct trib_model_spool *blobs[TRIB_TASK_DELTAS];
+    struct fixture f;
+    setup(&f);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    }
+    ck_assert_uint_eq(trib_link_take(f.link, blobs), 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_eq(trib_model_spool_source(blobs[i]).len, BLOB_LEN);
+        trib_model_spool_free(blobs[i]);
+    }
+    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    trib_link_cancel(f.link, true); /* a lost connection: they stay */
+    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_uint_eq(trib_link_take(f.link, blobs), 2);
+    trib_model_spool_free(blobs[0]);
+    trib_model_spool_free(blobs[1]);
+    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    trib_link_cancel(f.link, false); /* another task: they go */
+    ck_assert_uint_eq(trib_link_take(f.link, blobs), 0);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(a_large_blob_goes_to_a_file_and_leaves_none)
 {
     char dir[] = "/tmp/trib-link-XXXXXX";
@@ -122,7 +157,7 @@ START_TEST(a_large_blob_goes_to_a_file_and_leaves_none)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     setup_with(&f, BLOB_LEN, CHUNK_LEN, dir, 2 * BLOB_LEN); /* more than a quarter of the owner's memory */
     ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
-    struct trib_model_spool *model = trib_link_take_model(f.link);
+    struct trib_model_spool *model = take(f.link);
     ck_assert_ptr_nonnull(model);
     ck_assert_uint_eq(trib_model_spool_memory(model), 0);
     trib_model_spool_free(model);
@@ -152,7 +187,7 @@ START_TEST(a_corrupt_chunk_costs_only_itself)
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
     ck_assert_msg(strstr(f.event->reason, "checksum") != NULL, "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 3 * CHUNK_LEN);
-    ck_assert_ptr_null(trib_link_take_model(f.link));
+    ck_assert_ptr_null(take(f.link));
     finish_from(&f, 3 * CHUNK_LEN);
     teardown(&f);
 }
@@ -201,7 +236,7 @@ START_TEST(other_bytes_are_found_out_and_nothing_of_them_kept)
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
     ck_assert_msg(strstr(f.event->reason, "SHA-256") != NULL, "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 0);
-    ck_assert_ptr_null(trib_link_take_model(f.link));
+    ck_assert_ptr_null(take(f.link));
     finish_from(&f, 0);
     teardown(&f);
 }
@@ -222,7 +257,7 @@ START_TEST(breaches_end_the_download)
     f.fake.fault_at = 2 * CHUNK_LEN;
     download(&f, 0);
     ck_assert_msg(f.event->status == cases[_i].status, "%s: %s", trib_status_name(f.event->status), f.event->reason);
-    ck_assert_ptr_null(trib_link_take_model(f.link));
+    ck_assert_ptr_null(take(f.link));
     teardown(&f);
 }
 END_TEST
@@ -243,7 +278,7 @@ START_TEST(a_cancelled_download_is_kept_or_dropped_as_told)
     ck_assert_int_eq(download(&f, 4 * CHUNK_LEN)->status, TRIB_OK);
     ck_assert_uint_eq(f.fake.last_offset, 0);
     trib_link_cancel(f.link, false); /* also what is complete */
-    ck_assert_ptr_null(trib_link_take_model(f.link));
+    ck_assert_ptr_null(take(f.link));
     teardown(&f);
 }
 END_TEST
@@ -465,6 +500,7 @@ int main(void)
     TCase *tests = tcase_create("link");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_blob_comes_whole);
+    tcase_add_test(tests, blobs_wait_in_order_until_they_are_taken);
     tcase_add_test(tests, a_large_blob_goes_to_a_file_and_leaves_none);
     tcase_add_test(tests, a_blob_beyond_the_owners_memory_is_refused);
     tcase_add_test(tests, a_corrupt_chunk_costs_only_itself);

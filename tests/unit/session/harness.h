@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MIN_MS = 500, MAX_MS = 60000, MODEL_LEN = 1000, FRAME_LEN = 5000 };
+enum { MIN_MS = 500, MAX_MS = 60000, MODEL_LEN = 1000, DELTA_LEN = 100, FRAME_LEN = 5000 };
 #define RUN "run-1"
 static const uint8_t plan_bytes[] = {1, 2, 3, 4};
 
@@ -23,6 +23,11 @@ struct harness {
     uint64_t connection;                /* job of the last CONNECT */
     uint64_t job;                       /* of the last DOWNLOAD, TRAIN or UPLOAD */
     uint64_t offset;                    /* of the last DOWNLOAD or UPLOAD */
+    uint64_t len;                       /* of the last DOWNLOAD's blob */
+    uint8_t blob;                       /* its name's first byte */
+    struct trib_held_model held;        /* what TRAINED events say that is held */
+    uint64_t feedback_round;            /* of their update */
+    bool folded;                        /* of the last SETTLE */
     char reports[512];                  /* events of the last step's reports, with blanks around each */
     char texts[2048];                   /* their text fields */
     Tributary__V1__ClientMessage *sent; /* the last message of the last step, or NULL */
@@ -34,8 +39,22 @@ struct harness {
 };
 
 /* C connect, X disconnect, S send, D download, T train, U upload, t cancel transfer, w cancel work, r release,
- * R report (left out of `did`), E exit */
-static const char letters[] = "CXSDTUtwrRE";
+ * s settle, R report (left out of `did`), m drop the held model, E exit */
+static const char letters[] = {
+    [TRIB_SESSION_CONNECT] = 'C',
+    [TRIB_SESSION_DISCONNECT] = 'X',
+    [TRIB_SESSION_SEND] = 'S',
+    [TRIB_SESSION_DOWNLOAD] = 'D',
+    [TRIB_SESSION_TRAIN] = 'T',
+    [TRIB_SESSION_UPLOAD] = 'U',
+    [TRIB_SESSION_CANCEL_TRANSFER] = 't',
+    [TRIB_SESSION_CANCEL_WORK] = 'w',
+    [TRIB_SESSION_RELEASE] = 'r',
+    [TRIB_SESSION_SETTLE] = 's',
+    [TRIB_SESSION_REPORT] = 'R',
+    [TRIB_SESSION_DROP_MODEL] = 'm',
+    [TRIB_SESSION_EXIT] = 'E',
+};
 
 static inline void take_actions(struct harness *h)
 {
@@ -66,9 +85,12 @@ static inline void take_actions(struct harness *h)
         case TRIB_SESSION_DOWNLOAD:
         case TRIB_SESSION_TRAIN:
         case TRIB_SESSION_UPLOAD:
-            ck_assert_ptr_nonnull(action->task);
+            ck_assert_ptr_nonnull(action->kind == TRIB_SESSION_DOWNLOAD ? (const void *)action->sha256
+                                                                        : (const void *)action->task);
             h->job = action->job;
             h->offset = action->offset;
+            h->len = action->len;
+            h->blob = action->kind == TRIB_SESSION_DOWNLOAD ? action->sha256[0] : 0;
             break;
         case TRIB_SESSION_REPORT: {
             size_t used = strlen(h->reports), text = strlen(h->texts);
@@ -81,6 +103,9 @@ static inline void take_actions(struct harness *h)
             }
             break;
         }
+        case TRIB_SESSION_SETTLE:
+            h->folded = action->folded;
+            break;
         case TRIB_SESSION_EXIT:
             h->exit_status = action->status;
             snprintf(h->exit_text, sizeof h->exit_text, "%s", action->text);
@@ -175,8 +200,40 @@ struct task_options {
     const char *run, *codec, *loss;
     uint64_t round, seed, model_len;
     uint32_t deadline;
+    const char *feedback;
+    double momentum;
+    uint64_t folded_round;
     bool without_graph, wrong_hash, without_model, short_hash;
+    uint64_t version; /* of the model */
+    size_t n_deltas;  /* up to it, DELTA_LEN bytes each, named 10, 11, ... by the version that they start from */
+    bool initialisation, gap, short_delta_hash, empty_delta;
 };
+
+/* The usual deltas into the task, and what is wrong with them. */
+static inline void add_deltas(Tributary__V1__Task *task, const struct task_options *options)
+{
+    static Tributary__V1__Delta deltas[200], *list[200];
+    static Tributary__V1__Blob blobs[200];
+    static Tributary__V1__Initialisation initialisation;
+    static uint8_t names[200][32];
+    for (size_t i = 0; i < options->n_deltas; i++) {
+        tributary__v1__delta__init(&deltas[i]);
+        tributary__v1__blob__init(&blobs[i]);
+        deltas[i].from_version = options->version - options->n_deltas + i + (options->gap ? 1 : 0);
+        memset(names[i], (int)(10 + deltas[i].from_version), sizeof names[i]);
+        blobs[i].sha256 = (ProtobufCBinaryData){.data = names[i], .len = options->short_delta_hash ? 31 : 32};
+        blobs[i].len = options->empty_delta ? 0 : DELTA_LEN;
+        deltas[i].blob = &blobs[i];
+        list[i] = &deltas[i];
+    }
+    task->model_version = options->version;
+    task->deltas = list;
+    task->n_deltas = options->n_deltas;
+    if (options->initialisation) {
+        tributary__v1__initialisation__init(&initialisation);
+        task->initialisation = &initialisation;
+    }
+}
 
 static inline void task_with(struct harness *h, struct task_options options)
 {
@@ -205,6 +262,10 @@ static inline void task_with(struct harness *h, struct task_options options)
     task.codec = text_of(options.codec != NULL ? options.codec : "f32");
     task.seed = options.seed != 0 ? options.seed : 42;
     task.deadline_seconds = options.deadline;
+    task.feedback = text_of(options.feedback != NULL ? options.feedback : "");
+    task.feedback_momentum = options.momentum;
+    task.folded_round = options.folded_round;
+    add_deltas(&task, &options);
     Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
     message.task = &task;
@@ -275,6 +336,8 @@ static inline void trained(struct harness *h)
     memset(trib_blob_fill(event->is.update.frame), 1, FRAME_LEN);
     event->is.update.result = (struct trib_train_result){.examples = 600, .steps = 19, .mean_loss = 0.5, .ms = 1500};
     event->is.update.norm = 2.5;
+    event->is.update.feedback_round = h->feedback_round;
+    event->held = h->held;
     give(h, event);
 }
 

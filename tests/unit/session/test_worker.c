@@ -2,6 +2,7 @@
 #include "session/worker.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
 #include "test_frames.h"
@@ -76,7 +77,7 @@ static void make_task(struct fixture *f, int64_t features)
     ck_assert_int_eq(trib_graph_pack(graph, &bytes, NULL), TRIB_OK);
     ck_assert_int_eq(trib_schema_init(&f->schema, graph, NULL), TRIB_OK);
     trib_graph_free(graph);
-    f->task = (struct trib_client_task){.round = 1, .seed = 5, .codec = chain_of("f32")};
+    f->task = (struct trib_client_task){.run = "run-1", .round = 1, .seed = 5, .codec = chain_of("f32")};
     f->task.plan = trib_blob_copy(bytes.data, bytes.len);
     ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.plan_sha256), TRIB_OK);
     trib_buf_clear(&bytes);
@@ -145,9 +146,16 @@ static struct trib_model_spool *received(struct fixture *f, enum trib_frame_kind
     return spool;
 }
 
+static void begin(struct fixture *f, uint64_t job, struct trib_model_spool *model)
+{
+    struct trib_model_delivery delivery = {.plan = trib_model_plan_whole(&f->task), .spools = {model}, .n_spools = 1};
+    ck_assert_int_eq(trib_worker_train(f->worker, job, &f->task, &delivery, NULL), TRIB_OK);
+    ck_assert_uint_eq(delivery.n_spools, 0);
+}
+
 static struct trib_session_event *train_from(struct fixture *f, struct trib_model_spool *model)
 {
-    ck_assert_int_eq(trib_worker_train(f->worker, 3, &f->task, model, NULL), TRIB_OK);
+    begin(f, 3, model);
     struct trib_session_event *event = await(f, TRIB_SESSION_TRAINED);
     ck_assert_uint_eq(event->job, 3);
     return event;
@@ -216,6 +224,229 @@ START_TEST(half_precision_works_in_both_directions)
     f.task.codec = chain_of("f16");
     train_from(&f, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f16"));
     ck_assert_msg(f.event->status == TRIB_OK, "%s", f.event->reason);
+    teardown(&f);
+}
+END_TEST
+
+/* ---- the model that is held between tasks ---- */
+
+/* The next version of the model by a delta, and the task that tells of it; the client gets the delta alone. */
+static struct trib_session_event *train_by_delta(struct fixture *f, bool bent)
+{
+    size_t n = f->schema.n_floats;
+    struct trib_blob *delta = NULL, *whole = NULL;
+    float *values = trib_calloc(n, sizeof *values);
+    for (size_t i = 0; i < n; i++) {
+        values[i] = (float)i / 64 - 0.1F;
+    }
+    ck_assert_int_eq(encode_frame(TRIB_FRAME_UPDATE, "sign", 3, f->schema.hash, values, n, &delta, NULL), TRIB_OK);
+    const struct trib_frame_source source = trib_frame_source_memory(delta);
+    ck_assert_int_eq(trib_frame_decode(&source, NULL, values, n, NULL), TRIB_OK);
+    for (size_t i = 0; i < n; i++) {
+        f->model[i] += values[i];
+    }
+    ck_assert_int_eq(encode_frame(TRIB_FRAME_MODEL, "f32", 0, f->schema.hash, f->model, n, &whole, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_sha256(trib_blob_data(whole), trib_blob_len(whole), f->task.model_sha256), TRIB_OK);
+    f->task.model_len = trib_blob_len(whole);
+    f->task.deltas[0].from_version = f->task.model_version++;
+    f->task.deltas[0].len = trib_blob_len(delta);
+    f->task.n_deltas = 1;
+    if (bent) {
+        trib_blob_fill(delta)[trib_blob_len(delta) - 9] ^= 1;
+    }
+    struct trib_model_delivery delivery = {.plan = {.way = TRIB_MODEL_CHAIN, .n_blobs = 1}, .n_spools = 1};
+    delivery.spools[0] = trib_model_spool_adopt(delta);
+    ck_assert_int_eq(trib_worker_train(f->worker, 5, &f->task, &delivery, NULL), TRIB_OK);
+    trib_blob_unref(whole);
+    trib_free(values);
+    return await(f, TRIB_SESSION_TRAINED);
+}
+
+static struct trib_session_event *train_held(struct fixture *f)
+{
+    struct trib_model_delivery none = {.plan = {.way = TRIB_MODEL_HELD}};
+    ck_assert_int_eq(trib_worker_train(f->worker, 6, &f->task, &none, NULL), TRIB_OK);
+    return await(f, TRIB_SESSION_TRAINED);
+}
+
+START_TEST(a_delta_is_as_good_as_the_whole_model)
+{
+    struct fixture f;
+    uint8_t by_delta[32];
+    setup(&f, "");
+    f.task.model_version = 0;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_str_eq(f.event->held.run, f.task.run);
+    ck_assert_msg(train_by_delta(&f, false)->status == TRIB_OK, "%s", f.event->reason);
+    ck_assert_uint_eq(f.event->held.version, 1);
+    ck_assert_mem_eq(f.event->held.sha256, f.task.model_sha256, 32);
+    memcpy(by_delta, f.event->is.update.sha256, sizeof by_delta);
+    trib_worker_release(f.worker); /* what is held stays */
+    ck_assert_int_eq(train_held(&f)->status, TRIB_OK);
+    ck_assert_mem_eq(f.event->is.update.sha256, by_delta, sizeof by_delta);
+    trib_worker_drop_model(f.worker);
+    ck_assert_int_eq(train_held(&f)->status, TRIB_NOT_FOUND);
+    ck_assert(f.event->model_unusable);
+    ck_assert_str_eq(f.event->held.run, "");
+    ck_assert_int_eq(train(&f)->status, TRIB_OK); /* the whole one leads to the same update */
+    ck_assert_mem_eq(f.event->is.update.sha256, by_delta, sizeof by_delta);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_wrong_delta_is_told_and_never_trained_on)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.model_version = 0;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_int_ne(train_by_delta(&f, true)->status, TRIB_OK);
+    ck_assert(f.event->model_unusable);
+    ck_assert_uint_eq(f.event->held.version, 0); /* as before */
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_uint_eq(f.event->held.version, 1);
+    teardown(&f);
+}
+END_TEST
+
+/* Whoever sends whole models only is no reason to hold one; nor is there always room. */
+START_TEST(a_model_is_held_when_it_helps_and_fits)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.model_version = 4;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_str_eq(f.event->held.run, "");
+    f.task.has_initialisation = true;
+    ck_assert_int_eq(train(&f)->status, TRIB_OK);
+    ck_assert_uint_eq(f.event->held.version, 4);
+    teardown(&f);
+    bool seen_held = false, seen_trained = false;
+    for (int bytes = 600; !seen_held; bytes += 20) {
+        char limits[64];
+        snprintf(limits, sizeof limits, "limits: {max_memory: %d}\n", bytes);
+        setup(&f, limits);
+        f.task.has_initialisation = true;
+        train(&f);
+        bool trained = f.event->status == TRIB_OK;
+        seen_held = trained && f.event->held.run[0] != '\0';
+        seen_trained = seen_trained || (trained && !seen_held);
+        ck_assert(trained || !seen_trained); /* holding takes no training away */
+        teardown(&f);
+    }
+    ck_assert(seen_trained);
+}
+END_TEST
+
+/* ---- error feedback ---- */
+
+/* Train; the update as the server decodes it. */
+static void train_and_decode(struct fixture *f, uint64_t round, uint64_t folded_round, float *to)
+{
+    f->task.round = round;
+    f->task.folded_round = folded_round;
+    ck_assert_msg(train(f)->status == TRIB_OK, "%s", f->event->reason);
+    const struct trib_frame_source source = trib_frame_source_memory(f->event->is.update.frame);
+    ck_assert_int_eq(trib_frame_decode(&source, NULL, to, f->schema.n_floats, NULL), TRIB_OK);
+}
+
+static void restart_worker(struct fixture *f)
+{
+    trib_worker_free(f->worker);
+    start_worker(f);
+    ck_assert_int_eq(await(f, TRIB_SESSION_DATA)->status, TRIB_OK);
+}
+
+/* The task stays the same, and so does its delta d: with topk:1/15 one value at a time is sent, and the largest of
+ * d, then of 2d without what was sent, and so on. */
+static void feed_back(struct fixture *f, bool restarts)
+{
+    enum { MOST = 64 };
+    const size_t n = f->schema.n_floats;
+    float delta[MOST], left[MOST] = {0}, sent[MOST];
+    uint64_t folded_round = 0;
+    ck_assert_uint_le(n, MOST);
+    (void)trib_str_copy(f->task.run, sizeof f->task.run, "run-a");
+    train_and_decode(f, 1, 0, delta);
+    ck_assert_int_eq(trib_feedback_read("ef", 0, &f->task.feedback, NULL), TRIB_OK);
+    f->task.codec = chain_of("topk:1/100|f32");
+    for (uint64_t round = 2; round < 10; round++) {
+        double sum = 0;
+        size_t largest = 0, count = 0;
+        train_and_decode(f, round, folded_round, sent);
+        float x[MOST];
+        for (size_t i = 0; i < n; i++) {
+            x[i] = delta[i] + left[i];
+            sum += (double)x[i] * (double)x[i];
+            largest = fabsf(x[i]) > fabsf(x[largest]) ? i : largest;
+            count += sent[i] != 0;
+        }
+        ck_assert_uint_eq(count, 1);
+        ck_assert_float_eq(sent[largest], x[largest]);
+        ck_assert_double_eq_tol(f->event->is.update.norm, sqrt(sum), 1e-9);
+        ck_assert_uint_eq(f->event->is.update.feedback_round, 0);
+        if (round % 3 != 0) { /* folded: told by the outcome, or by the next task alone */
+            if (round % 3 == 1) {
+                trib_worker_settle(f->worker, "run-a", round, true);
+            }
+            folded_round = round;
+            memcpy(left, x, sizeof left);
+            left[largest] = 0;
+        } else {
+            trib_worker_settle(f->worker, "run-a", round, false);
+        }
+        if (restarts) {
+            restart_worker(f);
+        }
+    }
+}
+
+START_TEST(what_was_left_out_is_sent_later)
+{
+    struct fixture f;
+    setup(&f, "");
+    feed_back(&f, false);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(what_was_left_out_outlives_a_restart)
+{
+    struct fixture f;
+    char more[96], path[96];
+    setup_files(&f, "", "");
+    trib_client_settings_clear(&f.settings);
+    snprintf(more, sizeof more, "state_dir: %s\n", f.dir);
+    load_settings(&f, more);
+    make_task(&f, FEATURES);
+    start_worker(&f);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
+    feed_back(&f, true);
+    static const char *const names[] = {"feedback", "feedback.pending", "model.frame"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", f.dir, names[i]);
+        (void)unlink(path);
+    }
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(ef21_tells_from_which_round_it_goes_on)
+{
+    struct fixture f;
+    float first[64], second[64];
+    setup(&f, "");
+    ck_assert_int_eq(trib_feedback_read("ef21", 0, &f.task.feedback, NULL), TRIB_OK);
+    train_and_decode(&f, 4, 0, first);
+    ck_assert_uint_eq(f.event->is.update.feedback_round, 0);
+    train_and_decode(&f, 5, 4, second); /* the same delta again: nothing to add */
+    ck_assert_uint_eq(f.event->is.update.feedback_round, 4);
+    for (size_t i = 0; i < f.schema.n_floats; i++) {
+        ck_assert_float_eq(second[i], 0);
+    }
+    train_and_decode(&f, 6, 0, second); /* the server has lost it all */
+    ck_assert_uint_eq(f.event->is.update.feedback_round, 0);
+    ck_assert_mem_eq(first, second, f.schema.n_floats * sizeof(float));
     teardown(&f);
 }
 END_TEST
@@ -307,12 +538,8 @@ START_TEST(a_cancelled_training_ends)
     struct fixture f;
     setup(&f, "");
     f.task.recipe.epochs = 100000;
-    ck_assert_int_eq(trib_worker_train(f.worker, 3, &f.task,
-                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
-                     TRIB_OK);
-    ck_assert_int_eq(trib_worker_train(f.worker, 4, &f.task,
-                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
-                     TRIB_OK);
+    begin(&f, 3, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"));
+    begin(&f, 4, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"));
     trib_worker_cancel(f.worker);
     ck_assert_uint_eq(await(&f, TRIB_SESSION_TRAINED)->job, 3);
     fails(&f, TRIB_CANCELLED, "");
@@ -329,9 +556,7 @@ START_TEST(a_worker_may_be_freed_in_the_middle)
     struct fixture f;
     setup(&f, "");
     f.task.recipe.epochs = 100000;
-    ck_assert_int_eq(trib_worker_train(f.worker, 3, &f.task,
-                                       received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"), NULL),
-                     TRIB_OK);
+    begin(&f, 3, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"));
     teardown(&f);
 }
 END_TEST
@@ -378,6 +603,12 @@ int main(void)
     tcase_add_test(tests, training_gives_an_update_that_helps);
     tcase_add_test(tests, the_same_task_gives_the_same_bytes);
     tcase_add_test(tests, half_precision_works_in_both_directions);
+    tcase_add_test(tests, a_delta_is_as_good_as_the_whole_model);
+    tcase_add_test(tests, a_wrong_delta_is_told_and_never_trained_on);
+    tcase_add_test(tests, a_model_is_held_when_it_helps_and_fits);
+    tcase_add_test(tests, what_was_left_out_is_sent_later);
+    tcase_add_test(tests, what_was_left_out_outlives_a_restart);
+    tcase_add_test(tests, ef21_tells_from_which_round_it_goes_on);
     tcase_add_test(tests, models_that_do_not_fit_are_refused);
     tcase_add_test(tests, a_plan_that_does_not_fit_the_data_is_refused_with_both_shapes);
     tcase_add_test(tests, a_plan_that_is_no_graph_is_refused);

@@ -16,6 +16,11 @@ struct trib_model_spool; /* opaque */
 TRIB_MUST_CHECK enum trib_status trib_model_spool_new(uint64_t len, const char *dir,
                                                       const struct trib_client_limits *limits,
                                                       struct trib_model_spool **spool, struct trib_error *error);
+/* A spool that is there already: the blob, whose reference it takes (NULL when out of memory; the reference stays the
+ * caller's then), or the first `len` bytes of a file, to be read only. */
+struct trib_model_spool *trib_model_spool_adopt(struct trib_blob *blob);
+TRIB_MUST_CHECK enum trib_status trib_model_spool_open(const char *path, uint64_t len, struct trib_model_spool **spool,
+                                                       struct trib_error *error);
 void trib_model_spool_free(struct trib_model_spool *spool); /* NULL is allowed */
 /* offset + len must lie within the spool (TRIB_INVALID). */
 TRIB_MUST_CHECK enum trib_status trib_model_spool_write(struct trib_model_spool *spool, uint64_t offset,

@@ -13,6 +13,8 @@
 #include "base/blob.h"
 #include "base/log.h"
 #include "codec/chain.h"
+#include "codec/feedback.h"
+#include "session/model_plan.h"
 #include "train/trainer.h"
 #include "wire/chunk.h"
 #include "wire/message.h"
@@ -24,10 +26,16 @@ struct trib_client_task {
     uint64_t round;
     uint8_t model_sha256[32];
     uint64_t model_len, model_version;
+    struct trib_client_delta deltas[TRIB_TASK_DELTAS]; /* oldest first, without a gap, up to model_version */
+    size_t n_deltas;
+    bool has_initialisation; /* version 0 can be made from the plan and this seed */
+    uint64_t initialisation_seed;
     uint8_t plan_sha256[32];
     struct trib_blob *plan;    /* the Graph message's bytes, whose hash was checked; one reference */
     struct trib_recipe recipe; /* checked */
     struct trib_chain codec;
+    struct trib_feedback feedback;
+    uint64_t folded_round; /* the last one whose model holds an update of this client; 0 = none */
     uint64_t seed;
     uint32_t deadline_seconds; /* 0 = none */
 };
@@ -35,6 +43,7 @@ struct trib_client_task {
 struct trib_client_update {
     struct trib_train_result result;
     double norm;             /* L2, of the update before coding */
+    uint64_t feedback_round; /* of ef21: the folded round of the state that was used, 0 = it began at zero */
     struct trib_blob *frame; /* one reference */
     uint8_t sha256[32];      /* of the frame */
 };
@@ -47,7 +56,7 @@ enum trib_session_event_kind {
     TRIB_SESSION_DISCONNECTED, /* job; status, reason */
     TRIB_SESSION_MESSAGE,      /* job; message */
     TRIB_SESSION_DOWNLOADED,   /* job; status, reason, received: bytes that are held, also after a failure */
-    TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK */
+    TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK; held; model_unusable */
     TRIB_SESSION_UPLOADED,     /* job; status, reason: of the call; receipt when TRIB_OK */
     TRIB_SESSION_DATA,         /* status, reason; examples: the client's own data are ready, or never will be */
     TRIB_SESSION_TICK,
@@ -65,6 +74,8 @@ struct trib_session_event {
     uint64_t job;
     enum trib_status status;
     char reason[TRIB_ERROR_MESSAGE_LEN];
+    struct trib_held_model held; /* the model that is held from now on, whatever the status */
+    bool model_unusable;         /* what is held and what came do not give the task's model: it takes the whole */
     union {
         Tributary__V1__ServerMessage *message; /* owned by the event */
         struct trib_client_update update;      /* owned by the event, until a step takes it */
@@ -79,16 +90,18 @@ void trib_session_event_free(struct trib_session_event *event); /* with what it 
 /* ---- actions ---- */
 
 enum trib_session_action_kind {
-    TRIB_SESSION_CONNECT,         /* job: open the stream */
-    TRIB_SESSION_DISCONNECT,      /* end the stream; no event is awaited */
-    TRIB_SESSION_SEND,            /* bytes: a packed ClientMessage */
-    TRIB_SESSION_DOWNLOAD,        /* job, task: the model, from `offset` on; what came before is held by the executor */
-    TRIB_SESSION_TRAIN,           /* job, task: with the model that was downloaded last */
-    TRIB_SESSION_UPLOAD,          /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
+    TRIB_SESSION_CONNECT,    /* job: open the stream */
+    TRIB_SESSION_DISCONNECT, /* end the stream; no event is awaited */
+    TRIB_SESSION_SEND,       /* bytes: a packed ClientMessage */
+    TRIB_SESSION_DOWNLOAD,   /* job, sha256, len: a blob, from `offset` on; what came before stays with the executor */
+    TRIB_SESSION_TRAIN,      /* job, task, plan: with the blobs that were downloaded since the last */
+    TRIB_SESSION_UPLOAD,     /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
     TRIB_SESSION_CANCEL_TRANSFER, /* download or upload: end it; what was downloaded stays */
     TRIB_SESSION_CANCEL_WORK,     /* download, training, upload: end it and drop what was downloaded */
     TRIB_SESSION_RELEASE,         /* idle for a while: free what the next task can do without */
     TRIB_SESSION_REPORT,          /* a line for the log */
+    TRIB_SESSION_DROP_MODEL,      /* the model that is held will not be needed any more */
+    TRIB_SESSION_SETTLE,          /* task, folded: its round has an outcome, which error feedback waits for */
     TRIB_SESSION_EXIT             /* status, text: the client's end */
 };
 enum { TRIB_SESSION_MAX_ACTIONS = 12, TRIB_SESSION_MAX_FIELDS = 12 };
@@ -98,8 +111,11 @@ struct trib_session_action {
     struct trib_buf bytes;
     const struct trib_client_task *task;
     const struct trib_client_update *update;
-    uint64_t offset;
+    const struct trib_model_plan *plan;
+    const uint8_t *sha256; /* [32] */
+    uint64_t len, offset;
     uint32_t chunk_bytes;
+    bool folded;
     enum trib_status status;
     const char *text;
     enum trib_log_level level;
@@ -125,7 +141,8 @@ struct trib_session_config { /* all borrowed for the session's life */
     uint32_t threads;
     uint64_t memory_bytes; /* 0 = no limit */
     int64_t reconnect_min_ms, reconnect_max_ms;
-    uint64_t seed; /* of the backoff's jitter */
+    uint64_t seed;               /* of the backoff's jitter */
+    struct trib_held_model held; /* from an earlier life */
 };
 enum trib_session_state {
     TRIB_STATE_OFFLINE, /* waiting for the next attempt */

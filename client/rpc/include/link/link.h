@@ -9,6 +9,7 @@
 #include "session/event_queue.h"
 #include "session/limits.h"
 #include "session/model_spool.h"
+#include "wire/message.h"
 
 struct trib_link; /* opaque */
 
@@ -41,8 +42,8 @@ void trib_link_finish(struct trib_link *link, int64_t grace_ms);
 /* Into memory or a file. Resumes when `offset` is what an earlier attempt at the same blob got to, else starts anew. */
 TRIB_MUST_CHECK enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32],
                                                     uint64_t len, uint64_t offset, struct trib_error *error);
-/* The blob that was downloaded last, verified; the caller owns it. NULL when there is none. */
-struct trib_model_spool *trib_link_take_model(struct trib_link *link);
+/* The blobs that were downloaded since the last time, verified, in order; the caller owns them. How many. */
+size_t trib_link_take(struct trib_link *link, struct trib_model_spool *blobs[TRIB_TASK_DELTAS]);
 
 struct trib_link_upload {
     const char *run;
@@ -54,7 +55,7 @@ struct trib_link_upload {
 };
 TRIB_MUST_CHECK enum trib_status trib_link_upload(struct trib_link *link, uint64_t job,
                                                   const struct trib_link_upload *upload, struct trib_error *error);
-/* End the download and the upload; their events still come. keep: what was downloaded may be resumed. */
+/* End the download and the upload; their events still come. keep: what was downloaded stays and may be resumed. */
 void trib_link_cancel(struct trib_link *link, bool keep);
 
 #endif

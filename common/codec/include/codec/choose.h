@@ -19,6 +19,12 @@ TRIB_MUST_CHECK enum trib_status trib_choice_parse(const char *text, struct trib
                                                    struct trib_error *error);
 void trib_choice_format(const struct trib_choice_target *target, char text[TRIB_CHAIN_TEXT]);
 
+/* What a client must know to choose, the names of every stage that it may choose. */
+#define TRIB_CHOICE_STAGES                                                                                             \
+    {                                                                                                                  \
+        "f32", "f16", "bf16", "rotate", "uniform", "trellis", "topk", "ternary", "q8", "q4", "range"                   \
+    }
+
 struct trib_choice {
     struct trib_chain chain;
     double bits;      /* the rate that was chosen for */
@@ -26,8 +32,7 @@ struct trib_choice {
     double nmse;      /* of the chain on the sample */
     char reason[200]; /* for the log */
 };
-/* Choose for a vector of n values. bytes_per_second: the client's measured upload rate, 0 = not known. The same choice
- * for the same input on every machine. TRIB_NOT_FINITE, TRIB_NO_MEMORY. */
+/* Choose for a vector of n values. bytes_per_second: the client's measured upload rate, 0 = not known. TRIB_NOT_FINITE, TRIB_NO_MEMORY. */
 TRIB_MUST_CHECK enum trib_status trib_choose_chain(const struct trib_choice_target *target, double bytes_per_second,
                                                    uint64_t seed, const float *vector, size_t n,
                                                    struct trib_choice *choice, struct trib_error *error);

@@ -27,7 +27,11 @@ struct trib_server_settings {
     int64_t epochs, batch_size, max_steps, decay_every;
     double learning_rate, decay, momentum, weight_decay, clip_norm, proximal_mu;
 
-    char *codec_up, *codec_down;
+    char *codec_up, *codec_down, *codec_feedback;
+    double codec_target_bits, codec_feedback_momentum;
+    int64_t codec_target_ms, codec_warmup_rounds;
+    int64_t codec_down_history;
+    bool codec_down_feedback;
 
     char *evaluation_format, *evaluation_path, *evaluation_labels, *evaluation_split, *evaluation_label_column;
     char *evaluation_normalise;

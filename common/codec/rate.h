@@ -1,0 +1,75 @@
+/* The step of a quantiser with an entropy coder behind it: one for the whole vector, such that the frame, with all
+ * heads and tables, takes the bits that were asked for. One step for all blocks makes those of small variance take
+ * fewer bits: reverse water-filling, the least error for a given sum.
+ *
+ * After a rotation a block is close to N(0, energy / n), so energies and a table of entropies suffice. Without one, a
+ * sample of the values is quantised at trial steps, and then whole blocks at the step found, to correct it.
+ *
+ * Private to the codec block; any thread; no libm beyond sqrt, frexp and ldexp. */
+#ifndef TRIB_CODEC_RATE_H
+#define TRIB_CODEC_RATE_H
+
+#include "codec/stage.h"
+
+/* log2(x) for x > 0 and 2^x, the same bits on every machine, to about 1e-13. */
+double trib_rate_log2(double x);
+double trib_rate_exp2(double x);
+
+/* A function of a positive ratio: values at ratios 2^(first + i / density), cubic between. The two values beyond either
+ * end of what is asked for belong to the table; outside it the nearest one is taken. */
+struct trib_rate_curve {
+    const double *values;
+    unsigned n, density;
+    double first;
+};
+double trib_rate_curve_at(const struct trib_rate_curve *curve, double ratio);
+
+/* Of many blocks of different variance that are decoded unbiased the sum of errors is least where d(error) / d(rate) is
+ * the same for all. A block's error is D / (1 - D) of its energy, D the biased one's; at small steps that means one
+ * step for all blocks, at large ones less. The step of a block where those of much larger variance have `step`, both in
+ * the block's standard deviations. */
+double trib_rate_unbiased_step(double step);
+
+/* Bits that the symbols of a block take with an ideal coder that knows the counts of each segment; *distinct of them
+ * occur, for which it needs a table. `counts` has room for the alphabet. */
+double trib_rate_of_symbols(const struct trib_block *block, uint32_t *counts, uint32_t *distinct);
+
+/* ---- a quantiser's survey ---- */
+
+/* What the quantiser says about itself. */
+struct trib_rate_model {
+    /* Bits for each of many values of N(0, 1) at this step. */
+    double (*gaussian)(const struct trib_stage_use *use, double step);
+    /* Quantise block->values, which it may change; fills in symbols, alphabet and segments. */
+    void (*quantize)(const struct trib_stage_use *use, float step, struct trib_block *block);
+    unsigned head_len;        /* bytes in front of each block, about */
+    unsigned measured_blocks; /* whole blocks to quantise, about, where values are not Gaussian; more cost more time */
+};
+
+/* State of the survey; `step` is what it finds, 0 for a vector of zeros. */
+struct trib_rate_survey {
+    float step;
+    double rate; /* bits asked for, a value */
+    struct trib_survey_info info;
+    struct trib_rate_plan *plan; /* NULL once done */
+};
+enum { TRIB_RATE_PASSES = 2 };
+enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_survey_info *info, double rate);
+void trib_rate_block(struct trib_rate_survey *survey, const struct trib_rate_model *model,
+                     const struct trib_stage_use *use, unsigned pass, const struct trib_block *block);
+void trib_rate_end(struct trib_rate_survey *survey, const struct trib_rate_model *model,
+                   const struct trib_stage_use *use, unsigned pass);
+void trib_rate_clear(struct trib_rate_survey *survey);
+
+/* The sum of squares and the largest magnitude. */
+struct trib_rate_size {
+    double energy;
+    float largest;
+};
+struct trib_rate_size trib_rate_measure(const float *values, size_t n);
+
+/* "2", "2bit", "0.5bit" and, optionally, "unbiased": sets args[0] to the rate, args[1] to 1 or 0, and the caps. */
+enum trib_status trib_rate_parse(const char *const *texts, size_t n, struct trib_stage_use *use,
+                                 struct trib_error *error);
+
+#endif
