@@ -282,15 +282,23 @@ static enum trib_status after(struct trib_feedback_store *store, const float *ve
     return status;
 }
 
-void trib_feedback_store_keep(struct trib_feedback_store *store, const float *vector)
+enum trib_status trib_feedback_store_keep(struct trib_feedback_store *store, const float *vector,
+                                          struct trib_error *error)
 {
+    struct trib_error *trouble = &store->trouble;
     if (store->scratch == NULL) {
-        return; /* kind none */
+        return TRIB_OK; /* kind none */
     }
-    if (store->trouble.status == TRIB_OK) {
-        store->trouble.status = after(store, vector, &store->trouble);
+    if (trouble->status == TRIB_OK) {
+        trouble->status = after(store, vector, trouble);
     }
-    trib_feedback_store_abandon(store, store->trouble.status == TRIB_OK ? NULL : store->trouble.message);
+    if (trouble->status != TRIB_OK && store->feedback.kind == TRIB_FEEDBACK_EF21) {
+        trib_feedback_store_abandon(store, NULL);
+        return trib_fail(error, trouble->status, "the ef21 state, without which no update may be sent: %s",
+                         trouble->message);
+    }
+    trib_feedback_store_abandon(store, trouble->status == TRIB_OK ? NULL : trouble->message);
+    return TRIB_OK;
 }
 
 void trib_feedback_store_abandon(struct trib_feedback_store *store, const char *reason)

@@ -6,6 +6,7 @@
  * next task and the owner's limits have room for it. */
 #include "local_training.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "crypto/hash.h"
 #include "wire/graph_message.h"
 
@@ -218,6 +219,16 @@ static enum trib_status make_update(struct trib_local_training *local, const str
     return form_update(&source, &expect, vector, &update->norm, error);
 }
 
+static enum trib_status choose_codec(const struct trib_client_task *task, const float *vector, size_t n,
+                                     struct trib_choice *choice, struct trib_client_update *update,
+                                     struct trib_error *error)
+{
+    TRIB_TRY(trib_choose_chain(&task->target, task->upload_rate, task->seed, vector, n, choice, error));
+    (void)trib_str_copy(update->codec, sizeof update->codec, choice->chain.text);
+    (void)trib_str_copy(update->codec_reason, sizeof update->codec_reason, choice->reason);
+    return TRIB_OK;
+}
+
 /* With error feedback: the vector becomes what is coded, and then what the next state is made from. */
 static enum trib_status code_update(struct trib_local_training *local, const struct trib_client_task *task,
                                     float *vector, struct trib_client_update *update, struct trib_error *error)
@@ -228,6 +239,7 @@ static enum trib_status code_update(struct trib_local_training *local, const str
                                               .schema = local->schema.hash,
                                               .round = task->round,
                                               .folded_round = task->folded_round};
+    struct trib_choice choice;
     struct trib_feedback_coding coding = {.kind = task->feedback.kind, .vector = vector};
     struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
                                  .chain = &task->codec,
@@ -244,13 +256,20 @@ static enum trib_status code_update(struct trib_local_training *local, const str
         update->norm = norm_of(vector, n);
     }
     update->feedback_round = task->feedback.kind == TRIB_FEEDBACK_EF21 ? known : 0;
-    enum trib_status status = trib_frame_encode(&job, &update->frame, error);
-    if (status == TRIB_OK) {
-        trib_feedback_store_keep(local->feedback, vector);
-    } else {
-        trib_feedback_store_abandon(local->feedback,
-                                    status == TRIB_NOT_FINITE ? "with it, an update could not be coded" : NULL);
+    enum trib_status status = TRIB_OK;
+    if (task->choose) {
+        status = choose_codec(task, vector, n, &choice, update, error);
+        job.chain = &choice.chain;
     }
+    if (status == TRIB_OK) {
+        status = trib_frame_encode(&job, &update->frame, error);
+    }
+    if (status == TRIB_OK) {
+        return trib_feedback_store_keep(local->feedback, vector, error);
+    }
+    /* What ef and dgc have gathered may have grown too large; ef21's only follows the updates. */
+    bool to_blame = status == TRIB_NOT_FINITE && task->feedback.kind != TRIB_FEEDBACK_EF21;
+    trib_feedback_store_abandon(local->feedback, to_blame ? "with it, an update could not be coded" : NULL);
     return status;
 }
 

@@ -136,7 +136,13 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
         return trib_fail(error, TRIB_LIMIT, "a model of %" PRIu64 " bytes is not possible", read.model_len);
     }
     TRIB_TRY(read_deltas(message, &read, error));
-    TRIB_TRY(trib_chain_parse(message->codec, &read.codec, error));
+    read.choose = trib_choice_is_auto(message->codec);
+    if (read.choose) {
+        TRIB_TRY(trib_choice_parse(message->codec, &read.target, error));
+        (void)trib_str_copy(read.codec.text, sizeof read.codec.text, message->codec);
+    } else {
+        TRIB_TRY(trib_chain_parse(message->codec, &read.codec, error));
+    }
     TRIB_TRY(trib_feedback_read(message->feedback, message->feedback_momentum, &read.feedback, error));
     read.folded_round = message->folded_round;
     TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));

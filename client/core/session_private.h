@@ -60,7 +60,10 @@ struct trib_session {
     struct trib_model_plan plan;      /* of the task's model */
     size_t blobs;                     /* of the plan that have arrived */
     uint64_t received;                /* bytes that have arrived of the next one */
-    unsigned failures;                /* of transfers, in a row */
+    double upload_rate;               /* bytes a second, of the last upload that was long enough to tell; 0 = none */
+    int64_t upload_began_ms;          /* of the upload that runs */
+    uint64_t upload_bytes;
+    unsigned failures;                                               /* of transfers, in a row */
     int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
 
     struct trib_session_plan plans[TRIB_SESSION_PLANS];

@@ -76,6 +76,8 @@ void trib_session_send_offer(struct trib_session *session)
     offer.update = &blob;
     offer.stopped_early = update->result.stopped_early;
     offer.feedback_round = update->feedback_round;
+    offer.codec = trib_message_lend(update->codec);
+    offer.codec_reason = trib_message_lend(update->codec_reason);
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;

@@ -39,6 +39,7 @@ static void begin_training(struct trib_session *session)
                 TRIB_F_INT("model_version", session->task.model_version),
                 TRIB_F_STR("kind", trib_model_way_name(session->plan.way)), TRIB_F_INT("blobs", session->plan.n_blobs),
                 TRIB_F_INT("bytes", session->plan.bytes));
+    session->task.upload_rate = session->upload_rate;
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_TRAIN);
     action->job = begin_job(session);
     action->task = &session->task;
@@ -57,20 +58,25 @@ static void go_on(struct trib_session *session)
     }
 }
 
+static void drop_held(struct trib_session *session)
+{
+    trib_session_act(session, TRIB_SESSION_DROP_MODEL);
+    session->held = (struct trib_held_model){0};
+}
+
 static void begin_model(struct trib_session *session)
 {
-    struct trib_held_model *held = &session->held;
+    const struct trib_held_model *held = &session->held;
     session->plan = trib_model_plan_make(&session->task, held, session->config.memory_bytes);
     session->blobs = 0;
-    bool other = strcmp(held->run, session->task.run) != 0;
-    bool of_use = session->plan.way == TRIB_MODEL_HELD || (session->plan.way == TRIB_MODEL_CHAIN && !other);
+    bool of_use = session->plan.way == TRIB_MODEL_HELD || session->plan.way == TRIB_MODEL_CHAIN;
     if (held->run[0] != '\0' && !of_use) {
+        bool other = strcmp(held->run, session->task.run) != 0;
         (void)trib_str_copy(session->text, sizeof session->text, held->run);
         TRIB_REPORT(session, TRIB_LOG_INFO, "held_model_dropped", TRIB_F_STR("run", session->text),
                     TRIB_F_INT("model_version", held->version),
                     TRIB_F_STR("reason", other ? "the run changed" : "it is no help on the way to the task's model"));
-        trib_session_act(session, TRIB_SESSION_DROP_MODEL);
-        *held = (struct trib_held_model){0};
+        drop_held(session);
     }
     go_on(session);
 }
@@ -81,6 +87,9 @@ static void take_whole(struct trib_session *session, enum trib_status status, co
     TRIB_REPORT(session, TRIB_LOG_WARN, "deltas_unusable", TRIB_F_INT("round", session->task.round),
                 TRIB_F_STR("kind", trib_model_way_name(session->plan.way)),
                 TRIB_F_STR("status", trib_status_name(status)), TRIB_F_STR("reason", reason));
+    if (session->held.run[0] != '\0') {
+        drop_held(session);
+    }
     session->plan = trib_model_plan_whole(&session->task);
     session->blobs = 0;
     session->received = 0;
@@ -247,6 +256,8 @@ void trib_session_on_decision(struct trib_session *session, const Tributary__V1_
     action->update = &session->update;
     action->offset = message->offset;
     action->chunk_bytes = session->chunk_bytes;
+    session->upload_began_ms = session->now_ms;
+    session->upload_bytes = trib_blob_len(session->update.frame) - message->offset;
     session->phase = TRIB_PHASE_UPLOADING;
     session->transferring = true;
     session->progress_at_ms = session->now_ms + session->progress_every_ms;
@@ -332,8 +343,22 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
                 TRIB_F_REAL("norm", session->update.norm),
                 TRIB_F_INT("update_bytes", trib_blob_len(session->update.frame)),
                 TRIB_F_BOOL("stopped_early", result->stopped_early));
+    if (session->update.codec[0] != '\0') {
+        TRIB_REPORT(session, TRIB_LOG_INFO, "codec_chosen", TRIB_F_INT("round", session->task.round),
+                    TRIB_F_STR("codec", session->update.codec), TRIB_F_STR("reason", session->update.codec_reason));
+    }
     if (can_talk(session)) {
         offer(session);
+    }
+}
+
+/* What is over in no time tells nothing of the network. */
+static void measure_upload(struct trib_session *session)
+{
+    enum { LEAST_BYTES = 4096 };
+    int64_t took_ms = session->now_ms - session->upload_began_ms;
+    if (session->upload_bytes >= LEAST_BYTES) {
+        session->upload_rate = (double)session->upload_bytes * 1000 / (double)(took_ms > 0 ? took_ms : 1);
     }
 }
 
@@ -367,6 +392,7 @@ void trib_session_on_uploaded(struct trib_session *session, const struct trib_se
     session->work_job = 0;
     session->transferring = false;
     if (event->status == TRIB_OK) {
+        measure_upload(session);
         on_receipt(session, event);
     } else if (trib_status_may_retry(event->status) || event->status == TRIB_CORRUPT) {
         session->phase = TRIB_PHASE_READY;

@@ -113,6 +113,7 @@ enum trib_status trib_error_prefix(struct trib_error *error, enum trib_status st
         append(message, ": ");
         append(message, error->message);
         memcpy(error->message, message, sizeof message);
+        error->status = status;
     }
     return status;
 }

@@ -42,12 +42,19 @@ static enum trib_status check_order(const struct trib_chain *chain, enum trib_st
     return TRIB_OK;
 }
 
-/* What follows from the stages as a whole. */
-static enum trib_status settle(struct trib_chain *chain, enum trib_status refusal, struct trib_error *error)
+static enum trib_status check_use(struct trib_stage_use *use, struct trib_error *error)
+{
+    enum trib_status status = use->stage->check == NULL ? TRIB_OK : use->stage->check(use, error);
+    return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "%s", use->stage->name);
+}
+
+/* What follows from the stages as a whole. `parsed`: they have their arguments. */
+static enum trib_status settle(struct trib_chain *chain, bool parsed, struct trib_error *error)
 {
     const unsigned of_all = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_FIXED_LENGTH | TRIB_CODEC_LOSSLESS;
+    const enum trib_status refusal = parsed ? TRIB_INVALID : TRIB_CORRUPT;
     TRIB_TRY(check_order(chain, refusal, error));
-    bool entropy = chain->uses[chain->n - 1].stage->kind == TRIB_STAGE_ENTROPY, rotated = false;
+    bool entropy = chain->uses[chain->n - 1].stage->kind == TRIB_STAGE_ENTROPY, rotated = false, sparsified = false;
     chain->caps = of_all;
     for (unsigned i = 0; i < chain->n; i++) {
         struct trib_stage_use *use = &chain->uses[i];
@@ -56,7 +63,12 @@ static enum trib_status settle(struct trib_chain *chain, enum trib_status refusa
                              use->stage->name, chain->uses[0].stage->name);
         }
         use->entropy_follows = entropy;
+        use->sparsified = sparsified;
         use->rotated = rotated;
+        if (parsed) {
+            TRIB_TRY(check_use(use, error));
+        }
+        sparsified = sparsified || use->stage->kind == TRIB_STAGE_SPARSIFY;
         rotated = rotated || (use->caps & TRIB_CODEC_ISOMETRIC) != 0;
         chain->caps &= use->caps | ~of_all;
         chain->caps |= use->caps & TRIB_CODEC_FEEDBACK;
@@ -152,7 +164,7 @@ enum trib_status trib_chain_parse(const char *text, struct trib_chain *chain, st
         made.n++;
         part = bar;
     }
-    TRIB_TRY(settle(&made, TRIB_INVALID, error));
+    TRIB_TRY(settle(&made, true, error));
     *chain = made;
     return TRIB_OK;
 }
@@ -182,7 +194,7 @@ enum trib_status trib_chain_from_ids(const uint8_t *ids, size_t n, struct trib_c
         }
         made.uses[made.n++] = (struct trib_stage_use){.stage = stage, .caps = stage->caps};
     }
-    TRIB_TRY(settle(&made, TRIB_CORRUPT, error));
+    TRIB_TRY(settle(&made, false, error));
     trib_chain_names(&made, made.text);
     *chain = made;
     return TRIB_OK;
@@ -195,6 +207,18 @@ bool trib_chain_same_stages(const struct trib_chain *a, const struct trib_chain 
         same = a->uses[i].stage == b->uses[i].stage;
     }
     return same;
+}
+
+const char *trib_chain_lacks(const struct trib_chain *chain, char *const *names, size_t n)
+{
+    const char *lacking = NULL;
+    for (unsigned i = 0; i < chain->n && lacking == NULL; i++) {
+        lacking = chain->uses[i].stage->name;
+        for (size_t j = 0; j < n && lacking != NULL; j++) {
+            lacking = strcmp(lacking, names[j]) == 0 ? NULL : lacking;
+        }
+    }
+    return lacking;
 }
 
 const struct trib_stage *trib_chain_plain(const struct trib_chain *chain)

@@ -19,7 +19,7 @@ struct trib_chain_work {
 
 size_t trib_chain_bound(size_t n)
 {
-    return n * sizeof(float) + HEADS_MOST;
+    return n * sizeof(float) + (n + 7) / 8 + HEADS_MOST; /* floats, a bitmap of their positions, heads */
 }
 
 struct trib_chain_work *trib_chain_work_new(void)

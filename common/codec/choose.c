@@ -88,7 +88,7 @@ struct candidates {
 
 static void add(struct candidates *candidates, const char *before, double value, const char *after)
 {
-    (void)snprintf(candidates->texts[candidates->n++], TRIB_CHAIN_TEXT, "%s:%.6f%s", before, value, after);
+    (void)snprintf(candidates->texts[candidates->n++], TRIB_CHAIN_TEXT, "%s:%.4g%s", before, value, after);
 }
 
 static void add_plain(struct candidates *candidates, const char *text)
@@ -195,7 +195,9 @@ static enum trib_status try_all(const struct trial *trial, struct trib_choice *c
     for (size_t i = 0; i < candidates.n; i++) {
         struct trib_chain chain;
         double nmse = 0, at_rate = 0;
-        TRIB_TRY(trib_chain_parse(candidates.texts[i], &chain, error));
+        if (trib_chain_parse(candidates.texts[i], &chain, error) != TRIB_OK) {
+            continue; /* it cannot go so low, or so high */
+        }
         TRIB_TRY(try_chain(&chain, trial, choice->bits, &nmse, &at_rate, error));
         if (at_rate < best) {
             best = at_rate;

@@ -1,8 +1,9 @@
 /* Random signs and fast Walsh-Hadamard transforms (Ailon and Chazelle, 2006), twice over.
  *
- * Why twice: once makes a block of a few large values a sum of a few +-1 patterns, which is not normal. 1 bit of
- * (1, 0.9, 0, 0, ...) would carry the first value alone, whatever the signs: an "unbiased" code with the second value
- * lost. After a second round with signs of its own every element is a sum of many terms.
+ * Why twice: once makes of a few large values a sum of a few +-1 patterns, which is not normal. 1 bit of such a block
+ * is the pattern of the largest value, whatever the signs: of (1, 0.9, 0, 0, ...) an "unbiased" code keeps (1.81, 0) in
+ * the mean, and of one value the rotation leaves two levels, not a bell. After a second round with signs of its own
+ * every element is a sum of many terms. Two take 1.6 times as long as one.
  *
  * A block of 2^16 is a matrix of 16 chunks by 4096 elements. H = A C, where C transforms each chunk, in the first level
  * cache, and A transforms across the chunks; they commute, and either is its own inverse, but for scale. So two rounds

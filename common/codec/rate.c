@@ -63,7 +63,7 @@ static const struct trib_rate_curve unbiased_curve = {
 
 double trib_rate_unbiased_step(double step)
 {
-    return step < 0.4 ? step : trib_rate_curve_at(&unbiased_curve, step);
+    return step < 0.5 ? step - step * step * step * 0.04 : trib_rate_curve_at(&unbiased_curve, step);
 }
 
 enum { LANES = 16 };
@@ -131,7 +131,7 @@ enum trib_status trib_rate_parse(const char *const *texts, size_t n, struct trib
     char number[32];
     bool unbiased = n == 2 && trib_str_equal(texts[1], "unbiased");
     if (n < 1 || n > 2 || (n == 2 && !unbiased) || !trib_str_copy(number, sizeof number, texts[0])) {
-        return trib_fail(error, TRIB_INVALID, "write %s, for example %s:2bit or %s:0.5,unbiased", use->stage->usage,
+        return trib_fail(error, TRIB_INVALID, "write %s, for example %s:2bit or %s:1.5,unbiased", use->stage->usage,
                          use->stage->name, use->stage->name);
     }
     if (trib_str_ends_with(number, "bit")) {
@@ -213,7 +213,7 @@ enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct t
  */
 static double coder_bits(double distinct)
 {
-    return distinct < 6 ? 24 * distinct : 8 * (15 + 0.55 * distinct);
+    return distinct < 5 ? 32 * distinct : 8 * (17 + 0.55 * distinct);
 }
 
 static double room_of_frame(const struct trib_survey_info *info)
@@ -379,18 +379,20 @@ void trib_rate_block(struct trib_rate_survey *survey, const struct trib_rate_mod
     }
 }
 
-/* Aim a little below: what is asked for is a bound, and samples leave some doubt. A vector that is short beside its
- * frame's head gets half of it. */
-static double find_budget(const struct trib_rate_survey *survey, bool rotated)
+/* Aim a little below: what is asked for is a bound, and samples leave some doubt. Of a vector that is short beside what
+ * goes with it the symbols alone get half of it. */
+static double find_budget(const struct trib_rate_survey *survey, const struct trib_rate_model *model, bool rotated)
 {
     double asked = survey->rate * survey->plan->n * (rotated ? 0.9995 : 0.9985);
     double room = survey->plan->n < (double)survey->info.n ? 0 : room_of_frame(&survey->info); /* positions are extra */
-    return asked - room > asked / 2 ? asked - room : asked / 2;
+    double least = asked / 2 + survey->info.n_blocks * (coder_bits(4) + 8.0 * model->head_len);
+    return asked - room > least ? asked - room : least;
 }
 
 static float to_step(double step)
 {
-    return (float)(step < FLT_MAX ? step : (double)FLT_MAX);
+    step = step > TRIB_RATE_STEP_LEAST ? step : TRIB_RATE_STEP_LEAST;
+    return (float)(step < (double)FLT_MAX ? step : (double)FLT_MAX);
 }
 
 void trib_rate_end(struct trib_rate_survey *survey, const struct trib_rate_model *model,
@@ -401,7 +403,7 @@ void trib_rate_end(struct trib_rate_survey *survey, const struct trib_rate_model
         return;
     }
     if (pass == 0) {
-        plan->budget = find_budget(survey, use->rotated);
+        plan->budget = find_budget(survey, model, use->rotated);
     }
     if (plan->largest > 0 && pass == 0) {
         double least = trib_rate_log2(plan->largest) - 15;

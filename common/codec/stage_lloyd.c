@@ -177,6 +177,16 @@ static enum trib_status decode(struct trib_block *block, const union trib_stage_
     return TRIB_OK;
 }
 
+/* The unbiased scale makes no unbiased values of what was not rotated. */
+static enum trib_status check(struct trib_stage_use *use, struct trib_error *error)
+{
+    (void)error;
+    if (!use->rotated) {
+        use->caps = (use->caps & ~(unsigned)TRIB_CODEC_UNBIASED) | TRIB_CODEC_FEEDBACK;
+    }
+    return TRIB_OK;
+}
+
 const struct trib_stage trib_stage_lloyd = {
     .name = "lloyd",
     .id = TRIB_STAGE_ID_lloyd,
@@ -185,6 +195,7 @@ const struct trib_stage trib_stage_lloyd = {
     .usage = "lloyd:BITS[,unbiased]",
     .help = "the best 2, 4, 8 or 16 levels for Gaussian values, 1 to 4 bits each (after rotate: EDEN)",
     .parse = parse,
+    .check = check,
     .encode = encode,
     .open = open,
     .decode = decode,

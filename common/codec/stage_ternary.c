@@ -58,6 +58,16 @@ static enum trib_status decode(struct trib_block *block, const union trib_stage_
     return trib_sparse_scatter(block);
 }
 
+static enum trib_status check(struct trib_stage_use *use, struct trib_error *error)
+{
+    if (use->rotated || use->sparsified) {
+        return trib_fail(error, TRIB_INVALID,
+                         "picks the largest values itself, from the vector as it is: nothing but an "
+                         "entropy coder goes with it");
+    }
+    return TRIB_OK;
+}
+
 const struct trib_stage trib_stage_ternary = {
     .name = "ternary",
     .id = TRIB_STAGE_ID_ternary,
@@ -66,6 +76,7 @@ const struct trib_stage trib_stage_ternary = {
     .usage = "ternary:SHARE",
     .help = "signs of the largest magnitudes of the whole vector and their mean (STC); \"ternary:1/400\"",
     .parse = trib_sparse_parse,
+    .check = check,
     .survey = &trib_sparse_survey,
     .encode = encode,
     .open = open,

@@ -17,7 +17,6 @@
 
 #include "base/clones.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -136,6 +135,7 @@ struct step {
 static struct step use_step(double step, struct trib_block *block)
 {
     struct step used = {.unit = 1};
+    step = step > TRIB_RATE_STEP_LEAST ? step : TRIB_RATE_STEP_LEAST;
     if (step < 0x1p-100) {
         used.unit = 0x1p60F;
         scale_values(block->values, block->n_values, used.unit);
@@ -278,7 +278,6 @@ static enum trib_status encode(const struct trib_stage_use *use, const void *sur
         cells.scale *= dot > 0 ? (float)(energy / dot) : 1;
     }
     cells.scale /= used.unit;
-    cells.scale = cells.scale > 0 ? cells.scale : FLT_TRUE_MIN;
     if (!trib_cells_fits(&cells)) {
         return TRIB_NOT_FINITE;
     }

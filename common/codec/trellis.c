@@ -24,6 +24,7 @@ static unsigned next_state(unsigned state, unsigned parity)
 
 typedef float lanes_f __attribute__((vector_size(LANES * sizeof(float)), may_alias));
 typedef int32_t lanes_i __attribute__((vector_size(LANES * sizeof(int32_t)), may_alias));
+typedef uint32_t lanes_u __attribute__((vector_size(LANES * sizeof(uint32_t)), may_alias));
 
 /* ---- the search ---- */
 
@@ -41,20 +42,20 @@ INLINE void find_cost(const lanes_f *at, float kind, lanes_f *cost)
 
 /* The cheaper of two ways into a state; its number is shifted into `ways`. */
 INLINE void find_cheaper(const lanes_f *first, const lanes_f *first_cost, const lanes_f *second,
-                         const lanes_f *second_cost, lanes_f *cheaper, lanes_i *ways)
+                         const lanes_f *second_cost, lanes_f *cheaper, lanes_u *ways)
 {
     lanes_f a = *first + *first_cost, b = *second + *second_cost;
     lanes_i is_second = b < a; /* -1 where so */
-    *ways = *ways + *ways - is_second;
+    *ways = *ways + *ways - (lanes_u)is_second;
     *cheaper = (lanes_f)(((lanes_i)b & is_second) | ((lanes_i)a & ~is_second));
 }
 
 /* The states below HALF follow even ones, the others odd ones. */
-INLINE void step_states(const lanes_f *from, lanes_f *to, const lanes_f *at, float odd_cost, lanes_i *low_ways,
-                        lanes_i *high_ways)
+INLINE void step_states(const lanes_f *from, lanes_f *to, const lanes_f *at, float odd_cost, lanes_u *low_ways,
+                        lanes_u *high_ways)
 {
     lanes_f costs[4];
-    lanes_i low = {0}, high = {0};
+    lanes_u low = {0}, high = {0};
     for (unsigned kind = 0; kind < 4; kind++) {
         find_cost(at, (float)kind, &costs[kind]);
     }
@@ -85,7 +86,7 @@ INLINE void renormalize(lanes_f *metrics)
 
 /* Forwards: the least cost of reaching each state, and by which way. */
 TRIB_CLONES static void forwards(const float *values, size_t n_steps, struct trib_trellis_costs costs,
-                                 lanes_f metrics[STATES], lanes_i *low_ways, lanes_i *high_ways)
+                                 lanes_f metrics[STATES], lanes_u *low_ways, lanes_u *high_ways)
 {
     lanes_f other[STATES];
     const lanes_f *all = (const lanes_f *)(const void *)values;
@@ -137,7 +138,7 @@ TRIB_CLONES static void name_numbers(const float *values, size_t n, float factor
 /* Found by trial on normal values; straight lines between. */
 static const struct {
     double ratio, factor, odd_cost; /* the latter for factor 1, in steps squared */
-} shapes[] = {{0, 1, 0}, {1.1, 1, 0}, {1.6, 0.8, -0.3}, {2, 0.75, -0.6}, {2.4, 0.65, -0.8}, {4, 0.5, -1}};
+} shapes[] = {{0, 1, 0}, {1.1, 1, 0}, {1.6, 0.8, -0.3}, {2.05, 1, 0}, {4, 1, 0}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 struct trib_trellis_costs trib_trellis_costs(float inverse, double ratio)
@@ -164,7 +165,7 @@ void trib_trellis_search(float *values, size_t n, struct trib_trellis_costs cost
     for (unsigned s = 0; s < STATES; s++) {
         metrics[s] = (lanes_f){0} + (s == 0 ? 0 : 0x1p20F);
     }
-    forwards(values, n_steps, costs, metrics, (lanes_i *)(void *)chosen, (lanes_i *)(void *)memory);
+    forwards(values, n_steps, costs, metrics, (lanes_u *)(void *)chosen, (lanes_u *)(void *)memory);
     backwards(n_steps, (const float *)(const void *)metrics, (uint32_t *)chosen, memory);
     name_numbers(values, n, costs.factor, chosen);
 }

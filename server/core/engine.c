@@ -240,6 +240,7 @@ enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_pee
     trib_str_copy(event->address, sizeof event->address, address);
     event->examples = hello->examples;
     check_codecs(engine, hello, event);
+    event->takes_deltas = !trib_chain_lacks(&engine->codec_down, hello->codecs, hello->n_codecs);
     trib_engine_post(engine, event);
     return TRIB_OK;
 }

@@ -125,6 +125,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     client->peer = ops->ref(event->peer);
     client->peer->client = number;
     client->plan_sent = client->holds_model = false;
+    client->takes_deltas = event->takes_deltas;
     client->examples = event->examples;
     trib_str_copy(client->address, sizeof client->address, event->address);
     trib_log(TRIB_LOG_INFO, "engine", "client_joined", TRIB_F_STR("node", client->node),
@@ -278,6 +279,9 @@ static void add_shortcut(const struct trib_engine *engine, const struct client *
 {
     const struct trib_versions *versions = &engine->versions;
     uint64_t present = engine->current.version;
+    if (!client->takes_deltas) {
+        return;
+    }
     size_t n = client->holds_model ? trib_versions_since(versions, client->held) : versions->n;
     for (size_t i = 0; i < n; i++) {
         const struct trib_delta *delta = &versions->deltas[versions->n - n + i];

@@ -47,6 +47,7 @@ struct client {
     char address[64];
     struct trib_peer *peer; /* NULL while it is away */
     bool plan_sent;         /* to this session */
+    bool takes_deltas;      /* it knows codec.down's stages */
     bool holds_model;       /* version `held`: it has offered an update of it in this session */
     uint64_t held;
     uint64_t examples;
@@ -91,6 +92,7 @@ struct event {
     char node[TRIB_NODE_LEN]; /* CONNECT, PROGRESS */
     char address[64];
     uint64_t examples;
+    bool takes_deltas;                   /* CONNECT */
     char reason[TRIB_ERROR_MESSAGE_LEN]; /* DISCONNECT, UPLOAD_ENDED with a fault; CONNECT: codecs that it lacks */
     uint32_t client;                     /* UPLOAD_ENDED */
     uint64_t round, attempt;

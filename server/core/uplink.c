@@ -91,29 +91,15 @@ void trib_uplink_codec(const struct trib_uplink *uplink, uint64_t round, char te
     }
 }
 
-static bool is_among(const char *name, char *const *names, size_t n)
-{
-    bool found = false;
-    for (size_t i = 0; i < n && !found; i++) {
-        found = strcmp(names[i], name) == 0;
-    }
-    return found;
-}
-
 const char *trib_uplink_lacks(const struct trib_uplink *uplink, char *const *names, size_t n)
 {
     static const char *const choosable[] = TRIB_CHOICE_STAGES;
-    for (size_t i = 0; uplink->automatic && i < sizeof choosable / sizeof choosable[0]; i++) {
-        if (!is_among(choosable[i], names, n)) {
-            return choosable[i];
-        }
+    const char *lacking = trib_chain_lacks(&uplink->chain, names, n); /* no stages of its own when automatic */
+    for (size_t i = 0; uplink->automatic && !lacking && i < sizeof choosable / sizeof choosable[0]; i++) {
+        const struct trib_chain one = {.n = 1, .uses = {{.stage = trib_stage_find(choosable[i])}}};
+        lacking = trib_chain_lacks(&one, names, n);
     }
-    for (unsigned i = 0; i < uplink->chain.n; i++) {
-        if (!is_among(uplink->chain.uses[i].stage->name, names, n)) {
-            return uplink->chain.uses[i].stage->name;
-        }
-    }
-    return NULL;
+    return lacking;
 }
 
 /* ---- what is taken ---- */

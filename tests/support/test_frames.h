@@ -4,13 +4,17 @@
 
 #include "codec/frame.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* Parses or aborts. */
 static inline struct trib_chain chain_of(const char *text)
 {
     struct trib_chain chain;
     struct trib_error error;
     if (trib_chain_parse(text, &chain, &error) != TRIB_OK) {
-        __builtin_trap();
+        fprintf(stderr, "%s: %s\n", text, error.message);
+        abort();
     }
     return chain;
 }

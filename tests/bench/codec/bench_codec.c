@@ -5,7 +5,7 @@
  * The vector is Gaussian, of 2^20 values. `nmse` is the squared error of one frame by the squared norm of the vector;
  * `nmse_mean` that of the mean of 8 frames with 8 seeds of the same vector, times 8: for an unbiased chain about nmse,
  * for a biased one up to 8 times as much. MB are 10^6 bytes of float32; one thread, the best of several runs, beside
- * the speed of copying in the same run. */
+ * the speed of copying that vector, which fits in a large cache. */
 #include "codec/frame.h"
 
 #include "base/clock.h"

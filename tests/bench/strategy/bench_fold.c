@@ -124,7 +124,7 @@ int main(void)
     }
     must(trib_accumulator_init(&acc, N, 64, 10 * 65536, &error), &error);
     bench_memcpy(vector);
-    static const char *const codecs[] = {"f32", "f16", "bf16", "sign"};
+    static const char *const codecs[] = {"f32", "f16", "q8", "q4", "sign", "rotate|lloyd:2", "rotate|uniform:2|range"};
     for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
         bench_frame(codecs[i], vector, &acc);
     }

@@ -36,7 +36,7 @@ static void try_text(const uint8_t *data, size_t size)
     for (int i = 0; i < N; i++) {
         values[i] = (float)(i * 37 % 101 - 50) / 1024;
     }
-    uint8_t coded[N * sizeof(float) + 4096];
+    uint8_t coded[N * sizeof(float) + N + 4096];
     struct trib_survey *survey = NULL;
     size_t coded_len = 0;
     if (trib_survey_new(&chain, 1, values, N, &survey, &error) == TRIB_OK) {

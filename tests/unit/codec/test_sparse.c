@@ -279,12 +279,12 @@ END_TEST
 
 START_TEST(ternary_stands_alone)
 {
-    struct trib_blob *frame = NULL;
     float vector[100];
-    fill(vector, 100, NORMAL, SEED);
-    ck_assert_int_eq(encode_frame(TRIB_FRAME_UPDATE, "topk:10%|ternary:5%", SEED, schema, vector, 100, &frame, NULL),
-                     TRIB_INVALID);
-    struct trib_chain chain = chain_of("topk:10%|ternary:5%");
+    refused("topk:10%|ternary:5%", TRIB_INVALID, "ternary: picks the largest values itself");
+    refused("rotate|ternary:5%", TRIB_INVALID, "ternary: picks the largest values itself");
+    const uint8_t ids[] = {trib_stage_find("topk")->id, trib_stage_find("ternary")->id};
+    struct trib_chain chain;
+    ck_assert_int_eq(trib_chain_from_ids(ids, 2, &chain, NULL), TRIB_OK);
     struct trib_chain_work *work = trib_chain_work_new();
     static const uint8_t bytes[] = {1, 0, 1, 0, 0, 0, 0x80, 0x3f, 0, 0, 1};
     ck_assert_int_eq(trib_chain_decode_block(&chain, work, SEED, 0, bytes, sizeof bytes, vector, 100), TRIB_CORRUPT);

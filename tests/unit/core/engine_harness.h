@@ -251,21 +251,27 @@ static inline void end_engine(void)
 
 /* ---- what clients do ---- */
 
+/* codec NULL: it knows all. */
 static inline struct fake *connect_with(const char *node, char *codec)
 {
     struct fake *fake = new_fake(node);
     Tributary__V1__Hello hello = TRIBUTARY__V1__HELLO__INIT;
+    const struct trib_stage *const *stages;
+    char *names[UINT8_MAX];
+    size_t n_stages = trib_stages(&stages);
+    for (size_t i = 0; i < n_stages; i++) {
+        names[i] = trib_message_lend(stages[i]->name);
+    }
     hello.examples = 100;
-    hello.n_codecs = 1;
-    hello.codecs = &codec;
+    hello.n_codecs = codec ? 1 : n_stages;
+    hello.codecs = codec ? &codec : names;
     ck_assert_int_eq(trib_engine_connect(engine, &fake->peer, node, "test:1", &hello), TRIB_OK);
     return fake;
 }
 
 static inline struct fake *connect_node(const char *node)
 {
-    static char codec[] = "f32";
-    return connect_with(node, codec);
+    return connect_with(node, NULL);
 }
 
 /* The connection is gone. */

@@ -122,7 +122,11 @@ static void deliver(const struct follower *follower, uint64_t round)
 
 static void folded(const struct follower *follower, uint64_t round)
 {
-    expect_outcome(follower->fake, TRIBUTARY__V1__OUTCOME__KIND__FOLDED, round, "");
+    const Tributary__V1__Outcome *outcome =
+        wait_for(follower->fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME)->outcome;
+    ck_assert_msg(outcome->kind == TRIBUTARY__V1__OUTCOME__KIND__FOLDED, "outcome %d: %s", (int)outcome->kind,
+                  outcome->reason);
+    ck_assert_uint_eq(outcome->round, round);
 }
 
 #define WIDE "model.classes=1000", "federation.min_clients=1"

@@ -109,7 +109,7 @@ START_TEST(a_delta_that_is_gone_leads_to_the_whole_model)
     task_with(&h, (struct task_options){.round = 6, .version = 5, .n_deltas = 2});
     downloaded(&h, TRIB_OK, DELTA_LEN);
     downloaded(&h, TRIB_NOT_FOUND, 0);
-    ck_assert_did(&h, "wD"); /* and the first delta goes */
+    ck_assert_did(&h, "wmD"); /* and the first delta goes, and what it was to be added to */
     ck_assert_reported(&h, "deltas_unusable");
     ck_assert_uint_eq(h.len, MODEL_LEN);
     downloaded(&h, TRIB_NOT_FOUND, 0); /* there is no other way left */

@@ -10,7 +10,7 @@
  *
  * A state is good for one run, one schema, one kind of feedback. If these change, a file is damaged, or the server's
  * last folded round is not the state's, the state is dropped with a line in the log and begins anew at zero: no fault
- * of a state ever stops training, nor does a disk that is full. */
+ * of a state ever stops training. Nor does a full disk, but for ef21 (trib_feedback_store_keep). */
 #ifndef TRIB_SESSION_FEEDBACK_STORE_H
 #define TRIB_SESSION_FEEDBACK_STORE_H
 
@@ -39,8 +39,12 @@ struct trib_feedback_round { /* borrowed for the call */
 TRIB_MUST_CHECK enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store,
                                                            const struct trib_feedback_round *round, float *vector,
                                                            size_t n, uint64_t *known, struct trib_error *error);
-/* After it was coded, with the vector as trib_feedback_decoded left it: make the next state and keep it as pending. */
-void trib_feedback_store_keep(struct trib_feedback_store *store, const float *vector);
+/* After it was coded, with the vector as trib_feedback_decoded left it: make the next state and keep it as pending.
+ * When it cannot be kept, the state is dropped, and the update may be sent all the same: TRIB_OK. But not with ef21,
+ * whose server could never again make sense of this client's updates: then it is a failure, and the committed state
+ * stands. */
+TRIB_MUST_CHECK enum trib_status trib_feedback_store_keep(struct trib_feedback_store *store, const float *vector,
+                                                          struct trib_error *error);
 /* Instead: it was not coded. reason: the state may be to blame, so it is dropped; NULL: it stands. */
 void trib_feedback_store_abandon(struct trib_feedback_store *store, const char *reason);
 /* A round has an outcome. Others than the pending one are ignored. */

@@ -12,7 +12,7 @@
 
 #include "base/blob.h"
 #include "base/log.h"
-#include "codec/chain.h"
+#include "codec/choose.h"
 #include "codec/feedback.h"
 #include "session/model_plan.h"
 #include "train/trainer.h"
@@ -33,7 +33,10 @@ struct trib_client_task {
     uint8_t plan_sha256[32];
     struct trib_blob *plan;    /* the Graph message's bytes, whose hash was checked; one reference */
     struct trib_recipe recipe; /* checked */
-    struct trib_chain codec;
+    struct trib_chain codec;   /* with `choose`: its text alone, "auto:..." */
+    bool choose;               /* the chain is left to the client */
+    struct trib_choice_target target;
+    double upload_rate; /* bytes a second, as last measured; 0 = not yet */
     struct trib_feedback feedback;
     uint64_t folded_round; /* the last one whose model holds an update of this client; 0 = none */
     uint64_t seed;
@@ -42,7 +45,9 @@ struct trib_client_task {
 /* What local training made of it. */
 struct trib_client_update {
     struct trib_train_result result;
-    double norm;             /* L2, of the update before coding */
+    double norm;                 /* L2, of the update before coding */
+    char codec[TRIB_CHAIN_TEXT]; /* the chain that was chosen, and why; "" when there was no choice */
+    char codec_reason[TRIB_CHOICE_REASON];
     uint64_t feedback_round; /* of ef21: the folded round of the state that was used, 0 = it began at zero */
     struct trib_blob *frame; /* one reference */
     uint8_t sha256[32];      /* of the frame */

@@ -26,6 +26,8 @@ TRIB_MUST_CHECK enum trib_status trib_chain_from_ids(const uint8_t *ids, size_t 
                                                      struct trib_error *error);
 /* The same stages, whatever their arguments: what one encodes the other decodes. */
 bool trib_chain_same_stages(const struct trib_chain *a, const struct trib_chain *b);
+/* The first of its stages that is not among n names; NULL when all are. */
+const char *trib_chain_lacks(const struct trib_chain *chain, char *const *names, size_t n);
 /* "rotate|uniform|range" */
 void trib_chain_names(const struct trib_chain *chain, char text[TRIB_CHAIN_TEXT]);
 /* A chain of the one plain quantiser f32, f16 or bf16, whose bytes are the numbers themselves: its stage, else NULL. */

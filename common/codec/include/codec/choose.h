@@ -10,6 +10,7 @@ struct trib_choice_target {
     double bits;    /* a coordinate, at most; TRIB_CHOICE_MIN_BITS .. TRIB_CHOICE_MAX_BITS */
     double seconds; /* an upload may take; 0 = any time */
 };
+enum { TRIB_CHOICE_REASON = 200 };
 #define TRIB_CHOICE_MIN_BITS 0.1
 #define TRIB_CHOICE_MAX_BITS 32.0
 
@@ -27,12 +28,13 @@ void trib_choice_format(const struct trib_choice_target *target, char text[TRIB_
 
 struct trib_choice {
     struct trib_chain chain;
-    double bits;      /* the rate that was chosen for */
-    double kurtosis;  /* E[x^4] / E[x^2]^2 of the sample; 3 = Gaussian */
-    double nmse;      /* of the chain on the sample */
-    char reason[200]; /* for the log */
+    double bits;                     /* the rate that was chosen for */
+    double kurtosis;                 /* E[x^4] / E[x^2]^2 of the sample; 3 = Gaussian */
+    double nmse;                     /* of the chain on the sample */
+    char reason[TRIB_CHOICE_REASON]; /* for the log */
 };
-/* Choose for a vector of n values. bytes_per_second: the client's measured upload rate, 0 = not known. TRIB_NOT_FINITE, TRIB_NO_MEMORY. */
+/* Choose for a vector of n values. bytes_per_second: the client's measured upload rate, 0 = not known. TRIB_NOT_FINITE,
+ * TRIB_NO_MEMORY. */
 TRIB_MUST_CHECK enum trib_status trib_choose_chain(const struct trib_choice_target *target, double bytes_per_second,
                                                    uint64_t seed, const float *vector, size_t n,
                                                    struct trib_choice *choice, struct trib_error *error);

@@ -41,6 +41,7 @@ struct trib_stage_use {
     unsigned caps;                /* the stage's own, as its arguments make them */
     double args[TRIB_STAGE_ARGS]; /* what they mean is the stage's own affair */
     bool entropy_follows;         /* the chain ends with an entropy coder: rates are of entropy, not of width */
+    bool sparsified;              /* a sparsifier comes before */
     bool rotated;                 /* a rotation comes before: values look Gaussian, with one variance in a block */
 };
 
@@ -124,6 +125,9 @@ struct trib_stage {
     /* Read "a,b": n texts. Sets use->args and, where the arguments change them, use->caps. NULL: it takes none.
      * TRIB_INVALID with what is possible; the caller puts the stage's name before it. */
     enum trib_status (*parse)(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error);
+    /* Look at what stands around it in a chain that was parsed (rotated, entropy_follows), after `parse`: sets
+     * use->caps where that changes them. TRIB_INVALID with what it needs. NULL: it goes with everything. */
+    enum trib_status (*check)(struct trib_stage_use *use, struct trib_error *error);
     const struct trib_stage_survey *survey; /* NULL: it needs none */
 
     /* Every kind but plain quantisers. Take the block one step on; write the head (an entropy stage: everything) to

@@ -20,8 +20,8 @@ TRIB_MUST_CHECK enum trib_status trib_checkpoint_write(const char *path, const s
  * so that only a failing disk (TRIB_IO) leaves it half written. */
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_read(const char *path, const struct trib_schema *schema, float *model,
                                                       struct trib_error *error);
-/* Read every value of a checkpoint of any model, in the order of its file, which is the schema's for checkpoints written
- * here; the caller frees *values by trib_free. TRIB_CORRUPT as above; TRIB_INVALID when it holds none. */
+/* Read every value of a checkpoint of any model, in the order of its file, which is the schema's for checkpoints
+ * written here; the caller frees *values by trib_free. TRIB_CORRUPT as above; TRIB_INVALID when it holds none. */
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_read_values(const char *path, float **values, size_t *n,
                                                              struct trib_error *error);
 /* The parser behind it, over bytes (for fuzzing): checks the JSON header of a file with data_len bytes of data after
