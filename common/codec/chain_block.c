@@ -117,8 +117,9 @@ static enum trib_status survey_stage(struct trib_survey *survey, unsigned index,
     if (state == NULL) {
         return trib_fail_no_memory(error);
     }
+    unsigned passes = table->passes_for == NULL ? table->passes : table->passes_for(use);
     enum trib_status status = table->begin(use, info, state);
-    for (unsigned pass = 0; status == TRIB_OK && pass < table->passes; pass++) {
+    for (unsigned pass = 0; status == TRIB_OK && pass < passes; pass++) {
         for (uint32_t number = 0; status == TRIB_OK && number < info->n_blocks; number++) {
             size_t first = (size_t)number * TRIB_CODEC_BLOCK;
             size_t n = info->n - first < TRIB_CODEC_BLOCK ? (size_t)(info->n - first) : TRIB_CODEC_BLOCK;

@@ -122,11 +122,14 @@ static void quantize_trial(const struct trib_stage_use *use, float step, struct 
 static const struct trib_rate_model model = {
     .gaussian = gaussian_rate, .quantize = quantize_trial, .head_len = 2 * TRIB_CELLS_HEAD_LEN, .measured_blocks = 16};
 
+static unsigned passes_for(const struct trib_stage_use *use)
+{
+    return use->rotated ? 1 : TRIB_RATE_PASSES;
+}
+
 static enum trib_status begin(const struct trib_stage_use *use, const struct trib_survey_info *info, void *state)
 {
-    /* Without a coder behind it an odd alphabet is a waste, and unbiased it is only after a rotation. */
-    return use->entropy_follows && (use->rotated || !is_unbiased(use)) ? trib_rate_begin(state, info, use->args[0])
-                                                                       : TRIB_INVALID;
+    return trib_rate_begin(state, info, use->args[0]);
 }
 
 static void survey_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block)
@@ -147,6 +150,7 @@ static void clear(void *state)
 static const struct trib_stage_survey survey_table = {
     .state_size = sizeof(struct trib_rate_survey),
     .passes = TRIB_RATE_PASSES,
+    .passes_for = passes_for,
     .begin = begin,
     .block = survey_block,
     .end = end,
@@ -284,6 +288,17 @@ static enum trib_status decode(struct trib_block *block, const union trib_stage_
     return trib_trellis_replay(&sent, block->values);
 }
 
+static enum trib_status check(struct trib_stage_use *use, struct trib_error *error)
+{
+    if (!use->entropy_follows) {
+        return trib_fail(error, TRIB_INVALID, "its symbols are made for an entropy coder: add |range");
+    }
+    if (is_unbiased(use) && !use->rotated) {
+        return trib_fail(error, TRIB_INVALID, "unbiased only of what was rotated: put rotate| before it");
+    }
+    return TRIB_OK;
+}
+
 const struct trib_stage trib_stage_trellis = {
     .name = "trellis",
     .id = TRIB_STAGE_ID_trellis,
@@ -293,6 +308,7 @@ const struct trib_stage trib_stage_trellis = {
     .help =
         "trellis-coded grid at 0.1 to 8 bits a value, heads included; wants range behind it, unbiased rotate before",
     .parse = trib_rate_parse,
+    .check = check,
     .survey = &survey_table,
     .encode = encode,
     .open = open,

@@ -200,12 +200,15 @@ static void quantize_trial(const struct trib_stage_use *use, float step, struct 
 static const struct trib_rate_model model = {
     .gaussian = gaussian_rate, .quantize = quantize_trial, .head_len = TRIB_CELLS_HEAD_LEN, .measured_blocks = 256};
 
+/* Without a coder each block has a step of its own; after a rotation the blocks' energies tell it all. */
+static unsigned passes_for(const struct trib_stage_use *use)
+{
+    return !use->entropy_follows ? 0 : use->rotated ? 1 : TRIB_RATE_PASSES;
+}
+
 static enum trib_status begin(const struct trib_stage_use *use, const struct trib_survey_info *info, void *state)
 {
-    if (use->entropy_follows) {
-        return trib_rate_begin(state, info, rate_of(use));
-    }
-    return rate_of(use) == (double)(int)rate_of(use) ? TRIB_OK : TRIB_INVALID; /* fractions of a bit need a coder */
+    return use->entropy_follows ? trib_rate_begin(state, info, rate_of(use)) : TRIB_OK;
 }
 
 static void survey_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block)
@@ -226,6 +229,7 @@ static void clear(void *state)
 static const struct trib_stage_survey survey_table = {
     .state_size = sizeof(struct trib_rate_survey),
     .passes = TRIB_RATE_PASSES,
+    .passes_for = passes_for,
     .begin = begin,
     .block = survey_block,
     .end = end,
@@ -303,6 +307,16 @@ static enum trib_status decode(struct trib_block *block, const union trib_stage_
     return TRIB_OK;
 }
 
+static enum trib_status check(struct trib_stage_use *use, struct trib_error *error)
+{
+    double rate = rate_of(use);
+    if (!use->entropy_follows && rate != (double)(int)rate) {
+        return trib_fail(error, TRIB_INVALID, "%g bits are a rate for an entropy coder: add |range, or give whole bits",
+                         rate);
+    }
+    return TRIB_OK;
+}
+
 const struct trib_stage trib_stage_uniform = {
     .name = "uniform",
     .id = TRIB_STAGE_ID_uniform,
@@ -311,6 +325,7 @@ const struct trib_stage trib_stage_uniform = {
     .usage = "uniform:BITS[,unbiased]",
     .help = "an evenly spaced grid at 0.1 to 8 bits a value, heads included, with range behind it; without, whole bits",
     .parse = trib_rate_parse,
+    .check = check,
     .survey = &survey_table,
     .encode = encode,
     .open = open,

@@ -146,9 +146,10 @@ static inline void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kin
                                   const char *words)
 {
     const Tributary__V1__Outcome *outcome = wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME)->outcome;
-    ck_assert_msg(outcome->kind == kind, "%s: outcome %d: %s", fake->node, (int)outcome->kind, outcome->reason);
+    const char *reason = outcome->reason ? outcome->reason : "";
+    ck_assert_msg(outcome->kind == kind, "%s: outcome %d: %s", fake->node, (int)outcome->kind, reason);
     ck_assert_uint_eq(outcome->round, round);
-    ck_assert_msg(strstr(outcome->reason, words), "%s: %s", fake->node, outcome->reason);
+    ck_assert_msg(strstr(reason, words), "%s: %s", fake->node, reason);
 }
 
 static inline void wait_closed(struct fake *fake)

@@ -107,6 +107,7 @@ struct trib_survey_info {
 struct trib_stage_survey {
     size_t state_size; /* zeroed before begin */
     unsigned passes;
+    unsigned (*passes_for)(const struct trib_stage_use *use); /* NULL: always that many */
     enum trib_status (*begin)(const struct trib_stage_use *use, const struct trib_survey_info *info, void *state);
     void (*block)(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block);
     void (*end)(const struct trib_stage_use *use, void *state, unsigned pass);
