@@ -1,6 +1,9 @@
 /* Steps for rates. */
 #include "rate.h"
 
+#include "rans.h"
+#include "rans_model.h"
+
 #include "base/clones.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -216,6 +219,40 @@ static double coder_bits(double distinct)
     return distinct < 5 ? 32 * distinct : 8 * (17 + 0.55 * distinct);
 }
 
+/* What the range coder itself makes of it: of a large alphabet it codes buckets, which cost more than entropy when few
+ * values of it occur. `scratch` and `numbers` of the block are overwritten. */
+static double bits_of_coder(struct trib_block *block)
+{
+    struct trib_rans_part parts[TRIB_BLOCK_SEGMENTS];
+    struct trib_writer out = {.data = (uint8_t *)block->scratch, .capacity = TRIB_CODEC_BLOCK * sizeof *block->scratch};
+    unsigned n_parts = block->n_segments > 0 ? block->n_segments : 1;
+    uint16_t *symbols = block->symbols;
+    for (unsigned i = 0; i < n_parts; i++) {
+        size_t n = block->n_segments > 0 ? block->segments[i] : block->n_symbols;
+        parts[i] = (struct trib_rans_part){.symbols = symbols, .n = n, .alphabet = block->alphabet};
+        symbols += n;
+    }
+    trib_rans_encode(parts, n_parts, block->numbers, &out);
+    return 8.0 * (double)out.len;
+}
+
+/* What the coder writes for a quantised block: so much that grows with its length, and so much once. */
+struct coded_size {
+    double stream, table;
+};
+
+/* Counts from few values make entropy look smaller than it is; the correction is Miller's (1955). */
+static struct coded_size coded_size(struct trib_block *block, uint32_t *counts, bool sampled)
+{
+    uint32_t distinct = 0;
+    if (block->alphabet > TRIB_RANS_MODEL_MOST) {
+        return (struct coded_size){.stream = bits_of_coder(block)};
+    }
+    double bits = trib_rate_of_symbols(block, counts, &distinct);
+    return (struct coded_size){.stream = bits + (sampled ? (distinct - 1) * 0.72134752044448170368 : 0),
+                               .table = coder_bits(distinct)};
+}
+
 static double room_of_frame(const struct trib_survey_info *info)
 {
     double head = 72 + 4 * (double)info->n_blocks;
@@ -255,8 +292,7 @@ static double solve_gaussian(const struct trib_rate_survey *survey, const struct
 
 /* ---- without ---- */
 
-/* Bits of block i as its sample tells. Counts from few values make entropy look smaller than it is; the correction is
- * Miller's (1955). */
+/* Bits of block i as its sample tells. */
 static double bits_of_sample(struct trib_rate_survey *survey, const struct trib_rate_model *model,
                              const struct trib_stage_use *use, double step, uint32_t i)
 {
@@ -266,14 +302,13 @@ static double bits_of_sample(struct trib_rate_survey *survey, const struct trib_
         return coder_bits(1) + 8.0 * model->head_len;
     }
     struct trib_block block = plan->trial;
-    uint32_t distinct = 0;
     block.seed = survey->info.seed;
     block.number = i;
     block.n = block.n_values = part->n_sampled;
     memcpy(block.values, plan->samples + part->first, part->n_sampled * sizeof *block.values);
     model->quantize(use, (float)step, &block);
-    double bits = trib_rate_of_symbols(&block, plan->counts, &distinct) + (distinct - 1) * 0.72134752044448170368;
-    return bits * part->n / part->n_sampled + coder_bits(distinct) + 8.0 * model->head_len;
+    struct coded_size size = coded_size(&block, plan->counts, true);
+    return size.stream * part->n / part->n_sampled + size.table + 8.0 * model->head_len;
 }
 
 static double bits_of_samples(struct trib_rate_survey *survey, const struct trib_rate_model *model,
@@ -354,14 +389,14 @@ static void measure(struct trib_rate_survey *survey, const struct trib_rate_mode
                     const struct trib_stage_use *use, const struct trib_block *block)
 {
     struct trib_rate_plan *plan = survey->plan;
-    uint32_t stride = 1 + survey->info.n_blocks / model->measured_blocks, distinct = 0;
+    uint32_t stride = 1 + survey->info.n_blocks / model->measured_blocks;
     if (block->number % stride != 0 || block->n_values == 0) {
         return;
     }
     struct trib_block copy = *block;
     model->quantize(use, survey->step, &copy);
-    plan->measured +=
-        trib_rate_of_symbols(&copy, plan->counts, &distinct) + coder_bits(distinct) + 8.0 * model->head_len;
+    struct coded_size size = coded_size(&copy, plan->counts, false);
+    plan->measured += size.stream + size.table + 8.0 * model->head_len;
     plan->expected += bits_of_sample(survey, model, use, (double)survey->step, (uint32_t)block->number);
     plan->measured_n += (double)block->n_values;
 }
