@@ -12,21 +12,6 @@
 #include <string.h>
 
 enum { SEED = 11 };
-static const uint8_t schema[TRIB_FRAME_HASH_LEN] = {7};
-
-/* There and back; the frame's length. */
-static size_t there_and_back(const char *codec, uint64_t seed, const float *vector, float *back, size_t n)
-{
-    struct trib_blob *frame = NULL;
-    struct trib_error error = {.message = ""};
-    ck_assert_msg(encode_frame(TRIB_FRAME_UPDATE, codec, seed, schema, vector, n, &frame, &error) == TRIB_OK, "%s: %s",
-                  codec, error.message);
-    const struct trib_frame_source source = trib_frame_source_memory(frame);
-    ck_assert_msg(trib_frame_decode(&source, NULL, back, n, &error) == TRIB_OK, "%s: %s", codec, error.message);
-    size_t len = trib_blob_len(frame);
-    trib_blob_unref(frame);
-    return len;
-}
 
 /* The oracle: sort positions by magnitude, ties by position; keep k; drop zeros. */
 static const float *sorted_by;

@@ -17,7 +17,6 @@
 
 enum { LANES = TRIB_TRELLIS_LANES, SHORT = 9 };
 
-static const uint8_t schema[TRIB_FRAME_HASH_LEN] = {3};
 
 /* The machine, as its definition says. */
 static unsigned follow(unsigned state, unsigned parity)
@@ -110,40 +109,6 @@ START_TEST(replay)
 END_TEST
 
 /* ---- the chain ---- */
-
-static size_t there_and_back(const char *codec, uint64_t seed, const float *vector, float *back, size_t n)
-{
-    struct trib_blob *frame = NULL;
-    struct trib_error error = {.message = ""};
-    ck_assert_msg(encode_frame(TRIB_FRAME_UPDATE, codec, seed, schema, vector, n, &frame, &error) == TRIB_OK, "%s: %s",
-                  codec, error.message);
-    const struct trib_frame_source source = trib_frame_source_memory(frame);
-    ck_assert_msg(trib_frame_decode(&source, NULL, back, n, &error) == TRIB_OK, "%s: %s", codec, error.message);
-    size_t len = trib_blob_len(frame);
-    trib_blob_unref(frame);
-    return len;
-}
-
-static double nmse(const float *a, const float *b, size_t n)
-{
-    double error = 0, energy = 0;
-    for (size_t i = 0; i < n; i++) {
-        error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        energy += (double)a[i] * (double)a[i];
-    }
-    return energy > 0 ? error / energy : error;
-}
-
-static float *normal_values(size_t n, uint64_t seed)
-{
-    float *values = trib_malloc_aligned(n, sizeof *values);
-    ck_assert_ptr_nonnull(values);
-    struct trib_rng rng = trib_rng_init(seed, "trellis", 1, 0);
-    for (size_t i = 0; i < n; i++) {
-        values[i] = (float)trib_rng_normal(&rng);
-    }
-    return values;
-}
 
 /* Shannon's bound is 4^-bits; a scalar grid needs 0.25 bit more at the same error, this 0.05 and its heads. */
 START_TEST(rates)
