@@ -176,17 +176,21 @@ static enum trib_status measure_all(const struct arguments *arguments, const str
 {
     bool given = arguments->chains.n > 0;
     size_t n = given ? arguments->chains.n : sizeof default_chains / sizeof default_chains[0];
+    const char *const *texts = given ? arguments->chains.values : default_chains;
+    struct trib_chain chain;
+    for (size_t i = 0; i < n; i++) { /* before anything is measured */
+        enum trib_status status = trib_chain_parse(texts[i], &chain, error);
+        if (status != TRIB_OK) {
+            return trib_error_prefix(error, status, "--chain \"%.60s\"", texts[i]);
+        }
+    }
     print_head(arguments, options->n, kurtosis_of(options->vector, options->n));
     for (size_t i = 0; i < n; i++) {
-        const char *text = given ? arguments->chains.values[i] : default_chains[i];
-        struct trib_chain chain;
         struct trib_chain_figures figures;
-        enum trib_status status = trib_chain_parse(text, &chain, error);
-        if (status == TRIB_OK) {
-            status = trib_chain_measure(&chain, options, &figures, error);
-        }
+        TRIB_TRY(trib_chain_parse(texts[i], &chain, error));
+        enum trib_status status = trib_chain_measure(&chain, options, &figures, error);
         if (status != TRIB_OK) {
-            return trib_error_prefix(error, status, "--chain \"%.60s\"", text);
+            return trib_error_prefix(error, status, "--chain \"%.60s\"", texts[i]);
         }
         print_figures(arguments, chain.text, &figures, i == 0);
     }

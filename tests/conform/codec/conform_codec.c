@@ -327,7 +327,7 @@ START_TEST(any_bytes)
     size_t sound_len = 0;
     int refused = 0;
     ck_assert_int_eq(encode(&chain, SEED, vector, N, sound, trib_chain_bound(N), &sound_len), TRIB_OK);
-    for (int round = 0; round < 6000; round++) {
+    for (int round = 0; round < 2400; round++) {
         size_t shift = trib_rng_below(&rng, 8);
         bool changed = round % 3 != 0;
         size_t len = changed ? sound_len : 1 + trib_rng_below(&rng, MOST);
