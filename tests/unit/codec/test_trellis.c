@@ -17,7 +17,6 @@
 
 enum { LANES = TRIB_TRELLIS_LANES, SHORT = 9 };
 
-
 /* The machine, as its definition says. */
 static unsigned follow(unsigned state, unsigned parity)
 {
