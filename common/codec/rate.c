@@ -170,8 +170,9 @@ struct trib_rate_plan {
     double measured_n;
 };
 
-void trib_rate_clear(struct trib_rate_survey *survey)
+void trib_rate_clear(void *state)
 {
+    struct trib_rate_survey *survey = state;
     struct trib_rate_plan *plan = survey->plan;
     if (plan == NULL) {
         return;
@@ -187,7 +188,8 @@ void trib_rate_clear(struct trib_rate_survey *survey)
     survey->plan = NULL;
 }
 
-enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_survey_info *info, double rate)
+enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_rate_model *model,
+                                 const struct trib_survey_info *info, double rate)
 {
     struct trib_rate_plan *plan = survey->plan = trib_calloc(1, sizeof *plan);
     if (plan == NULL) {
@@ -195,6 +197,7 @@ enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct t
     }
     survey->info = *info;
     survey->rate = rate;
+    survey->model = model;
     uint32_t share = SAMPLE / info->n_blocks;
     plan->sample_of_block = share < SAMPLE_OF_BLOCK_LEAST ? SAMPLE_OF_BLOCK_LEAST : share;
     plan->parts = trib_calloc(info->n_blocks, sizeof *plan->parts);
@@ -401,16 +404,13 @@ static void measure(struct trib_rate_survey *survey, const struct trib_rate_mode
     plan->measured_n += (double)block->n_values;
 }
 
-void trib_rate_block(struct trib_rate_survey *survey, const struct trib_rate_model *model,
-                     const struct trib_stage_use *use, unsigned pass, const struct trib_block *block)
+void trib_rate_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block)
 {
-    if (!use->entropy_follows || survey->plan == NULL) {
-        return;
-    }
+    struct trib_rate_survey *survey = state;
     if (pass == 0) {
         look(survey->plan, use, block);
     } else {
-        measure(survey, model, use, block);
+        measure(survey, survey->model, use, block);
     }
 }
 
@@ -430,13 +430,11 @@ static float to_step(double step)
     return (float)(step < (double)FLT_MAX ? step : (double)FLT_MAX);
 }
 
-void trib_rate_end(struct trib_rate_survey *survey, const struct trib_rate_model *model,
-                   const struct trib_stage_use *use, unsigned pass)
+void trib_rate_end(const struct trib_stage_use *use, void *state, unsigned pass)
 {
+    struct trib_rate_survey *survey = state;
+    const struct trib_rate_model *model = survey->model;
     struct trib_rate_plan *plan = survey->plan;
-    if (!use->entropy_follows || plan == NULL) {
-        return;
-    }
     if (pass == 0) {
         plan->budget = find_budget(survey, model, use->rotated);
     }

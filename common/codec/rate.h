@@ -50,16 +50,18 @@ struct trib_rate_model {
 struct trib_rate_survey {
     float step;
     double rate; /* bits asked for, a value */
+    const struct trib_rate_model *model;
     struct trib_survey_info info;
     struct trib_rate_plan *plan; /* NULL once done */
 };
 enum { TRIB_RATE_PASSES = 2 };
-enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_survey_info *info, double rate);
-void trib_rate_block(struct trib_rate_survey *survey, const struct trib_rate_model *model,
-                     const struct trib_stage_use *use, unsigned pass, const struct trib_block *block);
-void trib_rate_end(struct trib_rate_survey *survey, const struct trib_rate_model *model,
-                   const struct trib_stage_use *use, unsigned pass);
-void trib_rate_clear(struct trib_rate_survey *survey);
+/* For the stage's begin; the model is borrowed. */
+enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_rate_model *model,
+                                 const struct trib_survey_info *info, double rate);
+/* The other slots of struct trib_stage_survey; their state is a struct trib_rate_survey. */
+void trib_rate_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block);
+void trib_rate_end(const struct trib_stage_use *use, void *state, unsigned pass);
+void trib_rate_clear(void *state);
 
 /* The sum of squares and the largest magnitude. */
 struct trib_rate_size {

@@ -128,22 +128,7 @@ static unsigned passes_for(const struct trib_stage_use *use)
 
 static enum trib_status begin(const struct trib_stage_use *use, const struct trib_survey_info *info, void *state)
 {
-    return trib_rate_begin(state, info, use->args[0]);
-}
-
-static void survey_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block)
-{
-    trib_rate_block(state, &model, use, pass, block);
-}
-
-static void end(const struct trib_stage_use *use, void *state, unsigned pass)
-{
-    trib_rate_end(state, &model, use, pass);
-}
-
-static void clear(void *state)
-{
-    trib_rate_clear(state);
+    return trib_rate_begin(state, &model, info, use->args[0]);
 }
 
 static const struct trib_stage_survey survey_table = {
@@ -151,9 +136,9 @@ static const struct trib_stage_survey survey_table = {
     .passes = TRIB_RATE_PASSES,
     .passes_for = passes_for,
     .begin = begin,
-    .block = survey_block,
-    .end = end,
-    .clear = clear,
+    .block = trib_rate_block,
+    .end = trib_rate_end,
+    .clear = trib_rate_clear,
 };
 
 /* ---- coding ---- */
