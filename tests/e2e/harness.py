@@ -112,6 +112,7 @@ class Daemon:
         self.records = []
         self.code = None
         self.killed = False  # by us, so that ending by a signal is no crash
+        self.stopped = False  # by us, with SIGSTOP
         self.changed = threading.Condition()
         self.started = time.monotonic()
         self.file = open(folder / f"{name}.log", "ab")
@@ -172,6 +173,7 @@ class Daemon:
 
     def signal(self, number):
         if self.alive():
+            self.stopped = number == signal.SIGSTOP or (self.stopped and number != signal.SIGCONT)
             self.process.send_signal(number)
 
     def kill(self):
@@ -334,7 +336,8 @@ class World:
         for closer in reversed(self.closers):
             closer()
         for daemon in self.daemons:
-            daemon.signal(signal.SIGCONT)
+            if daemon.stopped:  # only then: SIGCONT would undo the SIGSTOP by which a leak check holds a daemon that ends
+                daemon.signal(signal.SIGCONT)
             if orderly and not daemon.find(("stop", "run_finished")):  # not when it is ending by itself
                 daemon.signal(signal.SIGTERM)
         for daemon in self.daemons:
