@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <float.h>
 #include <math.h>

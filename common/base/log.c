@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>

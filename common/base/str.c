@@ -1,6 +1,6 @@
 /* Strings, UTF-8 and the formatting of quantities. Any thread. */
 #include "base/str.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

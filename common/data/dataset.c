@@ -27,13 +27,21 @@ size_t trib_dataset_readers(const struct trib_dataset_reader *const **readers)
     return READER_N;
 }
 
+/* A reader that draws its examples is asked for as NAME:HOW. */
+static bool is_format(const char *format, const struct trib_dataset_reader *reader)
+{
+    size_t len = strlen(reader->name);
+    return trib_str_equal(format, reader->name) ||
+           (reader->needs_no_file && format != NULL && strncmp(format, reader->name, len) == 0 && format[len] == ':');
+}
+
 static enum trib_status find_reader(const char *format, const struct trib_dataset_reader **reader,
                                     struct trib_error *error)
 {
     const char *names[READER_N];
     for (size_t i = 0; i < READER_N; i++) {
         names[i] = reader_list[i]->name;
-        if (trib_str_equal(format, names[i])) {
+        if (is_format(format, reader_list[i])) {
             *reader = reader_list[i];
             return TRIB_OK;
         }
@@ -41,9 +49,20 @@ static enum trib_status find_reader(const char *format, const struct trib_datase
     return trib_data_fail_unknown("dataset format", format, names, READER_N, error);
 }
 
-static enum trib_status check_spec(const struct trib_dataset_spec *spec, struct trib_error *error)
+bool trib_dataset_needs_file(const char *format)
 {
-    if (spec->path == NULL || spec->path[0] == '\0') {
+    for (size_t i = 0; i < READER_N; i++) {
+        if (is_format(format, reader_list[i])) {
+            return !reader_list[i]->needs_no_file;
+        }
+    }
+    return true;
+}
+
+static enum trib_status check_spec(const struct trib_dataset_spec *spec, const struct trib_dataset_reader *reader,
+                                   struct trib_error *error)
+{
+    if (!reader->needs_no_file && (spec->path == NULL || spec->path[0] == '\0')) {
         return trib_fail(error, TRIB_CONFIG, "dataset path: missing; name the file or folder to read");
     }
     if (!isfinite(spec->max_bytes) || spec->max_bytes < 0) {
@@ -62,10 +81,12 @@ enum trib_status trib_dataset_open(const struct trib_dataset_spec *spec, struct 
     const struct trib_dataset_reader *reader = NULL;
     struct trib_dataset loaded = {0};
     TRIB_TRY(find_reader(spec->format, &reader, error));
-    TRIB_TRY(check_spec(spec, error));
-    if (access(spec->path, F_OK) != 0 && errno == ENOENT) { /* before a reader wonders what kind of path it is */
+    TRIB_TRY(check_spec(spec, reader, error));
+    /* before a reader wonders what kind of path it is */
+    if (!reader->needs_no_file && access(spec->path, F_OK) != 0 && errno == ENOENT) {
         return trib_fail(error, TRIB_NOT_FOUND, "%s: no such file; check the dataset's path", spec->path);
     }
+    const char *name = reader->needs_no_file ? spec->format : spec->path;
     enum trib_status status = reader->read(spec, &loaded, error);
     if (status != TRIB_OK) {
         goto out;
@@ -73,7 +94,7 @@ enum trib_status trib_dataset_open(const struct trib_dataset_spec *spec, struct 
     /* Partitions and batches number examples with 32 bits. */
     if (loaded.n == 0 || loaded.n > UINT32_MAX) {
         status = trib_fail(error, loaded.n == 0 ? TRIB_CORRUPT : TRIB_LIMIT,
-                           "%s: holds %zu examples; between 1 and 4294967295 are possible", spec->path, loaded.n);
+                           "%s: holds %zu examples; between 1 and 4294967295 are possible", name, loaded.n);
         goto out;
     }
     if (spec->keys != NULL) {

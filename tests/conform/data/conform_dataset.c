@@ -284,17 +284,21 @@ int main(void)
 {
     const struct trib_dataset_reader *const *readers;
     int n = (int)trib_dataset_readers(&readers);
+    int n_files = 0; /* the list has the readers that need no file last */
+    while (n_files < n && !readers[n_files]->needs_no_file) {
+        n_files++;
+    }
     Suite *suite = suite_create("dataset readers");
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 120);
     tcase_add_checked_fixture(all, data_files_setup, data_files_teardown);
     tcase_add_loop_test(all, describes_itself, 0, n);
-    tcase_add_loop_test(all, reads_back, 0, n);
-    tcase_add_loop_test(all, reads_back_compressed, 0, n);
-    tcase_add_loop_test(all, names_what_is_missing, 0, n);
-    tcase_add_loop_test(all, survives_every_truncation, 0, n);
-    tcase_add_loop_test(all, notices_every_truncation_when_compressed, 0, n);
-    tcase_add_loop_test(all, survives_failing_allocations, 0, n);
+    tcase_add_loop_test(all, reads_back, 0, n_files);
+    tcase_add_loop_test(all, reads_back_compressed, 0, n_files);
+    tcase_add_loop_test(all, names_what_is_missing, 0, n_files);
+    tcase_add_loop_test(all, survives_every_truncation, 0, n_files);
+    tcase_add_loop_test(all, notices_every_truncation_when_compressed, 0, n_files);
+    tcase_add_loop_test(all, survives_failing_allocations, 0, n_files);
     suite_add_tcase(suite, all);
     return trib_test_run(suite);
 }

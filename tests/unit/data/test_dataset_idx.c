@@ -139,9 +139,10 @@ START_TEST(says_what_is_wrong_with_the_settings)
     struct trib_dataset_spec spec = two_files(4);
     spec.format = "idc";
     data_open_fails(&spec, TRIB_CONFIG,
-                    "dataset format \"idc\": unknown; did you mean \"idx\"? There are: idx, cifar, csv, npy");
+                    "dataset format \"idc\": unknown; did you mean \"idx\"? There are: idx, cifar, csv, npy, "
+                    "synthetic");
     spec.format = NULL;
-    data_open_fails(&spec, TRIB_CONFIG, "dataset format: missing; there are: idx, cifar, csv, npy");
+    data_open_fails(&spec, TRIB_CONFIG, "dataset format: missing; there are: idx, cifar, csv, npy, synthetic");
     spec.format = "idx";
     spec.regression = true;
     data_open_fails(&spec, TRIB_CONFIG, "dataset regression: of no use with format idx; use csv or npy");

@@ -10,8 +10,9 @@
 
 /* What to read. Fields that a reader does not use stay NULL. All borrowed. */
 struct trib_dataset_spec {
-    const char *format;       /* "idx", "cifar", "csv", "npy" */
-    const char *path;         /* features: a file; idx and cifar also take the folder with the usual file names */
+    const char *format;       /* "idx", "cifar", "csv", "npy", "synthetic:HOW" */
+    const char *path;         /* features: a file; idx and cifar also take the folder with the usual file names;
+                               * synthetic has no use for one */
     const char *labels;       /* idx, npy: the file of labels; NULL when `path` is a folder */
     const char *split;        /* "train" or "test": which files of a folder */
     const char *label_column; /* csv: name or 0-based number; default the last */
@@ -41,10 +42,13 @@ struct trib_dataset {
 struct trib_dataset_reader {
     const char *name;
     const char *help;
+    bool needs_no_file; /* it draws examples: the format's text is NAME:HOW, the path is not looked at */
     enum trib_status (*read)(const struct trib_dataset_spec *spec, struct trib_dataset *dataset,
                              struct trib_error *error);
 };
 size_t trib_dataset_readers(const struct trib_dataset_reader *const **readers);
+/* Whether a spec with this format must name a path; true for unknown ones. */
+bool trib_dataset_needs_file(const char *format);
 
 /* Messages name the file and, where there is one, line or example:
  *   train-labels-idx1-ubyte: label 11 of example 52 is outside 0..9

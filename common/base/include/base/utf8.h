@@ -1,4 +1,4 @@
-/* UTF-8, one character at a time; inside this block only. Any thread. */
+/* UTF-8, one character at a time. Any thread. */
 #ifndef TRIB_BASE_UTF8_H
 #define TRIB_BASE_UTF8_H
 
