@@ -1,0 +1,50 @@
+/* Sign sketches: the signs of an update at K of its N positions, which a client offers before it uploads, and from
+ * which a server estimates how far the update agrees with a direction (CMFL, Wang et al. 2019).
+ *
+ * Positions are derived by both sides from (run, round): one at random in each of K equal parts of the vector, so they
+ * ascend, differ, and any of them is found without the others. K >= N takes every position: the estimate is exact.
+ * Otherwise its standard error is at most sqrt(e (1 - e) / K), e the share of equal signs.
+ *
+ * A sign is one bit: set when the value is above 0. A position's value is what a decoder makes of the coded update,
+ * and where that is 0 the value before coding; so whoever receives the update can check every sign that it folds. */
+#ifndef TRIB_CODEC_SKETCH_H
+#define TRIB_CODEC_SKETCH_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trib_sketch_plan {
+    uint64_t n;    /* length of the vector */
+    uint64_t k;    /* positions, <= n; 0 = no sketch */
+    uint64_t seed; /* of (run, round) */
+};
+
+struct trib_sketch_plan trib_sketch_plan(const char *run, uint64_t round, uint64_t k, uint64_t n);
+/* Position i < k; ascending in i. */
+uint64_t trib_sketch_position(const struct trib_sketch_plan *plan, uint64_t i);
+/* The first i whose position is at least `element`; k when there is none. */
+uint64_t trib_sketch_first(const struct trib_sketch_plan *plan, uint64_t element);
+/* Bytes of a packed sketch: bit i in byte i / 8, the lowest first; bits beyond k are 0. */
+size_t trib_sketch_bytes(uint64_t k);
+
+/* A client's side. signs [k], one byte a position, so that blocks may be taken by several threads at once: fill those
+ * of the elements [first, first + n), whose values before and after coding are given. Then pack them. */
+void trib_sketch_take(const struct trib_sketch_plan *plan, uint8_t *signs, size_t first, const float *original,
+                      const float *decoded, size_t n);
+void trib_sketch_pack(const uint8_t *signs, uint64_t k, uint8_t *packed);
+
+/* A server's side. The number of positions in [first, first + n) where the decoded value is not 0 and its sign is not
+ * the sketch's. */
+uint64_t trib_sketch_contradictions(const struct trib_sketch_plan *plan, const uint8_t *packed, size_t first,
+                                    const float *decoded, size_t n);
+/* Equal signs of two packed sketches. */
+uint64_t trib_sketch_agreement(const uint8_t *a, const uint8_t *b, uint64_t k);
+/* The packed sketch of a whole vector of signs (bit j in word j / 64, the lowest first), such as a past update's. */
+void trib_sketch_sample(const struct trib_sketch_plan *plan, const uint64_t *signs, uint8_t *packed);
+/* Standard error of the share e of equal signs among k of n positions, with the correction for a finite vector. */
+double trib_sketch_error(double e, uint64_t k, uint64_t n);
+
+#endif
