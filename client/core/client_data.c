@@ -104,7 +104,8 @@ enum trib_status trib_client_data_load(const struct trib_client_settings *settin
         trib_client_data_clear(&loaded);
         return status;
     }
-    for (size_t i = 0; i < loaded.dataset.n; i++) {
+    loaded.n = loaded.dataset.n;
+    for (size_t i = 0; i < loaded.n; i++) {
         loaded.indices[i] = (uint32_t)i;
     }
     *data = loaded;

@@ -14,6 +14,7 @@ enum { MAX_TAGS = 64, MAX_TAG_LEN = 64, MAX_NAMES = 32, KEEPALIVE_MIN_MS = 5000 
 #define HOUR_MS    3600e3
 #define DAY_MS     86400e3
 
+static const char *const battery_rules[] = {"auto", "no", "yes", NULL}; /* as enum trib_battery_rule */
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 
@@ -142,6 +143,17 @@ static const struct trib_config_row rows[] = {
      .min = 0,
      .max = 9007199254740992.0,
      .help = "Experiments: the seed of the split; the same on every node."},
+    {.key = "device.metered",
+     .type = TRIB_TYPE_BOOL,
+     .offset = AT(device_metered),
+     .fallback = "false",
+     .help = "Whether this machine's connection costs money; the server may then choose others."},
+    {.key = "device.battery",
+     .type = TRIB_TYPE_ENUM,
+     .offset = AT(device_battery),
+     .fallback = "auto",
+     .choices = battery_rules,
+     .help = "Whether it runs on a battery: as the system says (auto), never (no) or always (yes)."},
     {.key = "training.backend",
      .type = TRIB_TYPE_STRING,
      .offset = AT(training_backend),

@@ -1,6 +1,9 @@
 /* The owner's limits, turned into the trainer's. */
 #include "session/limits.h"
 #include "base/str.h"
+#include "codec/sketch.h"
+
+#include <inttypes.h>
 
 enum { TEXT_LEN = 32 };
 
@@ -20,6 +23,16 @@ enum trib_status trib_limits_check_model(const struct trib_client_limits *limits
         return trib_fail(error, TRIB_LIMIT, "the model takes %s, more than the owner's limits.max_memory of %s",
                          trib_format_size((double)frame_len, need, sizeof need),
                          trib_format_size((double)limits->max_bytes, allowed, sizeof allowed));
+    }
+    return TRIB_OK;
+}
+
+enum trib_status trib_limits_check_sketch(uint64_t positions, struct trib_error *error)
+{
+    if (trib_sketch_bytes(positions) > TRIB_SKETCH_MAX_BYTES) {
+        return trib_fail(error, TRIB_LIMIT,
+                         "sketch_positions: an offer has room for the signs of %" PRIu64 " positions, not for %" PRIu64,
+                         (uint64_t)TRIB_SKETCH_MAX_BYTES * 8, positions);
     }
     return TRIB_OK;
 }

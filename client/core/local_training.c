@@ -3,10 +3,12 @@
  * Memory: the received frame (in memory or spooled), one vector of floats that is first the model, then the trained
  * model, then the update, and the trainer's buffers. The received values are read from their frame a second time to
  * form the difference, instead of being kept. The frame is freed before the update is coded, unless it is held for the
- * next task and the owner's limits have room for it. */
-#include "local_training.h"
+ * next task and the owner's limits have room for it. A sketch takes a byte for each of its positions while the update
+ * is coded. */
+#include "session/local_training.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "codec/sketch.h"
 #include "crypto/hash.h"
 #include "wire/graph_message.h"
 
@@ -165,8 +167,8 @@ static enum trib_status train(struct trib_local_training *local, const struct tr
                               const _Atomic(bool) *stop, float *vector, struct trib_train_result *result,
                               struct trib_error *error)
 {
-    TRIB_TRY(trib_trainer_run(local->trainer, local->data->indices, local->data->dataset.n, task->seed, vector, stop,
-                              result, error));
+    TRIB_TRY(trib_trainer_run(local->trainer, local->data->indices, local->data->n, task->seed, vector, stop, result,
+                              error));
     TRIB_TRY(check_stop(stop, error));
     if (result->steps == 0) {
         return trib_fail(error, TRIB_LIMIT, "the owner's limits left no time for a single step");
@@ -182,12 +184,18 @@ static size_t update_bound(const struct trib_chain *chain, size_t n)
     return plain != NULL ? n * plain->width : blocks * trib_chain_bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
 }
 
+static struct trib_sketch_plan plan_sketch(const struct trib_client_task *task, size_t n)
+{
+    return trib_sketch_plan(task->run, task->round, task->sketch_positions, n);
+}
+
 /* Both the model and the update in memory, or one after the other? *keep: the model is to be held; off when that leaves
  * no room for training. */
 static enum trib_status share_memory(struct trib_local_training *local, const struct trib_client_task *task,
                                      size_t model_bytes, bool *keep, struct trib_error *error)
 {
-    size_t vector_bytes = local->schema.n_floats * sizeof(float) +
+    const struct trib_sketch_plan sketch = plan_sketch(task, local->schema.n_floats);
+    size_t vector_bytes = local->schema.n_floats * sizeof(float) + (size_t)sketch.k + trib_sketch_bytes(sketch.k) +
                           trib_feedback_store_memory(local->feedback, task->feedback.kind, local->schema.n_floats);
     size_t frame_bytes = update_bound(&task->codec, local->schema.n_floats);
     size_t larger = model_bytes > frame_bytes ? model_bytes : frame_bytes;
@@ -229,6 +237,51 @@ static enum trib_status choose_codec(const struct trib_client_task *task, const 
     return TRIB_OK;
 }
 
+/* What is learnt from the update while it is coded. */
+struct coding {
+    struct trib_feedback_coding feedback;
+    struct trib_sketch_plan sketch;
+    uint8_t *signs; /* [sketch.k]; NULL when that is 0 */
+};
+
+static void see_decoded(void *context, size_t first, const float *values, size_t n)
+{
+    struct coding *coding = context;
+    if (coding->signs != NULL) { /* first: it looks at the vector, which feedback writes over */
+        trib_sketch_take(&coding->sketch, coding->signs, first, coding->feedback.vector + first, values, n);
+    }
+    if (coding->feedback.kind != TRIB_FEEDBACK_NONE) {
+        trib_feedback_decoded(&coding->feedback, first, values, n);
+    }
+}
+
+/* The update's frame and, if the task asks for one, its sketch. */
+static enum trib_status encode(const struct trib_client_task *task, struct trib_frame_job *job, float *vector,
+                               struct trib_client_update *update, struct trib_error *error)
+{
+    struct coding coding = {.feedback = {.kind = task->feedback.kind, .vector = vector},
+                            .sketch = plan_sketch(task, job->n)};
+    const uint64_t k = coding.sketch.k;
+    if (k > 0) {
+        coding.signs = trib_malloc((size_t)k);
+        update->sketch = trib_blob_new(trib_sketch_bytes(k));
+        if (coding.signs == NULL || update->sketch == NULL) {
+            trib_free(coding.signs);
+            return trib_fail_no_memory(error);
+        }
+    }
+    if (k > 0 || task->feedback.kind != TRIB_FEEDBACK_NONE) {
+        job->decoded = see_decoded;
+        job->context = &coding;
+    }
+    enum trib_status status = trib_frame_encode(job, &update->frame, error);
+    if (status == TRIB_OK && k > 0) {
+        trib_sketch_pack(coding.signs, k, trib_blob_fill(update->sketch));
+    }
+    trib_free(coding.signs);
+    return status;
+}
+
 /* With error feedback: the vector becomes what is coded, and then what the next state is made from. */
 static enum trib_status code_update(struct trib_local_training *local, const struct trib_client_task *task,
                                     float *vector, struct trib_client_update *update, struct trib_error *error)
@@ -240,7 +293,6 @@ static enum trib_status code_update(struct trib_local_training *local, const str
                                               .round = task->round,
                                               .folded_round = task->folded_round};
     struct trib_choice choice;
-    struct trib_feedback_coding coding = {.kind = task->feedback.kind, .vector = vector};
     struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
                                  .chain = &task->codec,
                                  .seed = task->seed,
@@ -251,8 +303,6 @@ static enum trib_status code_update(struct trib_local_training *local, const str
     uint64_t known = 0;
     TRIB_TRY(trib_feedback_store_begin(local->feedback, &round, vector, n, &known, error));
     if (task->feedback.kind != TRIB_FEEDBACK_NONE) {
-        job.decoded = trib_feedback_decoded;
-        job.context = &coding;
         update->norm = norm_of(vector, n);
     }
     update->feedback_round = task->feedback.kind == TRIB_FEEDBACK_EF21 ? known : 0;
@@ -262,7 +312,7 @@ static enum trib_status code_update(struct trib_local_training *local, const str
         job.chain = &choice.chain;
     }
     if (status == TRIB_OK) {
-        status = trib_frame_encode(&job, &update->frame, error);
+        status = encode(task, &job, vector, update, error);
     }
     if (status == TRIB_OK) {
         return trib_feedback_store_keep(local->feedback, vector, error);
@@ -292,6 +342,7 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
         return trib_fail(error, TRIB_MISMATCH, "the model has %" PRIu64 " values, but its plan needs %zu",
                          header.n_elements, n);
     }
+    TRIB_TRY(trib_limits_check_sketch(plan_sketch(task, n).k, error));
     struct trib_train_limits unused;
     TRIB_TRY(
         trib_limits_for_training(&local->limits, trib_model_spool_memory(model) + n * sizeof(float), &unused, error));

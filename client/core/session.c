@@ -21,6 +21,7 @@ enum {
 void trib_client_update_clear(struct trib_client_update *update)
 {
     trib_blob_unref(update->frame);
+    trib_blob_unref(update->sketch);
     *update = (struct trib_client_update){0};
 }
 
@@ -274,6 +275,7 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
         session->config = *config;
         session->connect_at_ms = now_ms;
         session->held = config->held;
+        session->device = config->device;
         trib_backoff_init(&session->backoff, config->reconnect_min_ms, config->reconnect_max_ms, config->seed);
     }
     return session;
@@ -320,6 +322,9 @@ void trib_session_step(struct trib_session *session, struct trib_session_event *
     case TRIB_SESSION_DATA:
         on_data(session, event);
         break;
+    case TRIB_SESSION_DEVICE:
+        trib_session_on_device(session, event);
+        break;
     case TRIB_SESSION_TICK:
         on_tick(session);
         break;
@@ -334,34 +339,6 @@ void trib_session_step(struct trib_session *session, struct trib_session_event *
         }
     }
     session->out = NULL;
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return b != 0 && b < a ? b : a;
-}
-
-int64_t trib_session_wake_ms(const struct trib_session *session)
-{
-    int64_t wake = INT64_MAX;
-    switch (session->link) {
-    case TRIB_LINK_DONE:
-        return wake;
-    case TRIB_LINK_OFFLINE:
-        wake = session->connect_at_ms;
-        break;
-    case TRIB_LINK_CONNECTING:
-    case TRIB_LINK_GREETING:
-        wake = session->greet_by_ms;
-        break;
-    case TRIB_LINK_ONLINE:
-        if (session->confirmed) {
-            wake = sooner(wake, session->retry_at_ms);
-            wake = sooner(wake, session->progress_at_ms);
-        }
-        break;
-    }
-    return sooner(sooner(wake, session->deadline_ms), session->release_at_ms);
 }
 
 enum trib_session_state trib_session_state(const struct trib_session *session)

@@ -2,6 +2,7 @@
 #include "session_private.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "codec/frame.h"
 #include "crypto/hash.h"
 #include "session/limits.h"
 #include "wire/graph_message.h"
@@ -130,6 +131,8 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     read.model_len = message->model->len;
     read.seed = message->seed;
     read.deadline_seconds = message->deadline_seconds;
+    read.sketch_positions =
+        message->sketch_positions < TRIB_FRAME_MAX_ELEMENTS ? message->sketch_positions : TRIB_FRAME_MAX_ELEMENTS;
     TRIB_TRY(read_digest(&message->model->sha256, "model hash", read.model_sha256, error));
     TRIB_TRY(read_digest(&message->plan_sha256, "plan hash", read.plan_sha256, error));
     if (read.model_len == 0 || read.model_len > TRIB_MODEL_FRAME_MAX) {
@@ -162,7 +165,8 @@ bool trib_session_same_task(const struct trib_client_task *a, const struct trib_
                        x->proximal_mu == y->proximal_mu;
     return same_recipe && strcmp(a->run, b->run) == 0 && a->round == b->round &&
            strcmp(a->codec.text, b->codec.text) == 0 && a->feedback.kind == b->feedback.kind &&
-           a->feedback.momentum == b->feedback.momentum && a->seed == b->seed && a->model_len == b->model_len &&
+           a->feedback.momentum == b->feedback.momentum && a->sketch_positions == b->sketch_positions &&
+           a->seed == b->seed && a->model_len == b->model_len &&
            memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) == 0 &&
            memcmp(a->plan_sha256, b->plan_sha256, sizeof a->plan_sha256) == 0;
 }

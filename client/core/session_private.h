@@ -37,7 +37,11 @@ struct trib_session_plan {
 
 struct trib_session {
     struct trib_session_config config;
-    uint64_t examples; /* of the client's own data, once known */
+    uint64_t examples;              /* of the client's own data, once known */
+    struct trib_device device;      /* as it was last seen */
+    struct trib_device told_device; /* what the server knows of it, and since when */
+    int64_t told_device_ms;
+    int64_t tell_device_at_ms; /* when what has changed is told if nothing else is; 0 = not set */
     struct trib_backoff backoff;
     uint64_t last_job;
     bool broken; /* memory ran out for a message: the connection cannot be trusted to be in step */
@@ -95,9 +99,16 @@ void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__
 void trib_session_on_downloaded(struct trib_session *session, const struct trib_session_event *event);
 void trib_session_on_trained(struct trib_session *session, struct trib_session_event *event);
 void trib_session_on_uploaded(struct trib_session *session, const struct trib_session_event *event);
-void trib_session_task_tick(struct trib_session *session);
 void trib_session_task_offline(struct trib_session *session); /* the connection is gone */
 void trib_session_end_task(struct trib_session *session);     /* NONE, with everything of the task freed */
+
+/* Whether the server has sent the task on the present connection. */
+bool trib_session_can_talk(const struct trib_session *session);
+void trib_session_retry(struct trib_session *session); /* what broke off: the download, or the offer of an upload */
+
+/* session_tick.c: what time brings */
+void trib_session_task_tick(struct trib_session *session);
+void trib_session_on_device(struct trib_session *session, const struct trib_session_event *event);
 
 /* session_intake.c: reading a task */
 TRIB_MUST_CHECK enum trib_status trib_session_read_task(struct trib_session *session,
@@ -108,7 +119,7 @@ void trib_session_forget_plans(struct trib_session *session);
 
 /* session_send.c: what the client says */
 void trib_session_send_hello(struct trib_session *session);
-void trib_session_send_progress(struct trib_session *session, const char *phase);
+void trib_session_send_progress(struct trib_session *session, uint64_t round, const char *phase);
 void trib_session_send_offer(struct trib_session *session);
 void trib_session_send_failure(struct trib_session *session, uint64_t round, enum trib_status status,
                                const char *reason);

@@ -11,6 +11,19 @@ static void send(struct trib_session *session, const Tributary__V1__ClientMessag
     }
 }
 
+/* The device for a message that the server learns it from. */
+static Tributary__V1__Device *tell_device(struct trib_session *session, Tributary__V1__Device *device)
+{
+    tributary__v1__device__init(device);
+    device->metered = session->device.metered;
+    device->on_battery = session->device.on_battery;
+    device->battery_percent = session->device.battery_percent;
+    session->told_device = session->device;
+    session->told_device_ms = session->now_ms;
+    session->tell_device_at_ms = 0;
+    return device;
+}
+
 void trib_session_send_hello(struct trib_session *session)
 {
     const struct trib_stage *const *codecs;
@@ -37,6 +50,8 @@ void trib_session_send_hello(struct trib_session *session)
     hello.memory_bytes = session->config.memory_bytes;
     hello.tags = tags;
     hello.n_tags = n_tags;
+    Tributary__V1__Device device;
+    hello.device = tell_device(session, &device);
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
@@ -44,12 +59,16 @@ void trib_session_send_hello(struct trib_session *session)
     send(session, &message);
 }
 
-void trib_session_send_progress(struct trib_session *session, const char *phase)
+void trib_session_send_progress(struct trib_session *session, uint64_t round, const char *phase)
 {
     Tributary__V1__Progress progress;
+    Tributary__V1__Device device;
     tributary__v1__progress__init(&progress);
-    progress.round = session->task.round;
+    progress.round = round;
     progress.phase = trib_message_lend(phase);
+    if (trib_device_differs(&session->device, &session->told_device)) {
+        progress.device = tell_device(session, &device);
+    }
     Tributary__V1__ClientMessage message;
     tributary__v1__client_message__init(&message);
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS;
@@ -76,6 +95,9 @@ void trib_session_send_offer(struct trib_session *session)
     offer.update = &blob;
     offer.stopped_early = update->result.stopped_early;
     offer.feedback_round = update->feedback_round;
+    if (update->sketch != NULL) {
+        offer.sketch = trib_message_lend_bytes(trib_blob_data(update->sketch), trib_blob_len(update->sketch));
+    }
     offer.codec = trib_message_lend(update->codec);
     offer.codec_reason = trib_message_lend(update->codec_reason);
     Tributary__V1__ClientMessage message;

@@ -11,7 +11,7 @@ enum {
     RELEASE_AFTER_MS = 30000
 };
 
-static bool can_talk(const struct trib_session *session)
+bool trib_session_can_talk(const struct trib_session *session)
 {
     return session->link == TRIB_LINK_ONLINE && session->confirmed;
 }
@@ -96,7 +96,7 @@ static void take_whole(struct trib_session *session, enum trib_status status, co
     session->failures = 0;
     session->transferring = false;
     session->phase = TRIB_PHASE_DOWNLOADING;
-    if (can_talk(session)) {
+    if (trib_session_can_talk(session)) {
         begin_download(session);
     } /* else the task's next arrival resumes it */
 }
@@ -106,6 +106,15 @@ static void offer(struct trib_session *session)
     trib_session_send_offer(session);
     session->retry_at_ms = 0;
     session->phase = TRIB_PHASE_OFFERED;
+}
+
+void trib_session_retry(struct trib_session *session)
+{
+    if (session->phase == TRIB_PHASE_DOWNLOADING) {
+        begin_download(session);
+    } else if (session->phase == TRIB_PHASE_READY) {
+        offer(session);
+    }
 }
 
 void trib_session_end_task(struct trib_session *session)
@@ -133,7 +142,7 @@ static void fail_task(struct trib_session *session, enum trib_status status, con
 {
     TRIB_REPORT(session, TRIB_LOG_ERROR, "failed", TRIB_F_INT("round", session->task.round),
                 TRIB_F_STR("status", trib_status_name(status)), TRIB_F_STR("reason", reason));
-    if (can_talk(session)) {
+    if (trib_session_can_talk(session)) {
         /* Trouble of this machine's own may name its files, which are none of the server's business. */
         bool local = status == TRIB_IO || status == TRIB_NO_SPACE || status == TRIB_INTERNAL || status == TRIB_DENIED;
         trib_session_send_failure(session, session->task.round, status, local ? trib_status_text(status) : reason);
@@ -151,7 +160,7 @@ static void retry_transfer(struct trib_session *session, enum trib_status status
     }
     int64_t wait_ms = (int64_t)RETRY_FIRST_MS << session->failures;
     session->failures++;
-    if (!can_talk(session)) {
+    if (!trib_session_can_talk(session)) {
         return; /* the task's next arrival resumes it */
     }
     session->retry_at_ms = session->now_ms + wait_ms;
@@ -230,6 +239,16 @@ void trib_session_on_task(struct trib_session *session, const Tributary__V1__Tas
     }
 }
 
+/* Error feedback hears what became of the round. */
+static void settle(struct trib_session *session, bool folded)
+{
+    if (session->task.feedback.kind != TRIB_FEEDBACK_NONE) {
+        struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SETTLE);
+        action->task = &session->task;
+        action->folded = folded;
+    }
+}
+
 void trib_session_on_decision(struct trib_session *session, const Tributary__V1__Decision *message)
 {
     if (session->phase != TRIB_PHASE_OFFERED || message->round != session->task.round) {
@@ -237,9 +256,10 @@ void trib_session_on_decision(struct trib_session *session, const Tributary__V1_
         return;
     }
     if (message->kind == TRIBUTARY__V1__DECISION__KIND__SKIP) {
-        session->phase = TRIB_PHASE_WAITING;
         TRIB_REPORT(session, TRIB_LOG_INFO, "skipped", TRIB_F_INT("round", message->round),
                     TRIB_F_STR("reason", message->reason));
+        settle(session, false);
+        trib_session_end_task(session); /* no outcome has to follow */
         return;
     }
     if (message->kind != TRIBUTARY__V1__DECISION__KIND__UPLOAD) {
@@ -275,11 +295,7 @@ void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__
     enum trib_log_level level = message->kind == TRIBUTARY__V1__OUTCOME__KIND__REJECTED ? TRIB_LOG_WARN : TRIB_LOG_INFO;
     TRIB_REPORT(session, level, "outcome", TRIB_F_INT("round", message->round),
                 TRIB_F_STR("outcome", known ? names[message->kind] : "unknown"), TRIB_F_STR("reason", message->reason));
-    if (session->task.feedback.kind != TRIB_FEEDBACK_NONE) {
-        struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SETTLE);
-        action->task = &session->task;
-        action->folded = message->kind == TRIBUTARY__V1__OUTCOME__KIND__FOLDED;
-    }
+    settle(session, message->kind == TRIBUTARY__V1__OUTCOME__KIND__FOLDED);
     trib_session_end_task(session);
 }
 
@@ -342,12 +358,13 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
                 TRIB_F_REAL("accuracy", result->accuracy), TRIB_F_REAL("seconds", (double)result->ms / 1000),
                 TRIB_F_REAL("norm", session->update.norm),
                 TRIB_F_INT("update_bytes", trib_blob_len(session->update.frame)),
+                TRIB_F_INT("sketch_bytes", session->update.sketch == NULL ? 0 : trib_blob_len(session->update.sketch)),
                 TRIB_F_BOOL("stopped_early", result->stopped_early));
     if (session->update.codec[0] != '\0') {
         TRIB_REPORT(session, TRIB_LOG_INFO, "codec_chosen", TRIB_F_INT("round", session->task.round),
                     TRIB_F_STR("codec", session->update.codec), TRIB_F_STR("reason", session->update.codec_reason));
     }
-    if (can_talk(session)) {
+    if (trib_session_can_talk(session)) {
         offer(session);
     }
 }
@@ -416,52 +433,5 @@ void trib_session_task_offline(struct trib_session *session)
         session->phase = TRIB_PHASE_READY;
         session->transferring = false;
         session->work_job = 0;
-    }
-}
-
-static const char *busy_with(const struct trib_session *session)
-{
-    switch (session->phase) {
-    case TRIB_PHASE_DOWNLOADING:
-        return "download";
-    case TRIB_PHASE_TRAINING:
-        return "train";
-    case TRIB_PHASE_UPLOADING:
-        return "upload";
-    default:
-        return NULL;
-    }
-}
-
-void trib_session_task_tick(struct trib_session *session)
-{
-    if (session->release_at_ms != 0 && session->now_ms >= session->release_at_ms) {
-        session->release_at_ms = 0;
-        trib_session_act(session, TRIB_SESSION_RELEASE);
-    }
-    if (session->phase == TRIB_PHASE_NONE) {
-        return;
-    }
-    if (session->deadline_ms != 0 && session->now_ms >= session->deadline_ms) {
-        TRIB_REPORT(session, TRIB_LOG_WARN, "deadline_passed", TRIB_F_INT("round", session->task.round));
-        trib_session_end_task(session);
-        return;
-    }
-    if (!can_talk(session)) {
-        return;
-    }
-    if (session->retry_at_ms != 0 && session->now_ms >= session->retry_at_ms) {
-        if (session->phase == TRIB_PHASE_DOWNLOADING) {
-            begin_download(session);
-        } else if (session->phase == TRIB_PHASE_READY) {
-            offer(session);
-        }
-    }
-    if (session->progress_at_ms != 0 && session->now_ms >= session->progress_at_ms) {
-        const char *phase = busy_with(session);
-        if (phase != NULL) {
-            trib_session_send_progress(session, phase);
-        }
-        session->progress_at_ms = session->now_ms + session->progress_every_ms;
     }
 }

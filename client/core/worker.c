@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "local_training.h"
 #include "session/client_data.h"
+#include "session/local_training.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GOODBYE_GRACE_MS = 1500, LONGEST_POLL_MS = 60000 };
+enum { GOODBYE_GRACE_MS = 1500, LONGEST_POLL_MS = 60000, DEVICE_EVERY_MS = 30000 };
 static const char component[] = "client";
 
 struct daemon {
@@ -30,6 +30,7 @@ struct daemon {
     /* Actions that failed on the spot: their events, to be stepped after the list that they stood in. */
     struct trib_session_event failures[TRIB_SESSION_MAX_ACTIONS];
     size_t n_failures;
+    int64_t device_at_ms; /* when to look at the device again */
     int signal_fd;
     bool ended, signalled;
     struct trib_error end; /* why */
@@ -240,9 +241,17 @@ static void take_signals(struct daemon *daemon)
     }
 }
 
+static struct trib_device look_at_device(struct daemon *daemon)
+{
+    daemon->device_at_ms = trib_clock_ms() + DEVICE_EVERY_MS;
+    return trib_device_read(daemon->settings->device_metered, (enum trib_battery_rule)daemon->settings->device_battery,
+                            NULL);
+}
+
 static int poll_ms(const struct daemon *daemon)
 {
     int64_t wake = trib_session_wake_ms(daemon->session), now = trib_clock_ms();
+    wake = daemon->device_at_ms < wake ? daemon->device_at_ms : wake;
     return wake <= now ? 0 : wake - now > LONGEST_POLL_MS ? LONGEST_POLL_MS : (int)(wake - now);
 }
 
@@ -251,6 +260,10 @@ static void loop(struct daemon *daemon)
     struct pollfd fds[] = {{.fd = trib_event_queue_fd(daemon->queue), .events = POLLIN},
                            {.fd = daemon->signal_fd, .events = POLLIN}};
     while (!daemon->ended) {
+        if (daemon->device_at_ms <= trib_clock_ms()) {
+            struct trib_session_event event = {.kind = TRIB_SESSION_DEVICE, .is.device = look_at_device(daemon)};
+            step_all(daemon, &event);
+        }
         if (trib_session_wake_ms(daemon->session) <= trib_clock_ms()) {
             struct trib_session_event tick = {.kind = TRIB_SESSION_TICK};
             step_all(daemon, &tick);
@@ -289,6 +302,7 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
         /* Clients that start together must not wait in step. */
         .seed = trib_hash64(daemon->identity, strlen(daemon->identity), (uint64_t)trib_clock_ns()),
         .held = held,
+        .device = look_at_device(daemon),
     };
     daemon->session = trib_session_new(&config, trib_clock_ms());
     return daemon->session == NULL ? trib_fail_no_memory(error) : TRIB_OK;

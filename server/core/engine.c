@@ -14,6 +14,11 @@
 /* An honest client says something about once a second, and the engine's thread never waits for long. */
 enum { MESSAGES_PER_PEER = 256 };
 
+int64_t trib_engine_now_ms(const struct trib_engine *engine)
+{
+    return engine->driver ? engine->driver->now_ms(engine->driver->context) : trib_clock_ms();
+}
+
 /* ---- the inbox ---- */
 
 void trib_engine_post(struct trib_engine *engine, struct event *event)
@@ -47,6 +52,8 @@ static void free_event(struct event *event)
         trib_message_free(&event->message->base);
     }
     trib_upload_unref(event->upload);
+    trib_upload_unref(event->work.upload);
+    trib_free(event->work.sketch);
     trib_free(event);
 }
 
@@ -92,9 +99,11 @@ static void on_upload_refused(struct trib_engine *engine, const struct event *ev
     /* An upload for a round that is over is no breach: its sender may be taking part in this one already. */
     bool breach = event->status == TRIB_PROTOCOL || event->status == TRIB_CORRUPT || event->status == TRIB_LIMIT;
     if (breach && trib_engine_find(engine, event->node, &number)) {
+        uint64_t attempt = 0, round = trib_round_task_of(engine->round, number, &attempt);
         trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_REFUSED,
                                                             .client = number,
-                                                            .round = trib_round_number(engine->round),
+                                                            .round = round,
+                                                            .attempt = attempt,
                                                             .reason = event->reason});
     }
 }
@@ -132,23 +141,58 @@ static void handle(struct trib_engine *engine, struct event *event)
     }
 }
 
+static void handle_all(struct trib_engine *engine, struct event *event)
+{
+    while (event) {
+        struct event *next = event->next;
+        handle(engine, event);
+        free_event(event);
+        event = next;
+    }
+    if (trib_engine_now_ms(engine) >= trib_round_next_tick(engine->round)) {
+        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_TICK});
+    }
+}
+
 static void *engine_main(void *context)
 {
     struct trib_engine *engine = context;
     while (!engine->done) {
-        struct event *event = wait_inbox(engine, trib_round_next_tick(engine->round));
-        while (event) {
-            struct event *next = event->next;
-            handle(engine, event);
-            free_event(event);
-            event = next;
-        }
-        if (trib_clock_ms() >= trib_round_next_tick(engine->round)) {
-            trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_TICK});
-        }
+        handle_all(engine, wait_inbox(engine, trib_round_next_tick(engine->round)));
     }
     engine->finished(engine->finished_context);
     return NULL;
+}
+
+/* ---- without threads ---- */
+
+void trib_engine_drive(struct trib_engine *engine, const struct trib_engine_driver *driver)
+{
+    engine->driver = driver;
+}
+
+void trib_engine_turn(struct trib_engine *engine)
+{
+    bool more = true;
+    while (more) {
+        struct event *events = wait_inbox(engine, 0);
+        more = events != NULL;
+        handle_all(engine, events);
+        while (trib_engine_work_once(engine)) {
+            more = true;
+        }
+        more = more || (!engine->done && trib_engine_wake_ms(engine) <= trib_engine_now_ms(engine));
+    }
+}
+
+int64_t trib_engine_wake_ms(const struct trib_engine *engine)
+{
+    return engine->done ? INT64_MAX : trib_round_next_tick(engine->round);
+}
+
+bool trib_engine_done(const struct trib_engine *engine)
+{
+    return engine->done;
 }
 
 enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(void *context), void *context,
@@ -239,6 +283,8 @@ enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_pee
     trib_str_copy(event->node, sizeof event->node, node);
     trib_str_copy(event->address, sizeof event->address, address);
     event->examples = hello->examples;
+    event->filtered = trib_filter_hello(engine->settings, hello);
+    event->device = trib_device_of(hello->device);
     check_codecs(engine, hello, event);
     event->takes_deltas = !trib_chain_lacks(&engine->codec_down, hello->codecs, hello->n_codecs);
     trib_engine_post(engine, event);
@@ -291,8 +337,13 @@ void trib_engine_progress(struct trib_engine *engine, const char *node)
 struct trib_blob *trib_engine_blob(struct trib_engine *engine, const uint8_t sha256[32])
 {
     pthread_mutex_lock(&engine->published_mutex);
-    bool whole = memcmp(engine->current.sha256, sha256, TRIB_SHA256_LEN) == 0;
-    struct trib_blob *blob = whole ? trib_blob_ref(engine->current.raw) : trib_versions_find(&engine->versions, sha256);
+    const struct model *const models[] = {&engine->current, &engine->previous};
+    struct trib_blob *blob = trib_versions_find(&engine->versions, sha256);
+    for (int i = 0; i < 2 && !blob; i++) {
+        if (models[i]->raw && memcmp(models[i]->sha256, sha256, TRIB_SHA256_LEN) == 0) {
+            blob = trib_blob_ref(models[i]->raw);
+        }
+    }
     pthread_mutex_unlock(&engine->published_mutex);
     return blob;
 }

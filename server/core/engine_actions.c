@@ -1,12 +1,15 @@
 /* Running the round machine: one event in, its actions out into the world. Engine's thread only. */
 #include "engine_private.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <time.h>
+
+/* A stale update weighs less than it is counted for, in parts of this. */
+enum { WEIGHT_PARTS = 64 };
 
 /* Hand work to the worker; when memory is short, wait for better times: the round cannot go on without it. */
 static void submit(struct trib_engine *engine, struct work *work)
@@ -19,10 +22,20 @@ static void submit(struct trib_engine *engine, struct work *work)
     }
 }
 
+/* Whose updates may come: this round's cohort, which may be small or none, and those of earlier ones. */
+static uint64_t count_at_work(const struct trib_engine *engine)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < engine->n_clients; i++) {
+        enum trib_member_state state = trib_round_member(engine->round, i);
+        n += state >= TRIB_MEMBER_TASKED && state <= TRIB_MEMBER_FOLDING;
+    }
+    return n;
+}
+
 static void begin_round(struct trib_engine *engine)
 {
     const struct trib_round_summary *s = trib_round_summary(engine->round);
-    trib_uploads_discard_all(&engine->uploads);
     engine->evaluation = (struct trib_evaluation){0};
     engine->train_loss_sum = 0;
     engine->train_weight_sum = 0;
@@ -31,34 +44,75 @@ static void begin_round(struct trib_engine *engine)
     trib_log(TRIB_LOG_INFO, "round", "round_started", TRIB_F_INT("round", s->round),
              TRIB_F_INT("attempt", s->attempt + 1), TRIB_F_INT("available", s->available),
              TRIB_F_INT("cohort", s->cohort));
-    submit(engine, &(struct work){.kind = WORK_BEGIN,
-                                  .max_total_weight = (uint64_t)s->cohort * (uint64_t)engine->settings->max_examples});
+    /* Without cohorts, clients may still come and be folded into this round. */
+    uint64_t clients = engine->settings->buffer > 0 ? (uint64_t)engine->settings->max_clients : engine->n_clients;
+    uint64_t most = trib_engine_most_weight(engine, count_at_work(engine), clients);
+    submit(engine, &(struct work){.kind = WORK_BEGIN, .max_total_weight = most});
 }
 
-static void fold_upload(struct trib_engine *engine, uint32_t number)
+static bool may_be_stale(const struct trib_server_settings *settings)
 {
-    struct client *client = &engine->clients[number];
-    uint64_t examples = client->offer_examples, cap = (uint64_t)engine->settings->max_examples;
+    return settings->max_staleness > 0 || settings->buffer > 0;
+}
+
+uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t cohort, uint64_t clients)
+{
+    const struct trib_server_settings *s = engine->settings;
+    /* Without cohorts, those that are being folded when the buffer is full, or wait for the next, come on top. */
+    uint64_t updates =
+        s->buffer > 0 ? (uint64_t)(s->buffer + 2 * s->uploads_in_flight) : cohort * (uint64_t)(1 + s->max_staleness);
+    updates = updates > clients ? clients : updates; /* nobody is folded twice in a round */
+    return updates * (uint64_t)s->max_examples * (may_be_stale(s) ? WEIGHT_PARTS : 1);
+}
+
+/* What an update weighs before staleness. */
+static uint64_t base_weight(const struct trib_engine *engine, const struct client *client)
+{
+    const struct trib_server_settings *s = engine->settings;
+    uint64_t weight = s->weights == TRIB_WEIGHTS_EXAMPLES ? client->offer_examples
+                      : s->weights == TRIB_WEIGHTS_STEPS  ? client->offer_steps
+                                                          : 1;
     bool remembered = (engine->worker.strategy->caps & TRIB_STRATEGY_REMEMBERS) && client->folded_round > 0;
-    struct work work = {
-        .kind = WORK_FOLD, .client = number, .upload = trib_uploads_take_complete(&engine->uploads, number)};
-    work.info.examples = examples;
-    client->weight = remembered ? client->weight : examples > cap ? cap : examples;
-    work.info.weight = client->weight;
+    return remembered ? client->weight : weight > (uint64_t)s->max_examples ? (uint64_t)s->max_examples : weight;
+}
+
+static void fold_upload(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    const struct trib_server_settings *s = engine->settings;
+    struct client *client = &engine->clients[action->client];
+    struct work work = {.kind = WORK_FOLD,
+                        .client = action->client,
+                        .upload = trib_uploads_take_complete(&engine->uploads, action->client),
+                        .sketch = client->sketch,
+                        .task_round = action->round};
+    client->sketch = NULL;
+    client->weight = base_weight(engine, client);
+    work.info.examples = client->offer_examples;
+    work.info.weight = work.info.counted = client->weight;
     work.info.first = client->folded_round == 0;
+    if (may_be_stale(s)) {
+        work.info.counted *= WEIGHT_PARTS;
+        double weight = (double)work.info.counted * pow(1 + (double)action->staleness, -s->staleness_power);
+        work.info.weight = weight < 1 ? 1 : (uint64_t)llround(weight);
+    }
     submit(engine, &work);
 }
 
 static void publish(struct trib_engine *engine)
 {
     pthread_mutex_lock(&engine->published_mutex);
-    struct model old = engine->current;
+    struct model old = engine->settings->buffer > 0 ? engine->previous : engine->current;
+    if (engine->settings->buffer > 0) {
+        engine->previous = engine->current;
+    }
     engine->current = engine->worker.next;
     engine->worker.next = (struct model){0};
     trib_versions_push(&engine->versions, &engine->current.delta, trib_blob_len(engine->current.raw));
     engine->current.delta.blob = NULL;
     pthread_mutex_unlock(&engine->published_mutex);
     trib_model_clear(&old);
+    trib_relevance_learn(&engine->relevance, engine->worker.next_signs);
+    engine->worker.next_signs = NULL;
 }
 
 static void abandoned(struct trib_engine *engine, const char *reason)
@@ -93,6 +147,8 @@ static void outcome(struct trib_engine *engine, const struct trib_round_action *
         trib_log(TRIB_LOG_WARN, "round", "client_late", TRIB_F_INT("round", action->round), TRIB_F_STR("node", node),
                  TRIB_F_STR("reason", action->reason));
     }
+    trib_free(engine->clients[action->client].sketch);
+    engine->clients[action->client].sketch = NULL;
     trib_engine_send_outcome(engine, action);
 }
 
@@ -103,13 +159,19 @@ static void run_action(struct trib_engine *engine, const struct trib_round_actio
         begin_round(engine);
         break;
     case TRIB_ACTION_TASK:
-        trib_engine_send_task(engine, action->client);
+        trib_engine_send_task(engine, action);
+        break;
+    case TRIB_ACTION_SCORE:
+        engine->score_due = true;
+        break;
+    case TRIB_ACTION_SKIP:
+        trib_engine_send_skip(engine, action);
         break;
     case TRIB_ACTION_GRANT:
-        trib_engine_send_decision(engine, action->client);
+        trib_engine_send_grant(engine, action);
         break;
     case TRIB_ACTION_FOLD:
-        fold_upload(engine, action->client);
+        fold_upload(engine, action);
         break;
     case TRIB_ACTION_DISCARD:
         trib_uploads_discard(&engine->uploads, action->client);
@@ -128,7 +190,10 @@ static void run_action(struct trib_engine *engine, const struct trib_round_actio
         break;
     case TRIB_ACTION_COMMITTED:
         publish(engine);
-        trib_engine_log_committed(engine);
+        trib_engine_round_ended(engine, false);
+        break;
+    case TRIB_ACTION_CARRIED:
+        trib_engine_round_ended(engine, true);
         break;
     case TRIB_ACTION_ABANDONED:
         abandoned(engine, action->reason);
@@ -144,7 +209,7 @@ void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event
     const struct trib_round_action *actions;
     const char *ignored;
     size_t n;
-    event->now_ms = trib_clock_ms();
+    event->now_ms = trib_engine_now_ms(engine);
     while (trib_round_step(engine->round, event, &actions, &n, &ignored) != TRIB_OK) {
         trib_log(TRIB_LOG_ERROR, "engine", "waiting_for_memory", TRIB_F_INT("round", trib_round_number(engine->round)));
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
@@ -155,6 +220,10 @@ void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event
     }
     for (size_t i = 0; i < n; i++) {
         run_action(engine, &actions[i]);
+    }
+    if (engine->score_due) {
+        engine->score_due = false;
+        trib_engine_score(engine);
     }
 }
 
@@ -169,6 +238,13 @@ void trib_engine_work_done(struct trib_engine *engine, const struct work *work)
                                         [WORK_APPLY] = "apply_failed",
                                         [WORK_EVALUATE] = "evaluation_failed",
                                         [WORK_COMMIT] = "commit_failed"};
+    if (work->lied) {
+        struct client *client = &engine->clients[work->client];
+        client->lies++;
+        trib_log(TRIB_LOG_WARN, "round", "client_lied", TRIB_F_INT("round", work->round),
+                 TRIB_F_STR("node", client->node), TRIB_F_INT("times", client->lies),
+                 TRIB_F_INT("left_out_rounds", engine->settings->relevance_penalty));
+    }
     if (!work->ok && (work->kind != WORK_FOLD || work->harmful)) {
         trib_log_error(TRIB_LOG_ERROR, "round", names[work->kind], &work->error, TRIB_F_INT("round", work->round));
     }
@@ -190,5 +266,6 @@ void trib_engine_work_done(struct trib_engine *engine, const struct work *work)
                                                         .attempt = work->attempt,
                                                         .ok = work->ok,
                                                         .harmful = work->harmful,
+                                                        .lied = work->lied,
                                                         .reason = work->error.message});
 }

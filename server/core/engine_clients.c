@@ -86,6 +86,19 @@ static void send_welcome(struct trib_engine *engine, const struct client *client
     send_message(client, &message);
 }
 
+static bool is_eligible(const struct client *client)
+{
+    return !client->filtered && !client->device_filtered;
+}
+
+static void log_filtered(const struct client *client)
+{
+    if (!is_eligible(client)) {
+        trib_log(TRIB_LOG_INFO, "engine", "client_filtered", TRIB_F_STR("node", client->node),
+                 TRIB_F_STR("reason", client->filtered ? client->filtered : client->device_filtered));
+    }
+}
+
 void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
 {
     const struct trib_peer_ops *ops = event->peer->ops;
@@ -127,14 +140,18 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     client->plan_sent = client->holds_model = false;
     client->takes_deltas = event->takes_deltas;
     client->examples = event->examples;
+    client->filtered = event->filtered;
+    client->device_filtered = trib_filter_device(engine->settings, &event->device);
     trib_str_copy(client->address, sizeof client->address, event->address);
     trib_log(TRIB_LOG_INFO, "engine", "client_joined", TRIB_F_STR("node", client->node),
              TRIB_F_STR("address", client->address), TRIB_F_INT("examples", client->examples),
              TRIB_F_INT("connected", count_connected(engine)));
+    log_filtered(client);
     send_welcome(engine, client);
     trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_JOINED,
                                                         .client = number,
                                                         .examples = client->examples,
+                                                        .eligible = is_eligible(client),
                                                         .key = trib_hash64(client->node, strlen(client->node), 0)});
 }
 
@@ -156,55 +173,22 @@ void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *e
 
 /* ---- what clients say ---- */
 
-/* Why an offer cannot be accepted, or NULL. */
-static const char *check_offer(const struct trib_engine *engine, const struct client *client,
-                               const Tributary__V1__Offer *offer)
-{
-    uint64_t most = trib_uplink_most_bytes(&engine->uplink, engine->schema.n_floats);
-    if (!offer->update || offer->update->sha256.len != TRIB_SHA256_LEN || offer->update->len == 0) {
-        return "the offer lacks the update's hash or length";
-    }
-    if (offer->update->len > most) {
-        return "the offered update is longer than any update of this model can be";
-    }
-    if (offer->examples == 0) {
-        return "the offer is for no examples";
-    }
-    if (!isfinite(offer->loss) || !isfinite(offer->norm) || offer->norm < 0) {
-        return "the offer's loss or norm is not a finite number";
-    }
-    if (engine->worker.strategy->caps & TRIB_STRATEGY_DIFFERENCES && offer->feedback_round != client->folded_round) {
-        return "its ef21 state is not that of its last folded update: it was lost, and this run cannot go on with it";
-    }
-    return NULL;
-}
-
-static void on_offer(struct trib_engine *engine, uint32_t number, const Tributary__V1__Offer *offer)
+/* A sign of life, and maybe news of the machine. */
+static void on_progress(struct trib_engine *engine, uint32_t number, const Tributary__V1__Progress *progress)
 {
     struct client *client = &engine->clients[number];
-    const char *fault = check_offer(engine, client, offer);
-    enum trib_member_state state = trib_round_member(engine->round, number);
-    bool taken = !fault && offer->round == trib_round_number(engine->round) &&
-                 (state == TRIB_MEMBER_TASKED || state == TRIB_MEMBER_GRANTED);
-    if (taken) {
-        client->offer_examples = offer->examples;
-        client->offer_loss = offer->loss;
-        memcpy(client->offer_sha256, offer->update->sha256.data, sizeof client->offer_sha256);
-        client->offer_len = offer->update->len;
-        client->held = engine->current.version;
-        client->holds_model = true;
-        trib_log(TRIB_LOG_DEBUG, "round", "offer", TRIB_F_INT("round", offer->round), TRIB_F_STR("node", client->node),
-                 TRIB_F_INT("examples", offer->examples), TRIB_F_REAL("loss", offer->loss),
-                 TRIB_F_REAL("norm", offer->norm), TRIB_F_REAL("seconds", offer->train_seconds),
-                 TRIB_F_INT("bytes", offer->update->len), TRIB_F_STR("codec", offer->codec),
-                 TRIB_F_STR("codec_reason", offer->codec_reason));
+    trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_PROGRESS, .client = number});
+    if (!progress->device) {
+        return;
     }
-    trib_engine_step(engine, &(struct trib_round_event){.kind = fault ? TRIB_EVENT_REFUSED : TRIB_EVENT_OFFER,
-                                                        .client = number,
-                                                        .round = offer->round,
-                                                        .attempt = trib_round_summary(engine->round)->attempt,
-                                                        .examples = offer->examples,
-                                                        .reason = fault});
+    const struct trib_client_device device = trib_device_of(progress->device);
+    const char *before = client->device_filtered;
+    client->device_filtered = trib_filter_device(engine->settings, &device);
+    if (client->device_filtered != before) {
+        log_filtered(client);
+        trib_engine_step(engine, &(struct trib_round_event){
+                                     .kind = TRIB_EVENT_ELIGIBLE, .client = number, .eligible = is_eligible(client)});
+    }
 }
 
 static void on_failure(struct trib_engine *engine, uint32_t number, const Tributary__V1__Failure *failure)
@@ -226,10 +210,10 @@ void trib_engine_on_message(struct trib_engine *engine, struct event *event)
     }
     switch (message->kind_case) {
     case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_PROGRESS:
-        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_PROGRESS, .client = number});
+        on_progress(engine, number, message->progress);
         break;
     case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER:
-        on_offer(engine, number, message->offer);
+        trib_engine_on_offer(engine, number, message->offer);
         break;
     case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_FAILURE:
         on_failure(engine, number, message->failure);
@@ -248,7 +232,7 @@ void trib_engine_on_message(struct trib_engine *engine, struct event *event)
 
 /* ---- what clients are told ---- */
 
-static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, uint64_t round)
+static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, uint64_t round, double proximal_mu)
 {
     uint64_t decays = (round - 1) / (uint64_t)s->decay_every;
     return (struct trib_recipe){
@@ -261,7 +245,7 @@ static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, 
         .momentum = (float)s->momentum,
         .weight_decay = (float)s->weight_decay,
         .clip_norm = (float)s->clip_norm,
-        .proximal_mu = (float)s->proximal_mu,
+        .proximal_mu = (float)proximal_mu,
     };
 }
 
@@ -272,14 +256,14 @@ struct shortcut {
     Tributary__V1__Initialisation initialisation;
 };
 
-/* Name the deltas since the version that this client is known to hold, else all that there are; and how version 0 was
- * made, if they begin there. */
+/* Name the deltas that lead from the version that this client is known to hold to that of its task, else all that there
+ * are; and how version 0 was made, if they begin there. */
 static void add_shortcut(const struct trib_engine *engine, const struct client *client, struct shortcut *shortcut,
                          Tributary__V1__Task *task)
 {
     const struct trib_versions *versions = &engine->versions;
     uint64_t present = engine->current.version;
-    if (!client->takes_deltas) {
+    if (!client->takes_deltas || client->task.version != present) {
         return;
     }
     size_t n = client->holds_model ? trib_versions_since(versions, client->held) : versions->n;
@@ -302,43 +286,64 @@ static void add_shortcut(const struct trib_engine *engine, const struct client *
     }
 }
 
-void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
+/* A client's task is made of what was current when it was first sent: it may ask for it again later. */
+static void set_task(const struct trib_engine *engine, struct client *client)
 {
-    struct client *client = &engine->clients[number];
+    client->task.version = engine->current.version;
+    client->task.model_len = trib_blob_len(engine->current.raw);
+    memcpy(client->task.model_sha256, engine->current.sha256, TRIB_SHA256_LEN);
+    client->task.proximal_mu = engine->proximal.mu;
+}
+
+/* Everything but the model, the recipe and the chain, which the caller lends. */
+static void fill_task(const struct trib_engine *engine, const struct client *client, uint64_t round,
+                      Tributary__V1__Task *task)
+{
+    const struct trib_server_settings *s = engine->settings;
+    bool may_be_late = s->max_staleness > 0 || s->buffer > 0;
+    struct trib_rng rng =
+        trib_rng_init((uint64_t)s->seed, "task", round, trib_hash64(client->node, strlen(client->node), 0));
+    task->run = trib_message_lend(engine->run);
+    task->round = round;
+    task->model_version = client->task.version;
+    task->plan_sha256 = trib_message_lend_bytes(engine->plan_sha256, TRIB_SHA256_LEN);
+    if (!client->plan_sent) {
+        task->graph = trib_message_lend_bytes(engine->plan.data, engine->plan.len);
+    }
+    task->feedback = trib_message_lend(engine->uplink.feedback);
+    task->feedback_momentum = engine->uplink.momentum;
+    task->folded_round = client->folded_round;
+    task->seed = trib_rng_u64(&rng);
+    task->deadline_seconds = may_be_late ? 0 : (uint32_t)((s->deadline_ms + 999) / 1000);
+    task->sketch_positions = engine->relevance.k;
+}
+
+void trib_engine_send_task(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    struct client *client = &engine->clients[action->client];
     struct shortcut shortcut;
-    uint64_t round = trib_round_number(engine->round);
+    if (action->staleness == 0) {
+        set_task(engine, client);
+    }
     Tributary__V1__Recipe recipe;
-    struct trib_recipe values = recipe_of_round(engine->settings, round);
+    const struct trib_recipe values = recipe_of_round(engine->settings, action->round, client->task.proximal_mu);
     trib_recipe_to_message(&values, &recipe);
     Tributary__V1__Blob model;
     tributary__v1__blob__init(&model);
-    model.sha256 = trib_message_lend_bytes(engine->current.sha256, TRIB_SHA256_LEN);
-    model.len = trib_blob_len(engine->current.raw);
-    struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "task", round,
-                                        trib_hash64(client->node, strlen(client->node), 0));
+    model.sha256 = trib_message_lend_bytes(client->task.model_sha256, TRIB_SHA256_LEN);
+    model.len = client->task.model_len;
     Tributary__V1__Task task;
     tributary__v1__task__init(&task);
-    task.run = engine->run;
-    task.round = round;
+    fill_task(engine, client, action->round, &task);
     task.model = &model;
-    task.model_version = engine->current.version;
-    task.plan_sha256 = trib_message_lend_bytes(engine->plan_sha256, TRIB_SHA256_LEN);
-    if (!client->plan_sent) {
-        task.graph = trib_message_lend_bytes(engine->plan.data, engine->plan.len);
-    }
     task.recipe = &recipe;
     char codec[TRIB_CHAIN_TEXT];
-    trib_uplink_codec(&engine->uplink, round, codec);
+    trib_uplink_codec(&engine->uplink, action->round, codec);
     task.codec = trib_message_lend(codec);
-    task.feedback = trib_message_lend(engine->uplink.feedback);
-    task.feedback_momentum = engine->uplink.momentum;
-    task.folded_round = client->folded_round;
-    task.seed = trib_rng_u64(&rng);
-    task.deadline_seconds = (uint32_t)((engine->settings->deadline_ms + 999) / 1000);
     add_shortcut(engine, client, &shortcut, &task);
-    trib_log(TRIB_LOG_DEBUG, "round", "task", TRIB_F_INT("round", round), TRIB_F_STR("node", client->node),
-             TRIB_F_INT("model_version", task.model_version), TRIB_F_INT("model_bytes", model.len),
-             TRIB_F_INT("deltas", task.n_deltas));
+    trib_log(TRIB_LOG_DEBUG, "round", "task", TRIB_F_INT("round", action->round), TRIB_F_STR("node", client->node),
+             TRIB_F_STR("reason", action->reason), TRIB_F_INT("model_version", task.model_version),
+             TRIB_F_INT("model_bytes", model.len), TRIB_F_INT("deltas", task.n_deltas));
     Tributary__V1__ServerMessage message;
     tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
@@ -348,41 +353,59 @@ void trib_engine_send_task(struct trib_engine *engine, uint32_t number)
 }
 
 /* Tell the engine itself that a client cannot upload, in a step of its own. */
-static void post_refusal(struct trib_engine *engine, uint32_t number, const char *reason)
+static void post_refusal(struct trib_engine *engine, const struct trib_round_action *grant, const char *reason)
 {
     struct event *event = trib_calloc(1, sizeof *event);
     if (!event) {
         return; /* its idle timeout will end its part */
     }
     event->kind = EVENT_UPLOAD_ENDED;
-    event->client = number;
-    event->round = trib_round_number(engine->round);
-    event->attempt = trib_round_summary(engine->round)->attempt;
+    event->client = grant->client;
+    event->round = grant->round;
+    event->attempt = grant->attempt;
     trib_str_copy(event->reason, sizeof event->reason, reason);
     trib_engine_post(engine, event);
 }
 
-void trib_engine_send_decision(struct trib_engine *engine, uint32_t number)
+static void send_decision(struct trib_engine *engine, const struct trib_round_action *action,
+                          Tributary__V1__Decision__Kind kind, uint64_t offset)
 {
-    const struct client *client = &engine->clients[number];
-    const struct trib_round_summary *summary = trib_round_summary(engine->round);
-    struct trib_error error;
+    const struct client *client = &engine->clients[action->client];
     Tributary__V1__Decision decision;
     tributary__v1__decision__init(&decision);
-    decision.round = summary->round;
-    decision.kind = TRIBUTARY__V1__DECISION__KIND__UPLOAD;
-    decision.reason = trib_message_lend("selected");
-    if (trib_uploads_grant(&engine->uploads, client->node, number, summary->round, summary->attempt,
-                           client->offer_sha256, client->offer_len, &decision.offset, &error) != TRIB_OK) {
-        trib_log_error(TRIB_LOG_ERROR, "upload", "grant_failed", &error, TRIB_F_STR("node", client->node));
-        post_refusal(engine, number, error.message);
-        return;
-    }
+    decision.round = action->round;
+    decision.kind = kind;
+    decision.reason = trib_message_lend(action->reason);
+    decision.offset = offset;
+    trib_log(TRIB_LOG_DEBUG, "round", kind == TRIBUTARY__V1__DECISION__KIND__UPLOAD ? "selected" : "skipped",
+             TRIB_F_INT("round", action->round), TRIB_F_STR("node", client->node),
+             TRIB_F_STR("reason", action->reason));
     Tributary__V1__ServerMessage message;
     tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_DECISION;
     message.decision = &decision;
     send_message(client, &message);
+}
+
+void trib_engine_send_skip(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    trib_free(engine->clients[action->client].sketch);
+    engine->clients[action->client].sketch = NULL;
+    send_decision(engine, action, TRIBUTARY__V1__DECISION__KIND__SKIP, 0);
+}
+
+void trib_engine_send_grant(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    const struct client *client = &engine->clients[action->client];
+    struct trib_error error;
+    uint64_t offset = 0;
+    if (trib_uploads_grant(&engine->uploads, client->node, action->client, action->round, action->attempt,
+                           client->offer_sha256, client->offer_len, &offset, &error) != TRIB_OK) {
+        trib_log_error(TRIB_LOG_ERROR, "upload", "grant_failed", &error, TRIB_F_STR("node", client->node));
+        post_refusal(engine, action, error.message);
+        return;
+    }
+    send_decision(engine, action, TRIBUTARY__V1__DECISION__KIND__UPLOAD, offset);
 }
 
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action)

@@ -1,7 +1,8 @@
-/* The log line of a committed round: every figure that an operator wants. */
+/* A round that has ended: the line with every figure that an operator wants. */
 #include "engine_private.h"
 
 #include "base/log.h"
+#include "core/round_record.h"
 
 #include <math.h>
 
@@ -16,13 +17,66 @@ static uint64_t saved(uint64_t transfers, uint64_t raw, uint64_t sent)
     return transfers * raw > sent ? transfers * raw - sent : 0;
 }
 
-void trib_engine_log_committed(struct trib_engine *engine)
+static struct trib_round_record make_record(struct trib_engine *engine, bool carried)
 {
-    const struct trib_round_summary *s = trib_round_summary(engine->round);
     bool evaluated = engine->evaluation.examples > 0;
-    double train_loss = engine->train_weight_sum > 0 ? engine->train_loss_sum / engine->train_weight_sum : NAN;
+    return (struct trib_round_record){
+        .summary = *trib_round_summary(engine->round),
+        .carried = carried,
+        .version = engine->current.version,
+        .bytes_up = atomic_load(&engine->bytes_up) - engine->bytes_up_before,
+        .bytes_down = atomic_load(&engine->bytes_down) - engine->bytes_down_before,
+        .raw_bytes = trib_blob_len(engine->current.raw),
+        .train_loss = engine->train_weight_sum > 0 ? engine->train_loss_sum / engine->train_weight_sum : (double)NAN,
+        .loss = evaluated ? engine->evaluation.loss : (double)NAN,
+        .accuracy = evaluated ? engine->evaluation.accuracy : (double)NAN,
+        .proximal_mu = engine->proximal.mu,
+    };
+}
+
+/* Those of a line's fields that depend on what the round was about. */
+static int add_decisions(const struct trib_engine *engine, const struct trib_round_record *record,
+                         struct trib_field *fields)
+{
+    const struct trib_round_summary *s = &record->summary;
+    int n = 0;
+    if (engine->settings->max_staleness > 0 || engine->settings->buffer > 0) {
+        fields[n++] = TRIB_F_INT("stale", s->stale);
+        fields[n++] = TRIB_F_REAL("staleness", s->folded > 0 ? (double)s->staleness / s->folded : 0);
+    }
+    if (engine->relevance.k > 0) {
+        fields[n++] = TRIB_F_REAL("relevance", s->scored > 0 ? s->relevance_sum / s->scored : (double)NAN);
+        fields[n++] = TRIB_F_REAL("threshold", s->threshold);
+    }
+    if (record->proximal_mu > 0) {
+        fields[n++] = TRIB_F_REAL("mu", record->proximal_mu);
+    }
+    return n;
+}
+
+static int add_times(const struct trib_round_record *record, struct trib_field *fields)
+{
+    const struct trib_round_summary *s = &record->summary;
     int64_t evaluated_ms = s->evaluated_ms > 0 ? s->evaluated_ms : s->applied_ms;
-    struct trib_field fields[32];
+    int n = 0;
+    fields[n++] = TRIB_F_REAL("seconds", seconds_between(s->began_ms, s->committed_ms));
+    fields[n++] = TRIB_F_REAL("seconds_train", seconds_between(s->began_ms, s->first_offer_ms));
+    fields[n++] = TRIB_F_REAL("seconds_collect", seconds_between(s->first_offer_ms, s->closed_ms));
+    if (record->carried) {
+        return n;
+    }
+    fields[n++] = TRIB_F_REAL("seconds_apply", seconds_between(s->closed_ms, s->applied_ms));
+    if (s->evaluated_ms > 0) {
+        fields[n++] = TRIB_F_REAL("seconds_evaluate", seconds_between(s->applied_ms, s->evaluated_ms));
+    }
+    fields[n++] = TRIB_F_REAL("seconds_commit", seconds_between(evaluated_ms, s->committed_ms));
+    return n;
+}
+
+static void log_record(const struct trib_engine *engine, const struct trib_round_record *record)
+{
+    const struct trib_round_summary *s = &record->summary;
+    struct trib_field fields[40];
     int n = 0;
     fields[n++] = TRIB_F_STR("run", engine->run);
     fields[n++] = TRIB_F_INT("round", s->round);
@@ -34,29 +88,32 @@ void trib_engine_log_committed(struct trib_engine *engine)
     fields[n++] = TRIB_F_INT("rejected", s->rejected);
     fields[n++] = TRIB_F_INT("late", s->late);
     fields[n++] = TRIB_F_INT("failed", s->failed);
-    uint64_t up = atomic_load(&engine->bytes_up) - engine->bytes_up_before;
-    uint64_t down = atomic_load(&engine->bytes_down) - engine->bytes_down_before;
-    uint64_t raw = trib_blob_len(engine->current.raw);
-    fields[n++] = TRIB_F_INT("bytes_up", up);
-    fields[n++] = TRIB_F_INT("bytes_down", down);
+    n += add_decisions(engine, record, fields + n);
+    fields[n++] = TRIB_F_INT("bytes_up", record->bytes_up);
+    fields[n++] = TRIB_F_INT("bytes_down", record->bytes_down);
     fields[n++] = TRIB_F_STR("codec_up", trib_uplink_text(&engine->uplink));
     fields[n++] = TRIB_F_STR("codec_down", engine->codec_down.text);
-    fields[n++] = TRIB_F_INT("saved_up", saved(s->uploaded, raw, up));
-    fields[n++] = TRIB_F_INT("saved_down", saved(s->cohort, raw, down));
-    fields[n++] = TRIB_F_REAL("train_loss", train_loss);
-    if (evaluated) {
-        fields[n++] = TRIB_F_REAL("loss", engine->evaluation.loss);
+    fields[n++] = TRIB_F_INT("saved_up", saved(s->uploaded, record->raw_bytes, record->bytes_up));
+    fields[n++] = TRIB_F_INT("saved_down", saved(s->cohort, record->raw_bytes, record->bytes_down));
+    if (!isnan(record->train_loss)) {
+        fields[n++] = TRIB_F_REAL("train_loss", record->train_loss);
     }
-    if (evaluated && !isnan(engine->evaluation.accuracy)) { /* a regression has none */
-        fields[n++] = TRIB_F_REAL("accuracy", engine->evaluation.accuracy);
+    if (!isnan(record->loss)) {
+        fields[n++] = TRIB_F_REAL("loss", record->loss);
     }
-    fields[n++] = TRIB_F_REAL("seconds", seconds_between(s->began_ms, s->committed_ms));
-    fields[n++] = TRIB_F_REAL("seconds_train", seconds_between(s->began_ms, s->first_offer_ms));
-    fields[n++] = TRIB_F_REAL("seconds_collect", seconds_between(s->first_offer_ms, s->closed_ms));
-    fields[n++] = TRIB_F_REAL("seconds_apply", seconds_between(s->closed_ms, s->applied_ms));
-    if (evaluated) {
-        fields[n++] = TRIB_F_REAL("seconds_evaluate", seconds_between(s->applied_ms, s->evaluated_ms));
+    if (!isnan(record->accuracy)) { /* a regression has none */
+        fields[n++] = TRIB_F_REAL("accuracy", record->accuracy);
     }
-    fields[n++] = TRIB_F_REAL("seconds_commit", seconds_between(evaluated_ms, s->committed_ms));
-    trib_log_fields(TRIB_LOG_INFO, "round", "round_committed", fields, n);
+    n += add_times(record, fields + n);
+    trib_log_fields(TRIB_LOG_INFO, "round", record->carried ? "round_carried" : "round_committed", fields, n);
+}
+
+void trib_engine_round_ended(struct trib_engine *engine, bool carried)
+{
+    const struct trib_round_record record = make_record(engine, carried);
+    log_record(engine, &record);
+    trib_proximal_learn(&engine->proximal, isnan(record.loss) ? record.train_loss : record.loss);
+    if (engine->driver && engine->driver->observed) {
+        engine->driver->observed(engine->driver->context, &record);
+    }
 }

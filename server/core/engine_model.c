@@ -205,7 +205,7 @@ static enum trib_status build_initial_model(struct trib_engine *engine, struct t
 static enum trib_status open_test_set(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    if (!s->evaluation_path) {
+    if (!s->evaluation_path && trib_dataset_needs_file(s->evaluation_format)) {
         return TRIB_OK;
     }
     struct trib_dataset_spec spec = {.format = s->evaluation_format,
@@ -261,14 +261,33 @@ static enum trib_status build_round(struct trib_engine *engine, struct trib_erro
         .evaluate = engine->has_test_set,
         .evaluate_every = (uint64_t)s->evaluation_every,
         .selector = trib_selector_find(s->selector),
+        .selection = {.explore = s->selection_explore,
+                      .speed_penalty = s->selection_speed_penalty,
+                      .candidates = (uint32_t)s->selection_candidates},
+        .separation = (uint32_t)s->selection_separation,
+        .penalty_rounds = (uint32_t)s->relevance_penalty,
+        .buffer = (uint32_t)s->buffer,
+        .max_staleness = (uint32_t)s->max_staleness,
     };
+    if (s->relevance_sketch > 0) {
+        options.gate = (struct trib_gate){.rule = (enum trib_gate_rule)s->relevance_rule,
+                                          .value = s->relevance_threshold,
+                                          .share = s->relevance_share,
+                                          .bytes = (uint64_t)s->relevance_bytes};
+        options.compare_offers = s->relevance_reference == TRIB_REFERENCE_MAJORITY;
+    }
     return trib_round_new(&options, &engine->round, error);
 }
 
-static enum trib_status make_run_id(char run[TRIB_RUN_ID_LEN + 1], struct trib_error *error)
+/* Without a state directory, which is a simulation, it follows from the seed: so do the positions of sketches. */
+static enum trib_status make_run_id(const struct trib_server_settings *settings, char run[TRIB_RUN_ID_LEN + 1],
+                                    struct trib_error *error)
 {
     uint8_t bytes[8];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+    if (!settings->state_dir) {
+        struct trib_rng rng = trib_rng_init((uint64_t)settings->seed, "run", 0, 0);
+        trib_store_u64(bytes, trib_rng_u64(&rng));
+    } else if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
         return trib_fail(error, TRIB_INTERNAL, "no random numbers from the kernel");
     }
     trib_hex_encode(bytes, sizeof bytes, run);
@@ -302,11 +321,15 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
     const struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
     int64_t wanted = s->clients_per_round > 0 ? s->clients_per_round : s->max_clients;
     double cohort = ceil((double)wanted * (s->clients_per_round > 0 ? s->over_selection : 1));
-    enum trib_status status = engine->worker.strategy->begin(engine->worker.state, &options, 1, s->max_abs,
-                                                             (uint64_t)cohort * (uint64_t)s->max_examples, error);
+    enum trib_status status = engine->worker.strategy->begin(
+        engine->worker.state, &options, 1, s->max_abs,
+        trib_engine_most_weight(engine, (uint64_t)cohort, (uint64_t)s->max_clients), error);
     engine->worker.strategy->clear(engine->worker.state);
     return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "strategy.max_abs, strategy.max_examples");
 }
+
+/* Of a sketch: a client refuses to offer more than 1 MiB. */
+enum { MOST_POSITIONS = 8 << 20 };
 
 /* Everything that leaves no trace on disk. */
 static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
@@ -325,14 +348,22 @@ static enum trib_status build_compute(struct trib_engine *engine, struct trib_er
     TRIB_TRY(open_backend(engine, error));
     TRIB_TRY(build_graph(engine, error));
     TRIB_TRY(open_test_set(engine, error));
+    engine->proximal = (struct trib_proximal){.mu = s->proximal_mu, .step = s->proximal_step};
+    if (engine->schema.n_floats > MOST_POSITIONS && s->relevance_sketch > MOST_POSITIONS) {
+        return trib_fail(error, TRIB_CONFIG, "relevance.sketch: an offer has room for %d signs", (int)MOST_POSITIONS);
+    }
+    TRIB_TRY(trib_relevance_init(&engine->relevance, engine->schema.n_floats, (uint64_t)s->relevance_sketch,
+                                 s->relevance_reference == TRIB_REFERENCE_MAJORITY, error));
     return build_initial_model(engine, error);
 }
 
 static enum trib_status build_state(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    TRIB_TRY(make_run_id(engine->run, error));
-    TRIB_TRY(trib_checkpoint_store_open(s->state_dir, (uint32_t)s->checkpoints_keep, &engine->worker.store, error));
+    TRIB_TRY(make_run_id(s, engine->run, error));
+    if (s->state_dir) {
+        TRIB_TRY(trib_checkpoint_store_open(s->state_dir, (uint32_t)s->checkpoints_keep, &engine->worker.store, error));
+    }
     TRIB_TRY(trib_uploads_init(&engine->uploads, s->state_dir, engine->run, on_upload_ended, engine, error));
     return build_round(engine, error);
 }
@@ -393,6 +424,7 @@ void trib_engine_free(struct trib_engine *engine)
         if (peer) {
             peer->ops->unref(peer);
         }
+        trib_free(engine->clients[i].sketch);
     }
     trib_uploads_clear(&engine->uploads);
     trib_round_free(engine->round);
@@ -405,7 +437,10 @@ void trib_engine_free(struct trib_engine *engine)
     trib_evaluator_free(engine->worker.evaluator);
     trib_checkpoint_store_close(engine->worker.store);
     trib_model_clear(&engine->worker.next);
+    trib_free(engine->worker.next_signs);
     trib_model_clear(&engine->current);
+    trib_model_clear(&engine->previous);
+    trib_relevance_clear(&engine->relevance);
     trib_versions_clear(&engine->versions);
     trib_schema_clear(&engine->schema);
     trib_buf_clear(&engine->plan);

@@ -8,6 +8,9 @@
 
 #include "base/map.h"
 #include "core/engine.h"
+#include "filters.h"
+#include "proximal.h"
+#include "relevance.h"
 #include "round/round.h"
 #include "store/checkpoint_store.h"
 #include "strategy/strategy.h"
@@ -51,11 +54,20 @@ struct client {
     bool holds_model;       /* version `held`: it has offered an update of it in this session */
     uint64_t held;
     uint64_t examples;
-    uint64_t offer_examples; /* of its offer in the round that runs */
+    const char *filtered;        /* why it may not be picked, static text; NULL: it may */
+    const char *device_filtered; /* the same, for what may change */
+    struct {                     /* its last task, for a client that asks for it again when the model has moved on */
+        uint64_t version, model_len;
+        uint8_t model_sha256[TRIB_SHA256_LEN];
+        double proximal_mu;
+    } task;
+    uint64_t offer_examples, offer_steps; /* of its offer for that task */
     double offer_loss;
     uint8_t offer_sha256[TRIB_SHA256_LEN];
     uint64_t offer_len;
-    uint64_t weight;       /* in the round that runs; with a strategy that remembers, in every round */
+    uint8_t *sketch;       /* [sketch bytes] that it offered; NULL: none; the client's own */
+    uint64_t lies;         /* uploads that contradicted their offers */
+    uint64_t weight;       /* of its last update; with a strategy that remembers, of every one */
     uint64_t folded_round; /* the last one that was committed with an update of this client; 0 = none */
 };
 
@@ -79,9 +91,11 @@ struct work {
     uint32_t client;
     struct trib_upload *upload; /* FOLD: owned */
     struct trib_update_info info;
+    uint8_t *sketch;                   /* FOLD: what the update must agree with, owned; NULL: nothing */
+    uint64_t task_round;               /* FOLD: that the update is of */
     uint64_t max_total_weight;         /* BEGIN */
     struct trib_round_summary summary; /* COMMIT: for the checkpoint's metadata */
-    bool ok, harmful;
+    bool ok, harmful, lied;
     struct trib_error error;
 };
 struct event {
@@ -93,6 +107,8 @@ struct event {
     char address[64];
     uint64_t examples;
     bool takes_deltas;                   /* CONNECT */
+    const char *filtered;                /* CONNECT: static text */
+    struct trib_client_device device;    /* CONNECT */
     char reason[TRIB_ERROR_MESSAGE_LEN]; /* DISCONNECT, UPLOAD_ENDED with a fault; CONNECT: codecs that it lacks */
     uint32_t client;                     /* UPLOAD_ENDED */
     uint64_t round, attempt;
@@ -131,6 +147,10 @@ struct trib_engine {
     size_t n_clients, clients_capacity;
     struct trib_map *by_node; /* node -> client number + 1, as a pointer */
     bool done;
+    const struct trib_engine_driver *driver; /* NULL: the engine has threads and the system's clock */
+    struct trib_relevance relevance;
+    struct trib_proximal proximal;
+    bool score_due; /* the round waits for its offers to be compared */
     uint64_t bytes_up_before, bytes_down_before;
     double train_loss_sum, train_weight_sum;
     struct trib_evaluation evaluation; /* of the round that runs; examples 0 = none */
@@ -153,12 +173,14 @@ struct trib_engine {
         struct trib_evaluator *evaluator;
         struct trib_evaluation evaluation;
         struct model next;
-        struct trib_checkpoint_store *store;
+        uint64_t *next_signs;                /* of the update that leads there; NULL: not needed */
+        struct trib_checkpoint_store *store; /* NULL: nothing is kept on disk */
     } worker;
 
     /* what clients may download */
     pthread_mutex_t published_mutex;
     struct model current;
+    struct model previous; /* asynchronous rounds: for those whose task is older than the last commit by a moment */
     struct trib_versions versions;
 
     struct trib_uploads uploads;
@@ -167,24 +189,35 @@ struct trib_engine {
 };
 
 /* engine.c */
+int64_t trib_engine_now_ms(const struct trib_engine *engine);
 void trib_engine_post(struct trib_engine *engine, struct event *event);
 /* engine_work.c */
 void *trib_engine_worker(void *context);
+/* Do the first piece of work that waits, if any, and post its end. For a driver. */
+bool trib_engine_work_once(struct trib_engine *engine);
 TRIB_MUST_CHECK enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work);
 /* engine_actions.c */
 void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event);
+/* The largest sum of weights of a round with this cohort, among so many clients. */
+uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t cohort, uint64_t clients);
 void trib_engine_work_done(struct trib_engine *engine, const struct work *work);
 /* engine_clients.c */
 void trib_engine_on_connect(struct trib_engine *engine, struct event *event);
 void trib_engine_on_message(struct trib_engine *engine, struct event *event);
 void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *event);
 struct client *trib_engine_find(struct trib_engine *engine, const char *node, uint32_t *number);
-void trib_engine_send_task(struct trib_engine *engine, uint32_t client);
-void trib_engine_send_decision(struct trib_engine *engine, uint32_t client);
+void trib_engine_send_task(struct trib_engine *engine, const struct trib_round_action *action);
+void trib_engine_send_grant(struct trib_engine *engine, const struct trib_round_action *action);
+void trib_engine_send_skip(struct trib_engine *engine, const struct trib_round_action *action);
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action);
 /* End every session: the run is over. */
 void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final);
+/* engine_offers.c */
+void trib_engine_on_offer(struct trib_engine *engine, uint32_t number, const Tributary__V1__Offer *offer);
+/* Compare the offers that wait, and tell the round. */
+void trib_engine_score(struct trib_engine *engine);
 /* engine_log.c */
-void trib_engine_log_committed(struct trib_engine *engine);
+/* A round has ended with a model, or with the one before (carried): a line for the log, a record for the driver. */
+void trib_engine_round_ended(struct trib_engine *engine, bool carried);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,9 @@ static enum trib_status begin(struct trib_engine *engine, struct work *work)
 struct fold {
     struct trib_engine *engine;
     const struct trib_update_info *info;
+    const uint8_t *sketch; /* NULL: none was offered */
+    struct trib_sketch_plan plan;
+    _Atomic(uint64_t) contradictions;
     double max_abs;
     double *squares; /* [blocks]: summed in their order, whichever thread was first */
 };
@@ -77,6 +81,10 @@ static enum trib_status check_block(void *context, size_t first, const float *va
     if ((double)largest > fold->max_abs) {
         return trib_fail(error, TRIB_LIMIT, "an element among %zu to %zu has magnitude %g, above strategy.max_abs %g",
                          first, first + n - 1, (double)largest, fold->max_abs);
+    }
+    if (fold->sketch) {
+        atomic_fetch_add(&fold->contradictions,
+                         trib_sketch_contradictions(&fold->plan, fold->sketch, first, values, n));
     }
     return TRIB_OK;
 }
@@ -101,7 +109,12 @@ static enum trib_status verify_update(struct trib_engine *engine, struct work *w
                                       const struct trib_frame_source *source, const struct trib_frame_expect *expect)
 {
     const struct trib_server_settings *s = engine->settings;
-    struct fold fold = {.engine = engine, .info = &work->info, .max_abs = s->max_abs};
+    struct fold fold = {
+        .engine = engine,
+        .info = &work->info,
+        .sketch = work->sketch,
+        .plan = trib_sketch_plan(engine->run, work->task_round, engine->relevance.k, engine->schema.n_floats),
+        .max_abs = s->max_abs};
     TRIB_TRY(check_codec(engine, source, &work->error));
     size_t n_blocks = engine->schema.n_floats / TRIB_CODEC_BLOCK + 1;
     fold.squares = trib_calloc(n_blocks, sizeof *fold.squares);
@@ -115,6 +128,13 @@ static enum trib_status verify_update(struct trib_engine *engine, struct work *w
     }
     trib_free(fold.squares);
     TRIB_TRY(status);
+    if (fold.contradictions > 0) {
+        work->lied = true;
+        return trib_fail(&work->error, TRIB_MISMATCH,
+                         "the update contradicts the sketch that was offered for it, at %" PRIu64 " of %" PRIu64
+                         " positions",
+                         (uint64_t)fold.contradictions, fold.plan.k);
+    }
     double norm = sqrt(sum);
     if (s->max_norm > 0 && norm > s->max_norm) {
         return trib_fail(&work->error, TRIB_LIMIT, "the update's L2 norm is %g, above strategy.max_norm %g", norm,
@@ -179,7 +199,14 @@ static enum trib_status apply(struct trib_engine *engine, struct work *work)
         trib_blob_unref(raw);
         return status;
     }
-    return trib_model_seal(engine, raw, &engine->current, &engine->worker.next, &work->error);
+    TRIB_TRY(trib_model_seal(engine, raw, &engine->current, &engine->worker.next, &work->error));
+    trib_free(engine->worker.next_signs);
+    engine->worker.next_signs = NULL;
+    if (engine->relevance.k > 0 && !engine->relevance.majority) {
+        engine->worker.next_signs = trib_relevance_signs(engine->current.vector, engine->worker.next.vector, n);
+        return engine->worker.next_signs ? TRIB_OK : trib_fail_no_memory(&work->error);
+    }
+    return TRIB_OK;
 }
 
 static enum trib_status evaluate(struct trib_engine *engine, struct work *work)
@@ -195,11 +222,13 @@ static enum trib_status commit(struct trib_engine *engine, struct work *work)
     snprintf(folded, sizeof folded, "%" PRIu32, work->summary.folded);
     const struct trib_checkpoint_entry entries[] = {
         {"run", engine->run}, {"round", round}, {"updates", folded}, {"software", engine->software}};
-    const char *path;
-    TRIB_TRY(trib_checkpoint_store_commit(engine->worker.store, work->round, &engine->schema,
-                                          engine->worker.next.vector, entries, sizeof entries / sizeof entries[0],
-                                          &path, &work->error));
-    trib_log(TRIB_LOG_DEBUG, "store", "checkpoint", TRIB_F_INT("round", work->round), TRIB_F_STR("path", path));
+    if (engine->worker.store) {
+        const char *path;
+        TRIB_TRY(trib_checkpoint_store_commit(engine->worker.store, work->round, &engine->schema,
+                                              engine->worker.next.vector, entries, sizeof entries / sizeof entries[0],
+                                              &path, &work->error));
+        trib_log(TRIB_LOG_DEBUG, "store", "checkpoint", TRIB_F_INT("round", work->round), TRIB_F_STR("path", path));
+    }
     if (engine->worker.strategy->commit) {
         engine->worker.strategy->commit(engine->worker.state);
     }
@@ -220,6 +249,33 @@ static void do_work(struct trib_engine *engine, struct work *work)
     }
     trib_upload_unref(work->upload);
     work->upload = NULL;
+    trib_free(work->sketch);
+    work->sketch = NULL;
+}
+
+/* The first piece of work that waits, or NULL. Under the worker's mutex. */
+static struct event *take_work(struct trib_engine *engine)
+{
+    struct event *event = engine->worker.queue.first;
+    if (event) {
+        engine->worker.queue.first = event->next;
+        if (!event->next) {
+            engine->worker.queue.last = &engine->worker.queue.first;
+        }
+    }
+    return event;
+}
+
+bool trib_engine_work_once(struct trib_engine *engine)
+{
+    pthread_mutex_lock(&engine->worker.mutex);
+    struct event *event = take_work(engine);
+    pthread_mutex_unlock(&engine->worker.mutex);
+    if (event) {
+        do_work(engine, &event->work);
+        trib_engine_post(engine, event);
+    }
+    return event != NULL;
 }
 
 void *trib_engine_worker(void *context)
@@ -227,12 +283,8 @@ void *trib_engine_worker(void *context)
     struct trib_engine *engine = context;
     pthread_mutex_lock(&engine->worker.mutex);
     for (;;) {
-        struct event *event = engine->worker.queue.first;
+        struct event *event = take_work(engine);
         if (event) {
-            engine->worker.queue.first = event->next;
-            if (!event->next) {
-                engine->worker.queue.last = &engine->worker.queue.first;
-            }
             pthread_mutex_unlock(&engine->worker.mutex);
             do_work(engine, &event->work);
             trib_engine_post(engine, event);

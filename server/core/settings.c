@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "codec/choose.h"
+#include "select/gate.h"
 #include "select/selector.h"
 #include "strategy/strategy.h"
 #include "uplink.h"
@@ -14,6 +15,13 @@
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
+static const char *const references[] = {
+    [TRIB_REFERENCE_LAST_UPDATE] = "last_update", [TRIB_REFERENCE_MAJORITY] = "majority", NULL};
+static const char *const rules[] = {
+    [TRIB_GATE_OPEN] = "none",   [TRIB_GATE_CONSTANT] = "constant", [TRIB_GATE_DECAY] = "decay",
+    [TRIB_GATE_SHARE] = "share", [TRIB_GATE_BYTES] = "bytes",       NULL};
+static const char *const weights[] = {
+    [TRIB_WEIGHTS_EXAMPLES] = "examples", [TRIB_WEIGHTS_STEPS] = "steps", [TRIB_WEIGHTS_UNIFORM] = "uniform", NULL};
 static const char *const losses[] = {"cross_entropy", "mse", NULL};
 
 #define AT(member) offsetof(struct trib_server_settings, member)
@@ -55,15 +63,62 @@ static const struct trib_config_row rows[] = {
     {"federation.uploads_in_flight", TRIB_TYPE_INT, AT(uploads_in_flight), "16", 1, 10000, NULL, 0,
      "Clients that upload at a time; the others wait their turn."},
     {"federation.selector", TRIB_TYPE_STRING, AT(selector), "random", 0, 64, NULL, 0,
-     "How a round's clients are chosen: random or round_robin."},
+     "How a round's clients are chosen: random, round_robin, oort, power_of_choice or relevance."},
+    {"federation.max_staleness", TRIB_TYPE_INT, AT(max_staleness), "0", 0, 10000, NULL, 0,
+     "Rounds that an update may be behind and still be folded, with less weight; 0 = late updates are dropped."},
+    {"federation.staleness_power", TRIB_TYPE_REAL, AT(staleness_power), "0.5", 0, 10, NULL, 0,
+     "An update that is s rounds behind weighs (1 + s) to the power of minus this."},
+    {"federation.buffer", TRIB_TYPE_INT, AT(buffer), "0", 0, 1000000, NULL, 0,
+     "Asynchronous rounds: clients_per_round clients are always at work, and so many updates make a version; 0 = off."},
     {"federation.seed", TRIB_TYPE_INT, AT(seed), "1", 0, 9007199254740992.0, NULL, 0,
      "Seed of everything random: initial model, cohorts, shuffling."},
+
+    {"selection.tags", TRIB_TYPE_NODE, AT(selection_tags), NULL, 0, 0, NULL, 0,
+     "Only clients with all of these tags, such as [ward, gpu]."},
+    {"selection.min_examples", TRIB_TYPE_INT, AT(selection_min_examples), "0", 0, 1e12, NULL, 0,
+     "Only clients with at least so many examples."},
+    {"selection.min_threads", TRIB_TYPE_INT, AT(selection_min_threads), "0", 0, 4096, NULL, 0,
+     "Only clients that train with at least so many threads."},
+    {"selection.min_memory", TRIB_TYPE_SIZE, AT(selection_min_memory), "0", 0, 1e15, NULL, 0,
+     "Only clients whose owners allow so much memory, or set no limit."},
+    {"selection.metered", TRIB_TYPE_BOOL, AT(selection_metered), "true", 0, 0, NULL, 0,
+     "Also clients whose connection costs money."},
+    {"selection.min_battery", TRIB_TYPE_INT, AT(selection_min_battery), "0", 0, 100, NULL, 0,
+     "Of clients that run on battery, only those with so many percent left."},
+    {"selection.separation", TRIB_TYPE_INT, AT(selection_separation), "0", 0, 1000000, NULL, 0,
+     "Rounds that a client rests after each in which it took part, as long as there are others."},
+    {"selection.explore", TRIB_TYPE_REAL, AT(selection_explore), "0.9", 0, 1, NULL, 0,
+     "oort, relevance: share of a round's clients that are new ones, at first; it falls from round to round."},
+    {"selection.speed_penalty", TRIB_TYPE_REAL, AT(selection_speed_penalty), "2", 0, 10, NULL, 0,
+     "oort: how strongly slow clients are avoided; 0 = not at all."},
+    {"selection.candidates", TRIB_TYPE_INT, AT(selection_candidates), "0", 0, 1000000, NULL, 0,
+     "power_of_choice: clients among which those with the highest loss are chosen; 0 = twice as many as wanted."},
+
+    {"relevance.sketch", TRIB_TYPE_INT, AT(relevance_sketch), "0", 0, 1e9, NULL, 0,
+     "Signs that a client offers before it may upload, 1024 for example; 0 = off, all of them when the model has "
+     "fewer."},
+    {"relevance.reference", TRIB_TYPE_ENUM, AT(relevance_reference), "last_update", 0, 0, references, 0,
+     "What they are compared with: the model's last_update, or the majority of the round's offers."},
+    {"relevance.rule", TRIB_TYPE_ENUM, AT(relevance_rule), "constant", 0, 0, rules, 0,
+     "Which updates are uploaded: none (no rule: all), those with a relevance of threshold (constant) or of threshold "
+     "/ "
+     "sqrt(round) (decay), the most relevant share, or the most relevant up to so many bytes."},
+    {"relevance.threshold", TRIB_TYPE_REAL, AT(relevance_threshold), "0.5", 0, 1000, NULL, 0,
+     "constant, decay: the least share of equal signs; two updates that have nothing in common agree in about 0.5."},
+    {"relevance.share", TRIB_TYPE_REAL, AT(relevance_share), "0.5", 0, 1, NULL, 0,
+     "share: of a round's offers, so many are uploaded, at least one."},
+    {"relevance.bytes", TRIB_TYPE_SIZE, AT(relevance_bytes), "1MiB", 1, 1e15, NULL, 0,
+     "bytes: a round's uploads may add up to so much."},
+    {"relevance.penalty_rounds", TRIB_TYPE_INT, AT(relevance_penalty), "10", 0, 1000000, NULL, 0,
+     "A client whose upload contradicts its offer is left out for so many rounds."},
 
     {"strategy.name", TRIB_TYPE_STRING, AT(strategy), "fedavg", 0, 64, NULL, 0, "How updates become the next model."},
     {"strategy.learning_rate", TRIB_TYPE_REAL, AT(server_learning_rate), "1", 1e-6, 100, NULL, 0,
      "The server's step along the averaged update; 1 = plain averaging."},
+    {"strategy.weights", TRIB_TYPE_ENUM, AT(weights), "examples", 0, 0, weights, 0,
+     "What an update weighs by: the client's examples, the steps it took, or all the same (uniform)."},
     {"strategy.max_examples", TRIB_TYPE_INT, AT(max_examples), "65536", 1, 1e9, NULL, 0,
-     "A client weighs by its examples, but no more than by this many."},
+     "A client weighs by its examples or steps, but no more than by this many."},
     {"strategy.max_abs", TRIB_TYPE_REAL, AT(max_abs), "64", 1e-3, 1e6, NULL, 0,
      "An update with an element beyond this is rejected."},
     {"strategy.max_norm", TRIB_TYPE_REAL, AT(max_norm), "0", 0, 1e12, NULL, 0,
@@ -96,6 +151,9 @@ static const struct trib_config_row rows[] = {
      "Each step's gradient is scaled down to this L2 norm; 0 = off."},
     {"training.proximal_mu", TRIB_TYPE_REAL, AT(proximal_mu), "0", 0, 1000, NULL, 0,
      "FedProx: pull towards the round's model; 0 = off."},
+    {"training.proximal_step", TRIB_TYPE_REAL, AT(proximal_step), "0", 0, 1000, NULL, 0,
+     "FedProx: proximal_mu grows by this when the loss rises and falls by it after five rounds of falling loss; 0 = it "
+     "stays."},
 
     {"codec.up", TRIB_TYPE_STRING, AT(codec_up), "f32", 0, TRIB_CHAIN_TEXT - 1, NULL, 0,
      "Coding of the clients' updates: a chain such as rotate|uniform:2|range, topk:1%|q8|range or f16; or auto."},
@@ -158,7 +216,9 @@ size_t trib_server_rows(const struct trib_config_row **list)
 static enum trib_status check_names(const struct trib_server_settings *s, struct trib_error *error)
 {
     if (!trib_selector_find(s->selector)) {
-        return trib_fail(error, TRIB_CONFIG, "federation.selector: \"%s\" is unknown; known are random, round_robin",
+        return trib_fail(error, TRIB_CONFIG,
+                         "federation.selector: \"%s\" is unknown; known are random, round_robin, oort, "
+                         "power_of_choice, relevance",
                          s->selector);
     }
     if (!trib_strategy_find(s->strategy)) {
@@ -172,9 +232,66 @@ static enum trib_status check_names(const struct trib_server_settings *s, struct
     return trib_uplink_init(&uplink, s, trib_strategy_find(s->strategy), error);
 }
 
-static enum trib_status check_together(const struct trib_server_settings *s, struct trib_error *error)
+static enum trib_status check_tags(const struct trib_config_node *tags, struct trib_error *error)
+{
+    if (tags && tags->kind != TRIB_CONFIG_LIST) {
+        return trib_config_fail(tags, error, "selection.tags: give a list, such as [ward, gpu]");
+    }
+    for (const struct trib_config_node *tag = tags ? tags->first : NULL; tag; tag = tag->next) {
+        if (tag->kind != TRIB_CONFIG_SCALAR) {
+            return trib_config_fail(tag, error, "selection.tags: a tag is a word");
+        }
+    }
+    return TRIB_OK;
+}
+
+/* Relevance, staleness and buffers: what does not go together. */
+static enum trib_status check_decisions(const struct trib_server_settings *s, struct trib_error *error)
+{
+    bool compares =
+        s->relevance_sketch > 0 && (s->relevance_reference == TRIB_REFERENCE_MAJORITY ||
+                                    s->relevance_rule == TRIB_GATE_SHARE || s->relevance_rule == TRIB_GATE_BYTES);
+    bool differences = trib_strategy_find(s->strategy)->caps & TRIB_STRATEGY_DIFFERENCES;
+    if (s->buffer > 0 && compares) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "relevance: with federation.buffer there is no round whose offers could be compared; use "
+                         "reference: last_update and rule: constant or decay");
+    }
+    if (differences && (s->buffer > 0 || s->max_staleness > 0)) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "strategy.name: \"%s\" needs every update in its round; it does not go with "
+                         "federation.buffer or max_staleness",
+                         s->strategy);
+    }
+    if (differences && s->relevance_sketch > 0) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "strategy.name: \"%s\" sends differences of updates, whose signs say nothing of their "
+                         "relevance; set relevance.sketch: 0",
+                         s->strategy);
+    }
+    if (s->buffer > 0 && s->max_staleness == 0) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "federation.buffer: give max_staleness as well, such as 20: updates are behind as soon as "
+                         "another version is made");
+    }
+    if (s->relevance_sketch > 0 && s->relevance_rule == TRIB_GATE_CONSTANT && s->relevance_threshold > 1) {
+        return trib_fail(error, TRIB_CONFIG, "relevance.threshold: no share of equal signs reaches %g; give 0 to 1",
+                         s->relevance_threshold);
+    }
+    if (s->buffer > 0 && s->clients_per_round > 0 && s->buffer > s->clients_per_round) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "federation.buffer: %" PRId64 " is above clients_per_round %" PRId64
+                         ", the clients that are at work at a time; it would never fill",
+                         s->buffer, s->clients_per_round);
+    }
+    return TRIB_OK;
+}
+
+enum trib_status trib_server_settings_check(const struct trib_server_settings *s, struct trib_error *error)
 {
     TRIB_TRY(check_names(s, error));
+    TRIB_TRY(check_tags(s->selection_tags, error));
+    TRIB_TRY(check_decisions(s, error));
     if (!s->model_name == !s->model_layers) {
         return trib_fail(error, TRIB_CONFIG, "model: give exactly one of model.name and model.layers");
     }
@@ -182,7 +299,7 @@ static enum trib_status check_together(const struct trib_server_settings *s, str
         return trib_fail(error, TRIB_CONFIG,
                          "model.example: missing; give the shape of one example, such as [28, 28, 1]");
     }
-    if (s->clients_per_round > 0 && s->min_updates > s->clients_per_round) {
+    if (s->buffer == 0 && s->clients_per_round > 0 && s->min_updates > s->clients_per_round) {
         return trib_fail(error, TRIB_CONFIG,
                          "federation.min_updates: %" PRId64 " is above clients_per_round %" PRId64
                          "; no round could ever commit",
@@ -238,7 +355,7 @@ enum trib_status trib_server_settings_load(const char *path, const char *const *
     result.tree = tree;
     status = apply_overrides(&result, overrides, n, error);
     if (status == TRIB_OK) {
-        status = check_together(&result, error);
+        status = trib_server_settings_check(&result, error);
         if (status != TRIB_OK) {
             status = trib_error_prefix(error, status, "%s", path);
         }

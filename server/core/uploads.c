@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum trib_status trib_uploads_init(struct trib_uploads *table, const char *state_dir, const char *run,
@@ -23,16 +24,19 @@ enum trib_status trib_uploads_init(struct trib_uploads *table, const char *state
                                    void *context, struct trib_error *error)
 {
     memset(table, 0, sizeof *table);
-    table->dir = trib_path_join(state_dir, "uploads");
-    if (!table->dir) {
-        return trib_fail_no_memory(error);
+    if (state_dir) {
+        table->dir = trib_path_join(state_dir, "uploads");
+        if (!table->dir) {
+            return trib_fail_no_memory(error);
+        }
+        enum trib_status status = trib_dir_make(table->dir, error);
+        if (status != TRIB_OK) {
+            trib_free(table->dir);
+            table->dir = NULL;
+            return status;
+        }
     }
-    enum trib_status status = trib_dir_make(table->dir, error);
-    if (status != TRIB_OK) {
-        trib_free(table->dir);
-        table->dir = NULL;
-        return status;
-    }
+    table->ready = true;
     pthread_mutex_init(&table->mutex, NULL);
     trib_str_copy(table->run, sizeof table->run, run);
     table->ended = ended;
@@ -42,18 +46,23 @@ enum trib_status trib_uploads_init(struct trib_uploads *table, const char *state
 
 void trib_uploads_clear(struct trib_uploads *table)
 {
-    if (!table->dir) {
+    if (!table->ready) {
         return;
     }
     trib_uploads_discard_all(table);
     pthread_mutex_destroy(&table->mutex);
     trib_free(table->dir);
     table->dir = NULL;
+    table->ready = false;
 }
 
-/* A file without a name: it vanishes with its last descriptor. */
+/* A file without a name, in memory without a folder: it vanishes with its last descriptor. */
 static enum trib_status open_spool(const char *dir, int *fd, struct trib_error *error)
 {
+    if (!dir) {
+        *fd = memfd_create("upload", MFD_CLOEXEC);
+        return *fd >= 0 ? TRIB_OK : trib_fail_errno(error, errno, "memory for an upload");
+    }
     *fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (*fd >= 0) {
         return TRIB_OK;

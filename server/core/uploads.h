@@ -1,5 +1,6 @@
-/* Uploads in flight: one spool file each under STATE/uploads, so that memory does not grow with the number or size of
- * uploads. The file has no name once it is open: nothing is left behind after a crash.
+/* Uploads in flight: one spool file each under STATE/uploads (in memory without a state folder), so that memory does
+ * not grow with the number or size of uploads. The file has no name once it is open: nothing is left behind after a
+ * crash.
  *
  * The engine grants and discards; transport threads fill. Reference-counted; the table has one mutex, held briefly. */
 #ifndef TRIB_CORE_UPLOADS_H
@@ -29,7 +30,8 @@ struct trib_upload {
 struct trib_uploads {
     pthread_mutex_t mutex;
     struct trib_upload *first; /* granted, not discarded; owns one reference each */
-    char *dir;
+    char *dir;                 /* NULL: in memory */
+    bool ready;
     char run[TRIB_RUN_ID_LEN + 1];
     /* Called by a transport thread: the upload is whole (fault NULL), or its peer broke the rules. */
     void (*ended)(void *context, struct trib_upload *upload, const struct trib_error *fault);

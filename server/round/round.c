@@ -8,17 +8,40 @@
 
 /* ---- events: each returns NULL, or why nothing changed ---- */
 
+/* After whatever may have ended a member's part. */
+static void move_on(struct trib_round *round, int64_t now_ms)
+{
+    trib_round_check_decide(round, now_ms);
+    trib_round_pump_grants(round, now_ms);
+    trib_round_check_close(round, now_ms);
+    trib_round_refill(round, now_ms);
+}
+
 static const char *on_joined(struct trib_round *round, const struct trib_round_event *event)
 {
     struct member *member = &round->members[event->client];
+    round->n_available += !member->available;
     member->known = true;
     member->available = true;
+    member->eligible = event->eligible;
     member->key = event->key;
     member->examples = event->examples;
-    if (round->state == TRIB_ROUND_COLLECTING && trib_round_is_pending(member->state)) {
-        trib_round_send_task(round, event->client, event->now_ms);
+    if (trib_round_is_pending(member->state)) {
+        trib_round_send_task(round, member, event->now_ms);
         trib_round_pump_grants(round, event->now_ms);
     }
+    trib_round_refill(round, event->now_ms);
+    return NULL;
+}
+
+static const char *on_eligible(struct trib_round *round, const struct trib_round_event *event)
+{
+    struct member *member = trib_round_find(round, event->client);
+    if (!member || member->eligible == event->eligible) {
+        return "nothing has changed";
+    }
+    member->eligible = event->eligible;
+    trib_round_refill(round, event->now_ms);
     return NULL;
 }
 
@@ -29,12 +52,20 @@ static const char *on_left(struct trib_round *round, const struct trib_round_eve
         return "the client was not here";
     }
     member->available = false;
+    round->n_available--;
     if (trib_round_is_pending(member->state)) {
-        member->state = TRIB_MEMBER_TASKED; /* it may come back, offer again and go on with its upload */
+        /* it may come back, offer again and go on with its upload */
+        trib_round_set_state(round, member, TRIB_MEMBER_TASKED);
         member->last_progress_ms = event->now_ms;
         trib_round_pump_grants(round, event->now_ms);
     }
     return NULL;
+}
+
+/* Is this event about the member's last task? */
+static bool is_its_task(const struct member *member, const struct trib_round_event *event)
+{
+    return member->task_round != 0 && event->round == member->task_round && event->attempt == member->task_attempt;
 }
 
 /* The member that an event of a client is about, or NULL with *ignored set; a client that is behind is told. */
@@ -46,15 +77,20 @@ static struct member *current_member(struct trib_round *round, const struct trib
         *ignored = "unknown client";
         return NULL;
     }
-    if (event->round == round->number &&
-        (member->state == TRIB_MEMBER_FOLDING || member->state == TRIB_MEMBER_FOLDED)) {
+    bool same_round = member->task_round != 0 && event->round == member->task_round;
+    if (same_round && (member->state == TRIB_MEMBER_UPLOADED || member->state == TRIB_MEMBER_FOLDING ||
+                       member->state == TRIB_MEMBER_FOLDED)) {
         *ignored = "its update is here already";
         return NULL;
     }
-    if (round->state != TRIB_ROUND_COLLECTING || event->round != round->number || member->state == TRIB_MEMBER_NONE ||
-        member->state == TRIB_MEMBER_LATE) {
+    if (same_round && member->state == TRIB_MEMBER_SKIPPED) {
+        trib_round_skip_again(round, member); /* it has not heard */
+        *ignored = "its update was skipped";
+        return NULL;
+    }
+    if (!same_round || !trib_round_is_pending(member->state)) {
         trib_round_tell(round, event->client, event->round, TRIB_OUTCOME_LATE, "the round went on without it");
-        *ignored = "not for the round that is being collected";
+        *ignored = "not for a round that it has a part in";
         return NULL;
     }
     return member;
@@ -77,38 +113,51 @@ static const char *on_offer(struct trib_round *round, const struct trib_round_ev
     if (!member) {
         return ignored;
     }
-    if (member->state == TRIB_MEMBER_GRANTED) {
-        trib_round_act(round, TRIB_ACTION_GRANT, event->client); /* its upload broke: it asks where to go on */
+    bool uploads = member->state == TRIB_MEMBER_GRANTED;
+    if (uploads && trib_round_is_as_admitted(member, event->relevance, event->bytes)) {
+        trib_round_act_task(round, TRIB_ACTION_GRANT, member); /* its upload broke: it asks where to go on */
         member->last_progress_ms = event->now_ms;
         return NULL;
     }
-    if (member->state != TRIB_MEMBER_TASKED) {
+    if (member->state != TRIB_MEMBER_TASKED && !uploads) {
         return "it has offered already";
     }
-    member->state = TRIB_MEMBER_OFFERED;
+    trib_round_set_state(round, member, TRIB_MEMBER_OFFERED);
     member->last_progress_ms = event->now_ms;
     member->examples = event->examples;
+    member->bytes = event->bytes;
     member->offer_order = round->offers++;
+    member->offer_relevance = event->relevance;
+    member->loss = member->offer_loss = event->loss;
+    int64_t spent_ms = event->now_ms - member->tasked_ms; /* clocks may jump back */
+    member->seconds = member->offer_seconds = spent_ms > 0 ? (double)spent_ms / 1000 : 0;
     round->summary.offered++;
     if (round->summary.first_offer_ms == 0) {
         round->summary.first_offer_ms = event->now_ms;
     }
-    trib_round_pump_grants(round, event->now_ms);
+    trib_round_take_offer(round, member, event->now_ms);
+    move_on(round, event->now_ms);
+    return NULL;
+}
+
+static const char *on_scored(struct trib_round *round, const struct trib_round_event *event)
+{
+    if (round->state != TRIB_ROUND_DECIDING) {
+        return "no offers were being compared";
+    }
+    trib_round_take_scores(round, event->scores, event->n_scores, event->now_ms);
+    move_on(round, event->now_ms);
     return NULL;
 }
 
 static const char *on_failure(struct trib_round *round, const struct trib_round_event *event)
 {
     struct member *member = trib_round_find(round, event->client);
-    if (!member || round->state != TRIB_ROUND_COLLECTING || event->round != round->number ||
-        !trib_round_is_pending(member->state)) {
+    if (!member || event->round != member->task_round || !trib_round_is_pending(member->state)) {
         return "the client has nothing to do in this round";
     }
-    trib_round_discard(round, event->client);
-    member->state = TRIB_MEMBER_FAILED;
-    round->summary.failed++;
-    trib_round_pump_grants(round, event->now_ms);
-    trib_round_check_close(round, event->now_ms);
+    trib_round_fail(round, member);
+    move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -119,18 +168,32 @@ static const char *on_uploaded(struct trib_round *round, const struct trib_round
     if (!member) {
         return ignored; /* it was discarded when the client's part ended */
     }
-    if (event->attempt != round->attempt) {
+    if (!is_its_task(member, event)) {
         return "of an earlier attempt";
     }
     if (member->state != TRIB_MEMBER_GRANTED) {
-        if (trib_round_is_pending(member->state)) {
-            trib_round_discard(round, event->client); /* its session broke meanwhile: it offers again */
-        }
+        trib_round_discard(round, member); /* its session broke meanwhile: it offers again */
         return "no upload was granted";
     }
-    member->state = TRIB_MEMBER_FOLDING;
     round->summary.uploaded++;
-    trib_round_act(round, TRIB_ACTION_FOLD, event->client);
+    if (trib_round_is_open(round) && !round->closing) {
+        trib_round_set_state(round, member, TRIB_MEMBER_FOLDING);
+        trib_round_act_task(round, TRIB_ACTION_FOLD, member);
+    } else {
+        trib_round_set_state(round, member, TRIB_MEMBER_UPLOADED);
+    }
+    return NULL;
+}
+
+static const char *on_refused(struct trib_round *round, const struct trib_round_event *event)
+{
+    struct member *member = trib_round_find(round, event->client);
+    if (!member || !is_its_task(member, event) || !trib_round_is_pending(member->state)) {
+        return "the client has nothing to do in this round";
+    }
+    trib_round_discard(round, member);
+    trib_round_reject(round, member, event->reason);
+    move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -139,42 +202,34 @@ static bool is_current_work(const struct trib_round *round, const struct trib_ro
     return event->round == round->number && event->attempt == round->attempt;
 }
 
-static const char *on_refused(struct trib_round *round, const struct trib_round_event *event)
+static void note_folded(struct trib_round *round, struct member *member)
 {
-    struct member *member = trib_round_find(round, event->client);
-    if (!member || round->state != TRIB_ROUND_COLLECTING || !is_current_work(round, event) ||
-        !trib_round_is_pending(member->state)) {
-        return "the client has nothing to do in this round";
-    }
-    trib_round_discard(round, event->client);
-    member->state = TRIB_MEMBER_REJECTED;
-    round->summary.rejected++;
-    trib_round_tell(round, event->client, round->number, TRIB_OUTCOME_REJECTED, event->reason);
-    trib_round_pump_grants(round, event->now_ms);
-    trib_round_check_close(round, event->now_ms);
-    return NULL;
+    uint64_t staleness = round->number - member->task_round;
+    trib_round_set_state(round, member, TRIB_MEMBER_FOLDED);
+    round->summary.folded++;
+    round->summary.stale += staleness > 0;
+    round->summary.staleness += staleness;
 }
 
 static const char *on_folded(struct trib_round *round, const struct trib_round_event *event)
 {
     struct member *member = trib_round_find(round, event->client);
-    if (!member || round->state != TRIB_ROUND_COLLECTING || !is_current_work(round, event) ||
+    if (!member || !trib_round_is_open(round) || !is_current_work(round, event) ||
         member->state != TRIB_MEMBER_FOLDING) {
         return "nothing of this client was being folded";
     }
     if (event->ok) {
-        member->state = TRIB_MEMBER_FOLDED;
-        round->summary.folded++;
+        note_folded(round, member);
     } else if (event->harmful) {
         trib_round_abandon(round, event->now_ms, event->reason);
         return NULL;
     } else {
-        member->state = TRIB_MEMBER_REJECTED;
-        round->summary.rejected++;
-        trib_round_tell(round, event->client, round->number, TRIB_OUTCOME_REJECTED, event->reason);
+        if (event->lied && round->options.penalty_rounds > 0) {
+            member->barred_until = round->number + round->options.penalty_rounds;
+        }
+        trib_round_reject(round, member, event->reason);
     }
-    trib_round_pump_grants(round, event->now_ms);
-    trib_round_check_close(round, event->now_ms);
+    move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -222,56 +277,57 @@ static const char *on_committed(struct trib_round *round, const struct trib_roun
     if (round->state != TRIB_ROUND_COMMITTING || !is_current_work(round, event)) {
         return "no model was being committed";
     }
-    round->summary.committed_ms = event->now_ms;
-    if (!event->ok) {
+    if (event->ok) {
+        trib_round_commit_done(round, event->now_ms, false);
+    } else {
+        round->summary.committed_ms = event->now_ms;
         trib_round_abandon(round, event->now_ms, event->reason);
-        return NULL;
-    }
-    trib_round_act(round, TRIB_ACTION_COMMITTED, 0);
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        if (round->members[i].state == TRIB_MEMBER_FOLDED) {
-            trib_round_tell(round, i, round->number, TRIB_OUTCOME_FOLDED, "");
-        }
-    }
-    trib_round_forget_cohort(round);
-    round->number++;
-    round->attempt = 0;
-    round->retry_at_ms = event->now_ms;
-    round->state = TRIB_ROUND_WAITING;
-    if (round->number > round->last_round) {
-        trib_round_finish(round, "all rounds are done");
-    } else if (round->stopping) {
-        trib_round_finish(round, "stopped");
     }
     return NULL;
+}
+
+/* How long a member may make no progress; 0 = for ever. Where members outlive their round, and no idle timeout is set,
+ * it is as many deadlines as updates may be rounds behind. */
+static int64_t most_idle_ms(const struct trib_round *round)
+{
+    const struct trib_round_options *options = &round->options;
+    bool outlive = options->max_staleness > 0 || trib_round_is_asynchronous(round);
+    if (options->idle_timeout_ms > 0 || !outlive) {
+        return options->idle_timeout_ms;
+    }
+    int64_t rounds = (int64_t)options->max_staleness + 1;
+    return options->deadline_ms < INT64_MAX / 4 / rounds ? options->deadline_ms * rounds : INT64_MAX / 4;
+}
+
+/* Does the member owe us a sign of life? Not while it waits for us. */
+static bool is_watched(const struct trib_round *round, const struct member *member)
+{
+    return most_idle_ms(round) > 0 && (member->state == TRIB_MEMBER_TASKED || member->state == TRIB_MEMBER_GRANTED);
 }
 
 /* Members that made no progress in time drop out. */
 static void drop_idle(struct trib_round *round, int64_t now_ms)
 {
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
+    for (size_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
         if (!trib_round_is_pending(member->state)) {
             continue;
         }
         int64_t idle_ms = now_ms - member->last_progress_ms;
-        bool waits_for_us = member->state == TRIB_MEMBER_OFFERED;
         if (!member->available && idle_ms >= round->options.away_timeout_ms) {
-            trib_round_mark_late(round, i, "disconnected and did not come back in time");
-        } else if (member->available && !waits_for_us && round->options.idle_timeout_ms > 0 &&
-                   idle_ms >= round->options.idle_timeout_ms) {
-            trib_round_mark_late(round, i, "made no progress in time");
+            member->failed++;
+            trib_round_mark_late(round, member, "disconnected and did not come back in time");
+        } else if (member->available && is_watched(round, member) && idle_ms >= most_idle_ms(round)) {
+            member->failed++;
+            trib_round_mark_late(round, member, "made no progress in time");
         }
     }
 }
 
 static const char *on_tick(struct trib_round *round, const struct trib_round_event *event)
 {
-    if (round->state == TRIB_ROUND_COLLECTING) {
-        drop_idle(round, event->now_ms);
-        trib_round_pump_grants(round, event->now_ms);
-        trib_round_check_close(round, event->now_ms);
-    }
+    drop_idle(round, event->now_ms);
+    move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -280,7 +336,7 @@ static const char *on_stop(struct trib_round *round, const struct trib_round_eve
     round->stopping = true;
     if (round->state == TRIB_ROUND_WAITING) {
         trib_round_finish(round, "stopped");
-    } else if (round->state == TRIB_ROUND_COLLECTING) {
+    } else if (trib_round_is_open(round)) {
         trib_round_abandon(round, event->now_ms, "the server is stopping");
     }
     return NULL;
@@ -291,12 +347,16 @@ static const char *dispatch(struct trib_round *round, const struct trib_round_ev
     switch (event->kind) {
     case TRIB_EVENT_JOINED:
         return on_joined(round, event);
+    case TRIB_EVENT_ELIGIBLE:
+        return on_eligible(round, event);
     case TRIB_EVENT_LEFT:
         return on_left(round, event);
     case TRIB_EVENT_PROGRESS:
         return on_progress(round, event);
     case TRIB_EVENT_OFFER:
         return on_offer(round, event);
+    case TRIB_EVENT_SCORED:
+        return on_scored(round, event);
     case TRIB_EVENT_FAILURE:
         return on_failure(round, event);
     case TRIB_EVENT_UPLOADED:
@@ -327,12 +387,16 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     }
     TRIB_TRY(trib_round_reserve_actions(round));
     round->n_actions = 0;
+    /* Never in the step that ended a round: its summary is still needed. */
     bool may_begin =
-        round->state == TRIB_ROUND_WAITING && (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_TICK);
+        round->state == TRIB_ROUND_WAITING &&
+        (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_ELIGIBLE || event->kind == TRIB_EVENT_TICK);
     const char *why = round->state == TRIB_ROUND_FINISHED ? "the run is finished" : dispatch(round, event);
-    if (may_begin) {
-        trib_round_maybe_begin(round,
-                               event->now_ms); /* never in the step that ended a round: its summary is still needed */
+    if (round->state == TRIB_ROUND_WAITING) {
+        trib_round_release_members(round); /* parts that end between two rounds */
+    }
+    if (may_begin && !why) {
+        trib_round_maybe_begin(round, event->now_ms);
     }
     *actions = round->actions;
     *n = round->n_actions;
@@ -347,18 +411,10 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-int64_t trib_round_next_tick(const struct trib_round *round)
+/* When the first member runs out of time. */
+static int64_t next_idle(const struct trib_round *round)
 {
-    if (round->state == TRIB_ROUND_WAITING) {
-        return trib_round_are_enough(round, trib_round_count_available(round)) ? round->retry_at_ms : INT64_MAX;
-    }
-    if (round->state != TRIB_ROUND_COLLECTING) {
-        return INT64_MAX;
-    }
     int64_t next = INT64_MAX;
-    if (round->options.deadline_ms > 0 && !round->closing) {
-        next = round->summary.began_ms + round->options.deadline_ms;
-    }
     for (size_t i = 0; i < round->n_members; i++) {
         const struct member *member = &round->members[i];
         if (!trib_round_is_pending(member->state)) {
@@ -366,8 +422,30 @@ int64_t trib_round_next_tick(const struct trib_round *round)
         }
         if (!member->available) {
             next = sooner(next, member->last_progress_ms + round->options.away_timeout_ms);
-        } else if (round->options.idle_timeout_ms > 0 && member->state != TRIB_MEMBER_OFFERED) {
-            next = sooner(next, member->last_progress_ms + round->options.idle_timeout_ms);
+        } else if (is_watched(round, member)) {
+            next = sooner(next, member->last_progress_ms + most_idle_ms(round));
+        }
+    }
+    return next;
+}
+
+int64_t trib_round_next_tick(const struct trib_round *round)
+{
+    if (round->state == TRIB_ROUND_FINISHED) {
+        return INT64_MAX;
+    }
+    int64_t next = next_idle(round);
+    if (round->state == TRIB_ROUND_WAITING && trib_round_may_begin(round)) {
+        next = sooner(next, round->retry_at_ms);
+    }
+    if (trib_round_is_asynchronous(round) && trib_round_is_open(round) && !round->closing &&
+        trib_round_count_at_work(round) == 0) {
+        next = sooner(next, round->retry_at_ms); /* the selector was short of memory */
+    }
+    if (round->state == TRIB_ROUND_COLLECTING && !round->closing) {
+        next = sooner(next, trib_round_decide_at(round));
+        if (round->options.deadline_ms > 0) {
+            next = sooner(next, round->wait_from_ms + round->options.deadline_ms);
         }
     }
     return next;
@@ -384,7 +462,7 @@ static enum trib_status check_options(const struct trib_round_options *options, 
         return trib_fail(error, TRIB_INVALID,
                          "a round needs a deadline or an idle timeout, else it could wait for ever");
     }
-    if (options->clients_per_round > 0 && options->min_updates > options->clients_per_round) {
+    if (options->buffer == 0 && options->clients_per_round > 0 && options->min_updates > options->clients_per_round) {
         return trib_fail(error, TRIB_INVALID,
                          "min_updates (%" PRIu32 ") is above clients_per_round (%" PRIu32 "): no round could commit",
                          options->min_updates, options->clients_per_round);
@@ -400,6 +478,13 @@ enum trib_status trib_round_new(const struct trib_round_options *options, struct
     if (!result) {
         return trib_fail_no_memory(error);
     }
+    if (options->selector->state_size > 0) {
+        result->selector_state = trib_calloc(1, options->selector->state_size);
+        if (!result->selector_state) {
+            trib_free(result);
+            return trib_fail_no_memory(error);
+        }
+    }
     result->options = *options;
     result->number = options->first_round;
     result->last_round = options->rounds;
@@ -412,7 +497,10 @@ void trib_round_free(struct trib_round *round)
     if (round) {
         trib_free(round->members);
         trib_free(round->candidates);
-        trib_free(round->picked);
+        trib_free(round->picks);
+        trib_free(round->gate_offers);
+        trib_free(round->reports);
+        trib_free(round->selector_state);
         trib_free(round->actions);
         trib_free(round);
     }
@@ -436,4 +524,13 @@ const struct trib_round_summary *trib_round_summary(const struct trib_round *rou
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client)
 {
     return client < round->n_members ? round->members[client].state : TRIB_MEMBER_NONE;
+}
+
+uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt)
+{
+    if (client >= round->n_members) {
+        return 0;
+    }
+    *attempt = round->members[client].task_attempt;
+    return round->members[client].task_round;
 }

@@ -24,9 +24,3 @@ const struct trib_selector *trib_selector_find(const char *name)
     }
     return NULL;
 }
-
-int trib_selector_compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}

@@ -1,4 +1,4 @@
-/* The tables that selector_list.def names. */
+/* The tables that selector_list.def names, for the files that define them and the one that lists them. */
 #ifndef TRIB_SELECT_SELECTOR_TABLES_H
 #define TRIB_SELECT_SELECTOR_TABLES_H
 
@@ -7,8 +7,5 @@
 #define SELECTOR(name) extern const struct trib_selector trib_selector_##name;
 #include "selector_list.def"
 #undef SELECTOR
-
-/* qsort order of uint32_t, ascending. */
-int trib_selector_compare(const void *a, const void *b);
 
 #endif

@@ -70,6 +70,7 @@ static struct input *make_input(uint64_t seed)
         uint64_t examples = 1 + trib_rng_below(&rng, 5000);
         input->info[k] =
             (struct trib_update_info){.examples = examples, .weight = examples > 4000 ? 4000 : examples, .first = true};
+        input->info[k].counted = input->info[k].weight;
         input->max_total_weight += input->info[k].weight;
         for (size_t j = 0; j < N; j++) {
             double value = trib_rng_normal(&rng) * exp2(-12 + 14 * trib_rng_uniform64(&rng));
@@ -235,7 +236,7 @@ START_TEST(mistakes_refused)
     (void)trib_mem_fail_after(-1, false);
 
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 100, &error), TRIB_OK);
-    struct trib_update_info heavy = {.examples = 101, .weight = 101}, none = {0};
+    struct trib_update_info heavy = {.examples = 101, .weight = 101, .counted = 101}, none = {0};
     ck_assert_int_eq(strategy->fold_begin(state, &heavy, &error), TRIB_LIMIT);
     ck_assert_int_eq(strategy->fold_begin(state, &none, &error), TRIB_INVALID);
     static float next[N];

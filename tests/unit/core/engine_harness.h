@@ -252,6 +252,11 @@ static inline void end_engine(void)
 
 /* ---- what clients do ---- */
 
+/* What clients say of themselves, until a test changes it. */
+static char **hello_tags;
+static size_t n_hello_tags;
+static Tributary__V1__Device *hello_device;
+
 /* codec NULL: it knows all. */
 static inline struct fake *connect_with(const char *node, char *codec)
 {
@@ -264,6 +269,10 @@ static inline struct fake *connect_with(const char *node, char *codec)
         names[i] = trib_message_lend(stages[i]->name);
     }
     hello.examples = 100;
+    hello.threads = 2;
+    hello.tags = hello_tags;
+    hello.n_tags = n_hello_tags;
+    hello.device = hello_device;
     hello.n_codecs = codec ? 1 : n_stages;
     hello.codecs = codec ? &codec : names;
     ck_assert_int_eq(trib_engine_connect(engine, &fake->peer, node, "test:1", &hello), TRIB_OK);
@@ -315,6 +324,14 @@ static inline void say_failure(struct fake *fake, uint64_t round)
     ck_assert_int_eq(say(fake, &message), TRIB_OK);
 }
 
+/* What every offer says beside its update, until a test changes it: the engine's tests are one process each. */
+static struct {
+    uint64_t steps;
+    double loss;
+    uint8_t *sketch; /* NULL: none */
+    size_t sketch_len;
+} offered = {.steps = 7, .loss = 0.5};
+
 static inline void offer_hash(struct fake *fake, uint64_t round, uint64_t examples, uint8_t digest[32], uint64_t len)
 {
     Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
@@ -325,7 +342,10 @@ static inline void offer_hash(struct fake *fake, uint64_t round, uint64_t exampl
     blob.len = len;
     offer.round = round;
     offer.examples = examples;
-    offer.loss = 0.5;
+    offer.loss = offered.loss;
+    offer.steps = offered.steps;
+    offer.sketch.data = offered.sketch;
+    offer.sketch.len = offered.sketch_len;
     offer.norm = 1;
     offer.update = &blob;
     message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;

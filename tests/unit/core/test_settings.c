@@ -117,10 +117,32 @@ START_TEST(mistakes_are_named_with_their_line)
 }
 END_TEST
 
+START_TEST(decisions_that_contradict_each_other_are_named)
+{
+    expect_fault_starting(NEEDED "relevance: {sketch: 64, threshold: 1.5}\n", ": relevance.threshold: no share");
+    expect_fault_starting(NEEDED "relevance: {sketch: 64, threshold: -1}\n", ":4: relevance.threshold: -1 is below");
+    expect_fault_starting(NEEDED "relevance: {sketch: 64, share: 2}\n", ":4: relevance.share: 2 is above");
+    expect_fault_starting(NEEDED "relevance: {rule: best}\n", ":4: relevance.rule: \"best\" is not known");
+    expect_fault_starting(NEEDED "strategy: {name: ef21}\nrelevance: {sketch: 64}\n",
+                          ": strategy.name: \"ef21\" sends");
+    expect_fault_starting(NEEDED "strategy: {name: ef21}\nfederation: {max_staleness: 1}\n",
+                          ": strategy.name: \"ef21\" needs every update in its round");
+    expect_fault_starting(NEEDED "federation: {buffer: 10}\n", ": federation.buffer: give max_staleness");
+    expect_fault_starting(NEEDED "federation: {buffer: 10, max_staleness: 5, clients_per_round: 9}\n",
+                          ": federation.buffer: 10 is above clients_per_round 9");
+    expect_fault_starting(NEEDED "federation: {buffer: 5, max_staleness: 5}\nrelevance: {sketch: 9, rule: share}\n",
+                          ": relevance: with federation.buffer there is no round");
+    expect_fault_starting(NEEDED "selection: {tags: ward}\n", "");
+    ck_assert_msg(strstr(error.message, "must be a list"), "%s", error.message);
+    ck_assert_int_eq(load(NEEDED "selection: {tags: [ward, gpu]}\nrelevance: {sketch: 0, threshold: 1.5}\n"), TRIB_OK);
+}
+END_TEST
+
 START_TEST(keys_that_contradict_each_other_are_named)
 {
     expect_fault(NEEDED "federation: {selector: rnd}\n",
-                 ": federation.selector: \"rnd\" is unknown; known are random, round_robin");
+                 ": federation.selector: \"rnd\" is unknown; known are random, round_robin, oort, power_of_choice, "
+                 "relevance");
     expect_fault(NEEDED "strategy: {name: fedfoo}\n", ": strategy.name: \"fedfoo\" is unknown; known are fedavg, ef21");
     expect_fault_starting(NEEDED "codec: {up: q9}\n", ": codec.up: codec \"q9\" is not known");
     expect_fault_starting(NEEDED "codec: {feedback: fe}\n", ": codec.feedback: error feedback \"fe\" is not known");
@@ -231,6 +253,7 @@ int main(void)
     tcase_add_test(tcase, a_short_file_is_enough);
     tcase_add_test(tcase, the_file_and_then_the_command_line_count);
     tcase_add_test(tcase, mistakes_are_named_with_their_line);
+    tcase_add_test(tcase, decisions_that_contradict_each_other_are_named);
     tcase_add_test(tcase, keys_that_contradict_each_other_are_named);
     tcase_add_test(tcase, a_model_is_given_in_one_way);
     tcase_add_test(tcase, overrides_are_checked_like_the_file);

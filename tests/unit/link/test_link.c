@@ -436,6 +436,42 @@ START_TEST(messages_go_both_ways_one_at_a_time)
 }
 END_TEST
 
+static size_t heard_len(struct fixture *f)
+{
+    pthread_mutex_lock(&f->fake.lock);
+    size_t len = f->fake.heard.len;
+    pthread_mutex_unlock(&f->fake.lock);
+    return len;
+}
+
+/* The signs of a model of millions of values, and the longest sketch that a client sends, beside other messages. */
+START_TEST(an_offer_with_a_long_sketch_arrives)
+{
+    static const size_t lengths[] = {210000, TRIB_SKETCH_MAX_BYTES};
+    struct fixture f;
+    setup(&f);
+    connect_session(&f, 1);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        uint8_t *sketch = trib_calloc(lengths[i], 1);
+        Tributary__V1__Offer offer = TRIBUTARY__V1__OFFER__INIT;
+        offer.sketch = trib_message_lend_bytes(sketch, lengths[i]);
+        Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
+        message.kind_case = TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER;
+        message.offer = &offer;
+        struct trib_buf bytes = {0};
+        ck_assert_int_eq(trib_message_pack(&message.base, &bytes), TRIB_OK);
+        ck_assert_int_eq(trib_link_send(f.link, bytes.data, bytes.len, NULL), TRIB_OK);
+        trib_buf_clear(&bytes);
+        trib_free(sketch);
+        const struct trib_session_event *event = await(&f, TRIB_SESSION_MESSAGE);
+        ck_assert_int_eq(event->is.message->kind_case, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME);
+        ck_assert_int_eq(trib_link_read(f.link, 1, NULL), TRIB_OK);
+        ck_assert_uint_gt(heard_len(&f), lengths[i]);
+    }
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(a_server_that_says_nonsense_is_left)
 {
     struct fixture f;
@@ -514,6 +550,7 @@ int main(void)
     tcase_add_test(tests, a_refusal_is_told_with_its_reason);
     tcase_add_test(tests, an_upload_that_is_not_read_waits_and_can_be_cancelled);
     tcase_add_test(tests, messages_go_both_ways_one_at_a_time);
+    tcase_add_test(tests, an_offer_with_a_long_sketch_arrives);
     tcase_add_test(tests, a_server_that_says_nonsense_is_left);
     tcase_add_test(tests, a_server_that_stops_is_noticed_and_found_again);
     tcase_add_test(tests, what_was_said_last_arrives);

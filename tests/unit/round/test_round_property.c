@@ -1,347 +1,28 @@
-/* Random events against the round engine, with an observer beside it that knows the rules but none of the code: it
- * learns from the actions alone who is asked to do what, and checks after every step that this is what the engine says,
- * that limits hold, that a round ends in exactly one way and that time alone ends it. The seed is in every message. */
-#include "round/round.h"
+/* Random events against the round engine in all its modes: clients that flap, lie and repeat themselves, clocks that
+ * jump, work that fails, answers nobody asked for. The observer checks every step; honest clients and time alone have
+ * to end what was begun. The seed is in every message. */
+#include "round_observer.h"
 
-#include "base/rng.h"
-#include "test_main.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-enum { CLIENTS = 12, SEEDS = 10000, STEPS = 250, MAX_WORK = 64 };
-
-/* Work that the engine asked for and that the "worker" has not answered yet; it outlives its attempt. */
-struct work {
-    enum trib_round_event_kind kind;
-    uint32_t client;
-    uint64_t round, attempt;
-};
-
-struct observer {
-    uint64_t seed;
-    uint64_t n_steps;
-    struct trib_rng rng;
-    struct trib_round_options options;
-    struct trib_round *round;
-    int64_t now_ms;
-    struct work work[MAX_WORK];
-    size_t n_work;
-    /* what the actions told */
-    bool known[CLIENTS], here[CLIENTS];
-    enum trib_member_state member[CLIENTS];
-    unsigned folds[CLIENTS]; /* in this attempt */
-    bool spool[CLIENTS];     /* was granted an upload that was neither folded nor discarded */
-    uint32_t queue[CLIENTS]; /* offers that wait, in order */
-    size_t n_queue;
-    bool running, committing, finished;
-    uint32_t wanted, cohort, folded;
-    uint64_t number, attempt;
-    /* over all seeds */
-    uint64_t commits, abandons, finishes, ignored, steps;
-};
-
-/* libcheck notes every assertion that holds, which costs more than the engine does. */
-#define NEED(condition)                                                                                                \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            ck_abort_msg("seed %" PRIu64 " step %" PRIu64 ": " #condition, o->seed, o->n_steps);                       \
-        }                                                                                                              \
-    } while (0)
-
-static bool is_pending(enum trib_member_state state)
-{
-    return state == TRIB_MEMBER_TASKED || state == TRIB_MEMBER_OFFERED || state == TRIB_MEMBER_GRANTED;
-}
-
-static uint32_t count(const struct observer *o, enum trib_member_state state)
-{
-    uint32_t n = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        n += o->member[i] == state;
-    }
-    return n;
-}
-
-static void leave_queue(struct observer *o, uint32_t client)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < o->n_queue; i++) {
-        if (o->queue[i] != client) {
-            o->queue[n++] = o->queue[i];
-        }
-    }
-    o->n_queue = n;
-}
-
-static void ask(struct observer *o, enum trib_round_event_kind kind, uint32_t client)
-{
-    NEED(o->n_work < MAX_WORK);
-    o->work[o->n_work++] = (struct work){.kind = kind, .client = client, .round = o->number, .attempt = o->attempt};
-}
-
-static void end_round(struct observer *o)
-{
-    NEED(o->running);
-    o->running = o->committing = false;
-    o->n_queue = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        o->member[i] = TRIB_MEMBER_NONE;
-        o->folds[i] = 0;
-    }
-}
-
-/* ---- what an accepted event means ---- */
-
-static void note_event(struct observer *o, const struct trib_round_event *event)
-{
-    uint32_t client = event->client;
-    switch (event->kind) {
-    case TRIB_EVENT_JOINED:
-        o->known[client] = o->here[client] = true;
-        break;
-    case TRIB_EVENT_LEFT:
-        o->here[client] = false;
-        if (is_pending(o->member[client])) {
-            leave_queue(o, client);
-            o->member[client] = TRIB_MEMBER_TASKED;
-        }
-        break;
-    case TRIB_EVENT_OFFER:
-        if (o->member[client] == TRIB_MEMBER_TASKED) {
-            o->member[client] = TRIB_MEMBER_OFFERED;
-            o->queue[o->n_queue++] = client;
-        }
-        break;
-    case TRIB_EVENT_FAILURE:
-        NEED(is_pending(o->member[client]));
-        leave_queue(o, client);
-        o->member[client] = TRIB_MEMBER_FAILED;
-        break;
-    case TRIB_EVENT_FOLDED:
-        NEED(event->round == o->number && event->attempt == o->attempt && o->member[client] == TRIB_MEMBER_FOLDING);
-        if (event->ok) {
-            o->member[client] = TRIB_MEMBER_FOLDED;
-            o->folded++;
-            NEED(++o->folds[client] == 1);
-        }
-        break;
-    case TRIB_EVENT_APPLIED:
-    case TRIB_EVENT_EVALUATED:
-    case TRIB_EVENT_COMMITTED:
-        NEED(event->round == o->number && event->attempt == o->attempt);
-        break;
-    default:
-        break;
-    }
-}
-
-/* ---- what an action means ---- */
-
-static void note_begin(struct observer *o)
-{
-    const struct trib_round_summary *s = trib_round_summary(o->round);
-    uint32_t here = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        here += o->here[i];
-    }
-    NEED(!o->running && !o->finished);
-    o->running = true;
-    o->number = s->round;
-    o->attempt = s->attempt;
-    o->folded = 0;
-    o->cohort = s->cohort;
-    o->wanted =
-        o->options.clients_per_round == 0 || o->options.clients_per_round > here ? here : o->options.clients_per_round;
-    NEED(s->available == here && here >= o->options.min_clients && here >= o->options.min_updates);
-    NEED(s->cohort >= o->wanted && s->cohort <= here);
-    NEED(s->began_ms == o->now_ms);
-}
-
-static void note_outcome(struct observer *o, const struct trib_round_action *action)
-{
-    uint32_t client = action->client;
-    switch (action->outcome) {
-    case TRIB_OUTCOME_LATE:
-        if (action->round == o->number && o->running && is_pending(o->member[client])) {
-            leave_queue(o, client);
-            o->member[client] = TRIB_MEMBER_LATE;
-        }
-        NEED(action->reason[0]);
-        break;
-    case TRIB_OUTCOME_REJECTED:
-        NEED(is_pending(o->member[client]) || o->member[client] == TRIB_MEMBER_FOLDING);
-        leave_queue(o, client);
-        o->member[client] = TRIB_MEMBER_REJECTED;
-        NEED(action->reason[0] && action->round == o->number);
-        break;
-    case TRIB_OUTCOME_FOLDED:
-        NEED(o->folds[client] == 1 && action->round == o->number);
-        break;
-    case TRIB_OUTCOME_ABANDONED:
-        NEED(o->member[client] != TRIB_MEMBER_NONE && action->reason[0] && action->round == o->number);
-        break;
-    case TRIB_OUTCOME_SKIPPED:
-        NEED(false);
-    }
-}
-
-static void note_grant(struct observer *o, const struct trib_round_event *event, uint32_t client)
-{
-    if (o->member[client] == TRIB_MEMBER_GRANTED) {
-        NEED(event->kind == TRIB_EVENT_OFFER && event->client == client); /* it asked where to go on */
-        return;
-    }
-    NEED(o->n_queue > 0 && o->queue[0] == client);
-    leave_queue(o, client);
-    o->member[client] = TRIB_MEMBER_GRANTED;
-    o->spool[client] = true;
-}
-
-static void note_action(struct observer *o, const struct trib_round_event *event,
-                        const struct trib_round_action *action)
-{
-    uint32_t client = action->client;
-    bool personal = action->kind >= TRIB_ACTION_TASK && action->kind <= TRIB_ACTION_OUTCOME;
-    NEED(!personal || (client < CLIENTS && o->known[client]));
-    NEED(!o->finished);
-    switch (action->kind) {
-    case TRIB_ACTION_BEGIN:
-        note_begin(o);
-        break;
-    case TRIB_ACTION_TASK:
-        NEED(o->running && o->here[client]);
-        NEED(o->member[client] == TRIB_MEMBER_NONE || is_pending(o->member[client]));
-        leave_queue(o, client);
-        o->member[client] = TRIB_MEMBER_TASKED;
-        break;
-    case TRIB_ACTION_GRANT:
-        note_grant(o, event, client);
-        break;
-    case TRIB_ACTION_FOLD:
-        NEED(event->kind == TRIB_EVENT_UPLOADED && o->member[client] == TRIB_MEMBER_GRANTED && o->folds[client] == 0);
-        NEED(event->round == o->number && event->attempt == o->attempt);
-        o->member[client] = TRIB_MEMBER_FOLDING;
-        o->spool[client] = false;
-        ask(o, TRIB_EVENT_FOLDED, client);
-        break;
-    case TRIB_ACTION_DISCARD:
-        o->spool[client] = false;
-        break;
-    case TRIB_ACTION_OUTCOME:
-        note_outcome(o, action);
-        break;
-    case TRIB_ACTION_APPLY:
-        NEED(o->running && o->folded >= o->options.min_updates && count(o, TRIB_MEMBER_FOLDING) == 0);
-        ask(o, TRIB_EVENT_APPLIED, 0);
-        break;
-    case TRIB_ACTION_EVALUATE:
-        NEED(o->options.evaluate);
-        ask(o, TRIB_EVENT_EVALUATED, 0);
-        break;
-    case TRIB_ACTION_COMMIT:
-        NEED(o->running && !o->committing);
-        o->committing = true;
-        ask(o, TRIB_EVENT_COMMITTED, 0);
-        break;
-    case TRIB_ACTION_COMMITTED:
-        NEED(o->committing && event->kind == TRIB_EVENT_COMMITTED && event->ok);
-        o->commits++;
-        break;
-    case TRIB_ACTION_ABANDONED:
-        NEED(action->reason[0]);
-        end_round(o);
-        o->abandons++;
-        break;
-    case TRIB_ACTION_FINISHED:
-        NEED(!o->running || o->committing);
-        NEED(action->reason[0]);
-        o->finishes++;
-        break;
-    }
-}
-
-/* ---- after every step ---- */
-
-static void check_collecting(const struct observer *o)
-{
-    uint32_t pending = count(o, TRIB_MEMBER_TASKED) + count(o, TRIB_MEMBER_OFFERED) + count(o, TRIB_MEMBER_GRANTED);
-    uint32_t folding = count(o, TRIB_MEMBER_FOLDING), granted = count(o, TRIB_MEMBER_GRANTED);
-    NEED(pending + folding > 0);                 /* else it must have closed */
-    NEED(o->folded < o->wanted || pending == 0); /* enough: only those being folded are waited for */
-    NEED(granted <= o->options.uploads_in_flight);
-    NEED(o->n_queue == 0 || granted + folding >= o->options.uploads_in_flight); /* nobody waits for nothing */
-    NEED(o->n_queue == count(o, TRIB_MEMBER_OFFERED));
-    bool can_wait = folding > 0 && pending == 0;
-    NEED(trib_round_next_tick(o->round) != INT64_MAX || can_wait || (granted == 0 && folding > 0));
-}
-
-static void check(const struct observer *o)
-{
-    const struct trib_round_summary *s = trib_round_summary(o->round);
-    enum trib_round_state state = trib_round_state(o->round);
-    for (uint32_t i = 0; i < CLIENTS; i++) {
-        if (trib_round_member(o->round, i) != o->member[i]) {
-            ck_abort_msg("seed %" PRIu64 " step %" PRIu64 ": client %u is %s, but the actions told %s", o->seed,
-                         o->n_steps, i, trib_member_state_name(trib_round_member(o->round, i)),
-                         trib_member_state_name(o->member[i]));
-        }
-    }
-    for (int i = 0; i < CLIENTS; i++) {
-        NEED(!o->spool[i] || is_pending(o->member[i])); /* nothing is kept for who cannot deliver any more */
-    }
-    NEED(o->running == (state >= TRIB_ROUND_COLLECTING && state <= TRIB_ROUND_COMMITTING));
-    if (o->running) {
-        uint32_t pending = count(o, TRIB_MEMBER_TASKED) + count(o, TRIB_MEMBER_OFFERED) + count(o, TRIB_MEMBER_GRANTED);
-        NEED(s->round == o->number && s->attempt == o->attempt && s->cohort == o->cohort);
-        NEED(s->folded == o->folded && s->folded == count(o, TRIB_MEMBER_FOLDED));
-        NEED(s->rejected == count(o, TRIB_MEMBER_REJECTED) && s->failed == count(o, TRIB_MEMBER_FAILED));
-        NEED(s->late == count(o, TRIB_MEMBER_LATE) && s->skipped == 0);
-        NEED(s->folded + s->rejected + s->failed + s->late + pending + count(o, TRIB_MEMBER_FOLDING) == s->cohort);
-        NEED(s->offered >= s->granted && s->granted >= s->uploaded && s->uploaded >= s->folded);
-    }
-    if (state == TRIB_ROUND_COLLECTING) {
-        check_collecting(o);
-    }
-    NEED(o->finished == (state == TRIB_ROUND_FINISHED));
-}
-
-static void give(struct observer *o, struct trib_round_event event)
-{
-    const struct trib_round_action *actions;
-    const char *ignored;
-    size_t n;
-    uint64_t abandons = o->abandons, commits = o->commits;
-    event.now_ms = o->now_ms;
-    NEED(trib_round_step(o->round, &event, &actions, &n, &ignored) == TRIB_OK);
-    o->n_steps++;
-    o->steps++;
-    if (ignored) {
-        o->ignored++;
-        NEED(ignored[0] && n <= 1);
-        NEED(n == 0 || actions[0].kind == TRIB_ACTION_OUTCOME || actions[0].kind == TRIB_ACTION_DISCARD);
-    } else {
-        note_event(o, &event);
-    }
-    for (size_t i = 0; i < n; i++) {
-        note_action(o, &event, &actions[i]);
-    }
-    bool spoilt = event.kind == TRIB_EVENT_FOLDED && !ignored && !event.ok && event.harmful;
-    NEED(!spoilt || o->abandons > abandons);
-    if (o->commits > commits) {
-        end_round(o);
-    }
-    NEED(o->commits - commits + o->abandons - abandons <= 1);
-    o->finished = o->finished || (n > 0 && actions[n - 1].kind == TRIB_ACTION_FINISHED);
-    check(o);
-}
-
-/* ---- random ---- */
+enum { SEEDS = 2500, STEPS = 250, PATIENCE = 400 };
 
 static bool chance(struct observer *o, uint64_t percent)
 {
     return trib_rng_below(&o->rng, 100) < percent;
+}
+
+static uint64_t below(struct observer *o, uint64_t n)
+{
+    return trib_rng_below(&o->rng, n);
+}
+
+/* ---- options ---- */
+
+static struct trib_gate random_gate(struct observer *o)
+{
+    return (struct trib_gate){.rule = (enum trib_gate_rule)below(o, TRIB_GATE_RULE_COUNT),
+                              .value = trib_rng_uniform64(&o->rng),
+                              .share = trib_rng_uniform64(&o->rng),
+                              .bytes = below(o, 1000)};
 }
 
 static struct trib_round_options random_options(struct observer *o)
@@ -350,40 +31,75 @@ static struct trib_round_options random_options(struct observer *o)
     size_t n = trib_selectors(&selectors);
     struct trib_round_options options = {
         .seed = o->seed,
-        .rounds = 1 + trib_rng_below(&o->rng, 6),
+        .rounds = 1 + below(o, 20),
         .first_round = 1,
-        .min_clients = (uint32_t)trib_rng_below(&o->rng, 6),
-        .clients_per_round = (uint32_t)trib_rng_below(&o->rng, 7),
+        .min_clients = (uint32_t)below(o, 6),
+        .clients_per_round = (uint32_t)below(o, 7),
         .over_selection = 1 + trib_rng_uniform64(&o->rng),
         .min_updates = 1,
-        .uploads_in_flight = 1 + (uint32_t)trib_rng_below(&o->rng, 4),
-        .deadline_ms = chance(o, 70) ? 500 + (int64_t)trib_rng_below(&o->rng, 4000) : 0,
-        .away_timeout_ms = (int64_t)trib_rng_below(&o->rng, 800),
-        .retry_ms = chance(o, 50) ? (int64_t)trib_rng_below(&o->rng, 300) : 0,
+        .uploads_in_flight = 1 + (uint32_t)below(o, 4),
+        .deadline_ms = chance(o, 70) ? 500 + (int64_t)below(o, 4000) : 0,
+        .away_timeout_ms = (int64_t)below(o, 800),
+        .retry_ms = chance(o, 50) ? (int64_t)below(o, 300) : 0,
         .evaluate = chance(o, 50),
-        .evaluate_every = 1 + trib_rng_below(&o->rng, 3),
-        .selector = selectors[trib_rng_below(&o->rng, n)],
+        .evaluate_every = 1 + below(o, 3),
+        .selector = selectors[below(o, n)],
+        .selection = {.explore = 0.5, .speed_penalty = 2},
+        .separation = chance(o, 30) ? (uint32_t)below(o, 3) : 0,
+        .penalty_rounds = (uint32_t)below(o, 3),
     };
-    options.idle_timeout_ms =
-        options.deadline_ms == 0 || chance(o, 60) ? 200 + (int64_t)trib_rng_below(&o->rng, 1500) : 0;
+    options.idle_timeout_ms = options.deadline_ms == 0 || chance(o, 60) ? 200 + (int64_t)below(o, 1500) : 0;
     if (options.clients_per_round > 0) {
-        options.min_updates = 1 + (uint32_t)trib_rng_below(&o->rng, options.clients_per_round);
+        options.min_updates = 1 + (uint32_t)below(o, options.clients_per_round);
+    }
+    if (chance(o, 60)) {
+        options.gate = random_gate(o);
+        options.compare_offers = chance(o, 40);
+    }
+    if (chance(o, 50)) {
+        options.max_staleness = 1 + (uint32_t)below(o, 3);
+        options.buffer = chance(o, 50) ? 1 + (uint32_t)below(o, 6) : 0;
     }
     return options;
 }
 
-static void answer_work(struct observer *o)
+/* ---- events ---- */
+
+static double random_relevance(struct observer *o)
 {
-    size_t i = (size_t)trib_rng_below(&o->rng, o->n_work);
+    return chance(o, 20) ? (double)NAN : (double)below(o, 11) / 10;
+}
+
+static void answer_scores(struct observer *o)
+{
+    struct trib_score scores[CLIENTS];
+    size_t n = 0;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        if (!chance(o, 10)) {
+            scores[n++] =
+                (struct trib_score){.client = chance(o, 3) ? CLIENTS + i : i, .relevance = random_relevance(o)};
+        }
+    }
+    give(o, (struct trib_round_event){.kind = TRIB_EVENT_SCORED, .scores = scores, .n_scores = n});
+}
+
+static void answer_work(struct observer *o, bool honest)
+{
+    size_t i = (size_t)below(o, o->n_work);
     struct work work = o->work[i];
     o->work[i] = o->work[--o->n_work];
-    bool ok = chance(o, 85);
+    bool ok = honest || chance(o, 85);
+    if (work.kind == TRIB_EVENT_SCORED) {
+        answer_scores(o);
+        return;
+    }
     give(o, (struct trib_round_event){.kind = work.kind,
                                       .client = work.client,
                                       .round = work.round,
                                       .attempt = work.attempt,
                                       .ok = ok,
                                       .harmful = !ok && chance(o, 20),
+                                      .lied = !ok && chance(o, 30),
                                       .reason = ok ? NULL : "the worker could not"});
 }
 
@@ -391,123 +107,244 @@ static void random_event(struct observer *o)
 {
     /* mostly what moves a round on */
     static const enum trib_round_event_kind kinds[] = {
-        TRIB_EVENT_JOINED,   TRIB_EVENT_JOINED,   TRIB_EVENT_JOINED,   TRIB_EVENT_LEFT,      TRIB_EVENT_PROGRESS,
-        TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,     TRIB_EVENT_FAILURE,
+        TRIB_EVENT_JOINED,   TRIB_EVENT_JOINED,   TRIB_EVENT_LEFT,     TRIB_EVENT_LEFT,      TRIB_EVENT_ELIGIBLE,
+        TRIB_EVENT_PROGRESS, TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,     TRIB_EVENT_FAILURE,
         TRIB_EVENT_UPLOADED, TRIB_EVENT_UPLOADED, TRIB_EVENT_UPLOADED, TRIB_EVENT_REFUSED,   TRIB_EVENT_TICK,
         TRIB_EVENT_TICK,     TRIB_EVENT_APPLIED,  TRIB_EVENT_FOLDED,   TRIB_EVENT_COMMITTED, TRIB_EVENT_EVALUATED};
-    struct trib_round_event event = {
-        .kind = kinds[trib_rng_below(&o->rng, sizeof kinds / sizeof kinds[0])],
-        .client = (uint32_t)trib_rng_below(&o->rng, chance(o, 3) ? CLIENTS * 2 : CLIENTS),
-        .round = trib_round_number(o->round),
-        .attempt = o->attempt,
-        .examples = trib_rng_below(&o->rng, 100),
-        .ok = true,
-        .reason = "because",
-    };
-    if (event.kind == TRIB_EVENT_JOINED) {
-        event.client %= CLIENTS;
-    }
-    event.key = event.client * UINT64_C(0x9e3779b97f4a7c15);
-    if (event.kind >= TRIB_EVENT_FOLDED && event.kind <= TRIB_EVENT_COMMITTED) {
-        event.attempt += 1 + trib_rng_below(&o->rng, 3); /* nobody asked for it */
-    } else if (chance(o, 5)) {
-        event.round += trib_rng_below(&o->rng, 3) - 1;
-    } else if (chance(o, 5)) {
-        event.attempt--;
-    }
-    give(o, event);
-}
-
-/* What a client would do next. */
-static void helpful_event(struct observer *o)
-{
-    uint32_t client = (uint32_t)trib_rng_below(&o->rng, CLIENTS);
-    struct trib_round_event event = {.kind = TRIB_EVENT_PROGRESS,
+    uint32_t client = (uint32_t)below(o, CLIENTS);
+    struct trib_round_event event = {.kind = kinds[below(o, sizeof kinds / sizeof kinds[0])],
                                      .client = client,
-                                     .round = o->number,
-                                     .attempt = o->attempt,
-                                     .examples = 1 + client,
-                                     .key = client * UINT64_C(0x9e3779b97f4a7c15)};
-    if (!o->here[client]) {
-        event.kind = TRIB_EVENT_JOINED;
-    } else if (!o->running) {
-        event.kind = TRIB_EVENT_TICK;
-    } else if (o->member[client] == TRIB_MEMBER_TASKED) {
-        event.kind = TRIB_EVENT_OFFER;
-    } else if (o->member[client] == TRIB_MEMBER_GRANTED) {
-        event.kind = TRIB_EVENT_UPLOADED;
+                                     .round = o->actors[client].round,
+                                     .attempt = o->actors[client].attempt,
+                                     .examples = below(o, 100),
+                                     .key = client * UINT64_C(0x9e3779b97f4a7c15),
+                                     .ok = true,
+                                     .eligible = chance(o, 85),
+                                     .loss = trib_rng_uniform64(&o->rng),
+                                     .relevance = random_relevance(o),
+                                     .bytes = below(o, 300),
+                                     .reason = "because"};
+    if (event.kind >= TRIB_EVENT_FOLDED && event.kind <= TRIB_EVENT_COMMITTED) {
+        event.round = o->number;
+        event.attempt = o->attempt + 1 + below(o, 3); /* nobody asked for it */
+    } else if (chance(o, 10)) {
+        event.round = o->number + below(o, 3) - 1;
+    } else if (chance(o, 5)) {
+        event.attempt += below(o, 3) - 1;
+    }
+    if (event.kind != TRIB_EVENT_JOINED && chance(o, 3)) {
+        event.client = CLIENTS + (uint32_t)below(o, 100); /* nobody */
     }
     give(o, event);
 }
 
-/* Time alone ends a collecting round, once nothing is being folded. */
+/* What the client would do next; false if that is nothing. */
+static bool helpful_event(struct observer *o, uint32_t client)
+{
+    const struct actor *actor = &o->actors[client];
+    struct trib_round_event event = {.client = client,
+                                     .round = actor->round,
+                                     .attempt = actor->attempt,
+                                     .examples = 1 + client,
+                                     .key = client * UINT64_C(0x9e3779b97f4a7c15),
+                                     .eligible = true,
+                                     .loss = 0.5,
+                                     .relevance = random_relevance(o),
+                                     .bytes = 100 + client};
+    if (!actor->here || !actor->eligible) {
+        event.kind = TRIB_EVENT_JOINED;
+    } else if (actor->state == TRIB_MEMBER_TASKED) {
+        event.kind = TRIB_EVENT_OFFER;
+    } else if (actor->state == TRIB_MEMBER_GRANTED) {
+        event.kind = TRIB_EVENT_UPLOADED;
+    } else {
+        return false;
+    }
+    give(o, event);
+    return true;
+}
+
+static void tick_when_due(struct observer *o)
+{
+    int64_t due_ms = trib_round_next_tick(o->round);
+    NEED(due_ms != INT64_MAX);
+    o->now_ms = due_ms > o->now_ms ? due_ms : o->now_ms;
+    give(o, (struct trib_round_event){.kind = TRIB_EVENT_TICK});
+}
+
+/* ---- what has to end ---- */
+
+/* Fewer than a round may need can be picked while clients are barred. */
+static bool enough_to_begin(const struct observer *o)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        n += o->actors[i].barred_until < o->number;
+    }
+    return n >= o->options.min_updates && n > 0;
+}
+
+/* Honest clients and an honest worker end the round, each in a step or two. */
+static void only_honest(struct observer *o)
+{
+    uint64_t number = o->number;
+    for (int i = 0; i < PATIENCE && o->number == number && !o->finished; i++) {
+        bool moved = false;
+        while (o->n_work > 0 && o->number == number) {
+            answer_work(o, true);
+            moved = true;
+        }
+        for (uint32_t client = 0; client < CLIENTS && o->number == number && !o->finished; client++) {
+            moved |= helpful_event(o, client);
+        }
+        if (!moved && o->number == number) {
+            if (!enough_to_begin(o)) {
+                return;
+            }
+            tick_when_due(o);
+        }
+    }
+    NEED(o->number > number || o->finished);
+}
+
+/* Is a task that was out then still out? Who has offered and waits for the server may be waiting for a round that
+ * cannot begin. */
+static bool any_left(const struct observer *o, const struct actor *then)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        const struct actor *actor = &o->actors[i];
+        if (actor->tasks == then[i].tasks && is_at_work(actor->state) &&
+            (o->running || !waits_for_gate(actor->state))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When all clients fall silent, time ends every task that is out. */
 static void only_time(struct observer *o)
 {
-    for (int i = 0; trib_round_state(o->round) == TRIB_ROUND_COLLECTING && trib_round_next_tick(o->round) != INT64_MAX;
-         i++) {
-        int64_t due_ms = trib_round_next_tick(o->round);
-        NEED(i < 2 * CLIENTS + 2);
-        o->now_ms = due_ms > o->now_ms ? due_ms : o->now_ms;
-        give(o, (struct trib_round_event){.kind = TRIB_EVENT_TICK});
-        NEED(trib_round_state(o->round) != TRIB_ROUND_COLLECTING || trib_round_next_tick(o->round) > o->now_ms);
+    const struct trib_round_options *options = &o->options;
+    struct actor then[CLIENTS];
+    memcpy(then, o->actors, sizeof then);
+    int64_t turn_ms = options->deadline_ms + options->idle_timeout_ms + options->away_timeout_ms + options->retry_ms;
+    int64_t until_ms = o->now_ms + 3000 + turn_ms * (options->max_staleness + 2) * (CLIENTS + 1);
+    while (!o->finished && any_left(o, then)) {
+        if (o->n_work > 0) {
+            answer_work(o, true);
+            continue;
+        }
+        NEED(trib_round_next_tick(o->round) <= until_ms);
+        tick_when_due(o);
+        NEED(trib_round_next_tick(o->round) > o->now_ms || trib_round_state(o->round) == TRIB_ROUND_WAITING ||
+             o->n_work > 0);
     }
-    NEED(trib_round_state(o->round) != TRIB_ROUND_COLLECTING || count(o, TRIB_MEMBER_FOLDING) > 0);
+}
+
+/* ---- a run ---- */
+
+static void pass_time(struct observer *o)
+{
+    if (chance(o, 1)) {
+        o->now_ms += (int64_t)below(o, 6000) - 3000; /* the clock was set */
+    } else {
+        o->now_ms += (int64_t)below(o, 40);
+    }
 }
 
 static void play(struct observer *o)
 {
-    for (int i = 0; i < STEPS; i++) {
-        o->now_ms += (int64_t)trib_rng_below(&o->rng, 40);
+    for (int i = 0; i < STEPS && !o->finished; i++) {
+        pass_time(o);
         if (o->n_work > 0 && chance(o, o->n_work > MAX_WORK / 2 ? 100 : 30)) {
-            answer_work(o);
+            answer_work(o, false);
         } else if (chance(o, 1) && chance(o, 10)) {
             give(o, (struct trib_round_event){.kind = TRIB_EVENT_STOP});
         } else if (chance(o, 1)) {
             only_time(o);
-        } else if (chance(o, 60)) {
-            helpful_event(o);
+        } else if (chance(o, 2)) {
+            only_honest(o);
+        } else if (chance(o, 2)) {
+            answer_scores(o); /* nobody may have asked */
+        } else if (chance(o, 50)) {
+            (void)helpful_event(o, (uint32_t)below(o, CLIENTS));
         } else {
             random_event(o);
         }
     }
-    while (o->n_work > 0) {
-        answer_work(o);
-        only_time(o);
-    }
+    only_honest(o);
     give(o, (struct trib_round_event){.kind = TRIB_EVENT_STOP});
     while (o->n_work > 0) {
-        answer_work(o);
+        answer_work(o, false);
     }
     NEED(o->finished && trib_round_next_tick(o->round) == INT64_MAX);
     for (int i = 0; i < 20; i++) {
-        random_event(o); /* finished is final: check() sees to it */
+        random_event(o); /* finished is final: the observer sees to it */
     }
+}
+
+static void run_seed(uint64_t seed, struct totals *totals)
+{
+    struct observer observer = {
+        .seed = seed, .rng = trib_rng_init(seed, "round", 0, 0), .now_ms = 1000, .number = 1, .totals = totals};
+    struct observer *o = &observer;
+    struct trib_error error;
+    o->options = random_options(o);
+    ck_assert_msg(trib_round_new(&o->options, &o->round, &error) == TRIB_OK, "seed %" PRIu64 ": %s", seed,
+                  error.message);
+    play(o);
+    trib_round_free(o->round);
+}
+
+/* Which turns a member may take; all of them have to be seen, and no other. */
+static void check_turns(const struct totals *totals)
+{
+    static const char *const lawful[TRIB_MEMBER_STATE_COUNT] = {
+        [TRIB_MEMBER_NONE] = "T",          [TRIB_MEMBER_TASKED] = "NTOREL",   [TRIB_MEMBER_OFFERED] = "NTAGSREL",
+        [TRIB_MEMBER_ADMITTED] = "NTGREL", [TRIB_MEMBER_GRANTED] = "NTOUREL", [TRIB_MEMBER_UPLOADED] = "ND",
+        [TRIB_MEMBER_FOLDING] = "NFR",     [TRIB_MEMBER_FOLDED] = "N",        [TRIB_MEMBER_SKIPPED] = "N",
+        [TRIB_MEMBER_REJECTED] = "N",      [TRIB_MEMBER_FAILED] = "N",        [TRIB_MEMBER_LATE] = "N"};
+    static const char letters[TRIB_MEMBER_STATE_COUNT + 1] = "NTOAGUDFSREL";
+    int seen = 0, wanted = 0, wrong = 0;
+    for (int from = 0; from < TRIB_MEMBER_STATE_COUNT; from++) {
+        wanted += (int)strlen(lawful[from]);
+        for (int to = 0; to < TRIB_MEMBER_STATE_COUNT; to++) {
+            bool may = strchr(lawful[from], letters[to]) != NULL, did = totals->turns[from][to] > 0;
+            seen += did;
+            wrong += may != did;
+            if (may != did) {
+                printf("%s -> %s: %s\n", trib_member_state_name((enum trib_member_state)from),
+                       trib_member_state_name((enum trib_member_state)to), did ? "is not lawful" : "never seen");
+            }
+        }
+    }
+    printf("turns of members seen: %d of %d\n", seen, wanted);
+    ck_assert_int_eq(wrong, 0);
 }
 
 START_TEST(random_events_keep_the_rules)
 {
-    struct observer total = {0};
+    struct totals totals = {0};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        struct observer observer = {.seed = seed, .rng = trib_rng_init(seed, "round", 0, 0), .now_ms = 1000};
-        struct observer *o = &observer;
-        struct trib_error error;
-        o->options = random_options(o);
-        ck_assert_msg(trib_round_new(&o->options, &o->round, &error) == TRIB_OK, "seed %" PRIu64 ": %s", seed,
-                      error.message);
-        o->number = 1;
-        play(o);
-        NEED(o->finishes == 1 && o->commits <= o->options.rounds);
-        trib_round_free(o->round);
-        total.commits += o->commits;
-        total.abandons += o->abandons;
-        total.ignored += o->ignored;
-        total.steps += o->steps;
+        run_seed(seed, &totals);
     }
-    printf("seeds 1 to %d: %" PRIu64 " steps, %" PRIu64 " events ignored, %" PRIu64 " rounds committed, %" PRIu64
-           " abandoned\n",
-           SEEDS, total.steps, total.ignored, total.commits, total.abandons);
-    ck_assert_uint_gt(total.commits, SEEDS / 2);
-    ck_assert_uint_gt(total.abandons, SEEDS / 2);
+    int met = 0;
+    for (int state = 0; state < TRIB_ROUND_STATE_COUNT; state++) {
+        for (int kind = 0; kind < EVENT_KINDS; kind++) {
+            met += totals.met[state][kind] > 0;
+        }
+    }
+    printf("seeds 1 to %d: %" PRIu64 " steps, %" PRIu64 " events ignored; rounds: %" PRIu64 " committed, %" PRIu64
+           " carried, %" PRIu64 " abandoned, %" PRIu64 " begun anew; updates: %" PRIu64 " stale, %" PRIu64 " skipped\n",
+           SEEDS, totals.steps, totals.ignored, totals.commits, totals.carried, totals.abandoned, totals.restarts,
+           totals.stale, totals.skipped);
+    printf("states x events met: %d of %d\n", met, TRIB_ROUND_STATE_COUNT * EVENT_KINDS);
+    check_turns(&totals);
+    ck_assert_uint_gt(totals.commits, SEEDS / 2);
+    ck_assert_uint_gt(totals.abandoned, SEEDS / 2);
+    ck_assert_uint_gt(totals.carried, SEEDS / 50);
+    ck_assert_uint_gt(totals.stale, SEEDS / 10);
+    ck_assert_uint_gt(totals.restarts, 0);
 }
 END_TEST
 

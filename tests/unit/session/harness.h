@@ -20,14 +20,16 @@ struct harness {
     int64_t now;
     /* Of the last step: kinds in order, one letter each (see letters below). */
     char did[TRIB_SESSION_MAX_ACTIONS + 1];
-    uint64_t connection;                /* job of the last CONNECT */
-    uint64_t job;                       /* of the last DOWNLOAD, TRAIN or UPLOAD */
-    uint64_t offset;                    /* of the last DOWNLOAD or UPLOAD */
-    uint64_t len;                       /* of the last DOWNLOAD's blob */
-    uint8_t blob;                       /* its name's first byte */
-    struct trib_held_model held;        /* what TRAINED events say that is held */
-    uint64_t feedback_round;            /* of their update */
-    bool folded;                        /* of the last SETTLE */
+    uint64_t connection;         /* job of the last CONNECT */
+    uint64_t job;                /* of the last DOWNLOAD, TRAIN or UPLOAD */
+    uint64_t offset;             /* of the last DOWNLOAD or UPLOAD */
+    uint64_t len;                /* of the last DOWNLOAD's blob */
+    uint8_t blob;                /* its name's first byte */
+    struct trib_held_model held; /* what TRAINED events say that is held */
+    uint64_t feedback_round;     /* of their update */
+    size_t sketch_len;           /* of their update; 0 = it has none */
+    bool folded;                 /* of the last SETTLE */
+    uint64_t settled_round;
     char reports[512];                  /* events of the last step's reports, with blanks around each */
     char texts[2048];                   /* their text fields */
     Tributary__V1__ClientMessage *sent; /* the last message of the last step, or NULL */
@@ -105,6 +107,7 @@ static inline void take_actions(struct harness *h)
         }
         case TRIB_SESSION_SETTLE:
             h->folded = action->folded;
+            h->settled_round = action->task->round;
             break;
         case TRIB_SESSION_EXIT:
             h->exit_status = action->status;
@@ -202,7 +205,7 @@ struct task_options {
     uint32_t deadline;
     const char *feedback;
     double momentum;
-    uint64_t folded_round;
+    uint64_t folded_round, sketch_positions;
     bool without_graph, wrong_hash, without_model, short_hash;
     uint64_t version; /* of the model */
     size_t n_deltas;  /* up to it, DELTA_LEN bytes each, named 10, 11, ... by the version that they start from */
@@ -265,6 +268,7 @@ static inline void task_with(struct harness *h, struct task_options options)
     task.feedback = text_of(options.feedback != NULL ? options.feedback : "");
     task.feedback_momentum = options.momentum;
     task.folded_round = options.folded_round;
+    task.sketch_positions = options.sketch_positions;
     add_deltas(&task, &options);
     Tributary__V1__ServerMessage message = TRIBUTARY__V1__SERVER_MESSAGE__INIT;
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
@@ -337,6 +341,10 @@ static inline void trained(struct harness *h)
     event->is.update.result = (struct trib_train_result){.examples = 600, .steps = 19, .mean_loss = 0.5, .ms = 1500};
     event->is.update.norm = 2.5;
     event->is.update.feedback_round = h->feedback_round;
+    if (h->sketch_len > 0) {
+        event->is.update.sketch = trib_blob_new(h->sketch_len);
+        memset(trib_blob_fill(event->is.update.sketch), 0x5a, h->sketch_len);
+    }
     event->held = h->held;
     give(h, event);
 }

@@ -1,5 +1,6 @@
 /* client.yaml: what is read, and the messages for what is wrong, with file and line. */
 #include "session/client_settings.h"
+#include "session/device.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -52,6 +53,8 @@ START_TEST(a_minimal_file_gets_the_defaults)
     ck_assert_int_eq(settings.keepalive_ms, 30000);
     ck_assert_int_eq(settings.max_memory, 0);
     ck_assert_uint_eq(settings.n_tags, 0);
+    ck_assert(!settings.device_metered);
+    ck_assert_int_eq(settings.device_battery, TRIB_BATTERY_AUTO);
     trib_client_settings_clear(&settings);
 }
 END_TEST
@@ -62,6 +65,7 @@ START_TEST(every_kind_of_value_is_read)
     snprintf(text, sizeof text, "%s%s", minimal,
              "  partition: \"shards:2\"\n  clients: 10\n  client: 9\n"
              "tags: [ward-3, gpu]\nnode: boat-7\n"
+             "device: {metered: true, battery: no}\n"
              "limits: {max_epochs: 2, max_seconds: 90s, max_memory: 512MiB}\nlog: {level: debug, format: json}\n");
     struct trib_client_settings settings;
     struct trib_error error = {.message = ""};
@@ -75,6 +79,8 @@ START_TEST(every_kind_of_value_is_read)
     ck_assert_int_eq(limits.max_bytes, 512 << 20);
     ck_assert_int_eq(settings.log_level, 3);
     ck_assert_int_eq(settings.log_format, 1);
+    ck_assert(settings.device_metered);
+    ck_assert_int_eq(settings.device_battery, TRIB_BATTERY_NO);
     trib_client_settings_clear(&settings);
 }
 END_TEST
@@ -118,6 +124,8 @@ START_TEST(mistakes_are_named_with_their_line)
     refused_with("reconnect: {min: 10}", "client.yaml:6: reconnect.min", "not a duration");
     refused_with("net: {keepalive: 1s}", "client.yaml:6: net.keepalive", "below the minimum 5s");
     refused_with("log:\n  level: loud", "client.yaml:7: log.level", "error, warn, info, debug");
+    refused_with("device: {battery: maybe}", "client.yaml:6: device.battery", "auto, no, yes");
+    refused_with("device:\n  metered: 2", "client.yaml:7: device.metered", "");
     refused_with("tags: [\"\"]", "client.yaml:6: tags", "each tag is a word");
     refused_with("tags: {a: b}", "client.yaml:6: tags", "list of at most");
     refused_with("tags: ward-3", "client.yaml:6: tags", "list");
@@ -185,6 +193,10 @@ START_TEST(memory_limits_say_both_figures)
     ck_assert_int_eq(trib_limits_check_model(&limits, 11 << 20, false, &error), TRIB_OK);
     ck_assert_int_eq(trib_limits_check_model(&limits, TRIB_MODEL_FRAME_MAX + 1, false, &error), TRIB_LIMIT);
     ck_assert_int_eq(trib_limits_check_model(&limits, 0, true, &error), TRIB_INVALID);
+    ck_assert_int_eq(trib_limits_check_sketch(8 << 20, &error), TRIB_OK);
+    ck_assert_int_eq(trib_limits_check_sketch((8 << 20) + 1, &error), TRIB_LIMIT);
+    ck_assert_msg(strstr(error.message, "sketch_positions") != NULL && strstr(error.message, "8388609") != NULL, "%s",
+                  error.message);
 }
 END_TEST
 

@@ -187,6 +187,29 @@ START_TEST(each_update_counts_exactly_once)
 }
 END_TEST
 
+/* Of an update that was skipped, nothing stays; of those before it, what was owed. Rounds lie apart, as where a server
+ * picks other clients in between, or folds late. */
+START_TEST(a_skipped_round_leaves_the_residual_as_it_was)
+{
+    static const char *const kinds[] = {"ef", "ef21", "dgc"};
+    struct fixture f;
+    setup(&f, kinds[_i], "topk:5%|f32", false);
+    make_update(&f, 2, 0);
+    trib_feedback_store_settle(f.store, f.run, 2, true);
+    owe(&f);
+    for (uint64_t round = 5; round <= 13; round += 4) {
+        make_update(&f, round, 2);
+        ck_assert_uint_eq(f.known, 2);
+        trib_feedback_store_settle(f.store, f.run, round, false);
+        holds(&f, round + 1, 2, true);
+    }
+    make_update(&f, 40, 2); /* and goes on from there */
+    owe(&f);
+    holds(&f, 41, 40, true); /* the next task tells that it was folded */
+    teardown(&f);
+}
+END_TEST
+
 /* dgc's momentum goes with the state: the same rounds through a file and through memory give the same bits. */
 START_TEST(files_and_memory_agree)
 {
@@ -433,6 +456,7 @@ int main(void)
     TCase *tests = tcase_create("feedback_store");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, each_update_counts_exactly_once);
+    tcase_add_loop_test(tests, a_skipped_round_leaves_the_residual_as_it_was, 0, 3);
     tcase_add_test(tests, files_and_memory_agree);
     tcase_add_test(tests, a_crash_at_any_point_leaves_one_or_the_other);
     tcase_add_test(tests, a_change_drops_the_state);

@@ -53,20 +53,6 @@ START_TEST(a_round_from_connecting_to_its_outcome)
 }
 END_TEST
 
-START_TEST(a_skipped_update_waits_for_its_outcome)
-{
-    struct harness h;
-    start(&h, TRIB_STATE_OFFERED);
-    decision(&h, 1, TRIBUTARY__V1__DECISION__KIND__SKIP, 0);
-    ck_assert_did(&h, "");
-    ck_assert_reported(&h, "skipped");
-    ck_assert_state(&h, TRIB_STATE_WAITING_OUTCOME);
-    outcome(&h, 1, TRIBUTARY__V1__OUTCOME__KIND__SKIPPED);
-    ck_assert_state(&h, TRIB_STATE_IDLE);
-    teardown(&h);
-}
-END_TEST
-
 /* ---- the connection is lost, in each state of the work, and the same task comes again ---- */
 
 /* Lose the connection and come back; the work's own late events are the caller's to give in between. */
@@ -504,7 +490,6 @@ static void add_rounds(Suite *suite)
 {
     TCase *tests = tcase_create("rounds");
     tcase_add_test(tests, a_round_from_connecting_to_its_outcome);
-    tcase_add_test(tests, a_skipped_update_waits_for_its_outcome);
     tcase_add_loop_test(tests, a_new_task_replaces_the_running_one, TRIB_STATE_DOWNLOADING, TRIB_STATE_DONE);
     tcase_add_test(tests, another_seed_is_another_task);
     tcase_add_loop_test(tests, an_outcome_ends_a_task_in_any_state, TRIB_STATE_DOWNLOADING, TRIB_STATE_DONE);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "codec/sketch.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
 #include "test_frames.h"
@@ -451,6 +452,99 @@ START_TEST(ef21_tells_from_which_round_it_goes_on)
 }
 END_TEST
 
+/* ---- sketches ---- */
+
+/* The sketch is of what was decoded and, where that is 0, of the vector that was coded. */
+static void check_sketch(const struct fixture *f, const float *coded, const float *decoded)
+{
+    const size_t n = f->schema.n_floats;
+    const struct trib_client_update *update = &f->event->is.update;
+    const struct trib_sketch_plan plan = trib_sketch_plan(f->task.run, f->task.round, f->task.sketch_positions, n);
+    ck_assert_ptr_nonnull(update->sketch);
+    ck_assert_uint_eq(trib_blob_len(update->sketch), trib_sketch_bytes(plan.k));
+    const uint8_t *packed = trib_blob_data(update->sketch);
+    for (uint64_t i = 0; i < plan.k; i++) {
+        uint64_t at = trib_sketch_position(&plan, i);
+        bool expected = (decoded[at] == 0 ? coded[at] : decoded[at]) > 0;
+        ck_assert_msg((packed[i / 8] >> (i % 8) & 1) == expected, "position %d", (int)at);
+    }
+    ck_assert_uint_eq(trib_sketch_contradictions(&plan, packed, 0, decoded, n), 0);
+}
+
+START_TEST(an_update_brings_the_sketch_that_was_asked_for)
+{
+    static const char *const codecs[] = {"f32", "topk:1/5|f32", "rotate|uniform:2|range", "sign"};
+    static const uint64_t positions[] = {1, 5, 14, 15, 1000000};
+    struct fixture f;
+    float delta[64], decoded[64];
+    setup(&f, "");
+    train_and_decode(&f, 1, 0, delta);
+    ck_assert_ptr_null(f.event->is.update.sketch); /* nobody asked */
+    for (size_t c = 0; c < sizeof codecs / sizeof codecs[0]; c++) {
+        for (size_t p = 0; p < sizeof positions / sizeof positions[0]; p++) {
+            f.task.codec = chain_of(codecs[c]);
+            f.task.sketch_positions = positions[p];
+            train_and_decode(&f, p + 1, 0, decoded);
+            check_sketch(&f, delta, decoded);
+        }
+    }
+    teardown(&f);
+}
+END_TEST
+
+/* With error feedback the signs are of what it adds up to, and a skipped round changes nothing. */
+START_TEST(a_sketch_shows_what_error_feedback_makes_of_the_update)
+{
+    struct fixture f;
+    float delta[64], coded[64], decoded[64];
+    setup(&f, "");
+    train_and_decode(&f, 1, 0, delta);
+    memcpy(coded, delta, sizeof coded);
+    ck_assert_int_eq(trib_feedback_read("ef", 0, &f.task.feedback, NULL), TRIB_OK);
+    f.task.codec = chain_of("topk:1/5|f32");
+    f.task.sketch_positions = f.schema.n_floats;
+    uint64_t folded_round = 0;
+    for (uint64_t round = 2; round < 9; round++) {
+        train_and_decode(&f, round, folded_round, decoded);
+        check_sketch(&f, coded, decoded);
+        bool skipped = round % 2 == 0;
+        trib_worker_settle(f.worker, f.task.run, round, !skipped);
+        for (size_t i = 0; !skipped && i < f.schema.n_floats; i++) {
+            coded[i] = delta[i] + (coded[i] - decoded[i]);
+        }
+        folded_round = skipped ? folded_round : round;
+    }
+    teardown(&f);
+}
+END_TEST
+
+/* Does it train with so many bytes? */
+static bool trains_within(int bytes, uint64_t positions)
+{
+    struct fixture f;
+    char limits[64];
+    snprintf(limits, sizeof limits, "limits: {max_memory: %d}\n", bytes);
+    setup(&f, limits);
+    f.task.sketch_positions = positions;
+    bool trained = train(&f)->status == TRIB_OK;
+    ck_assert(trained || f.event->status == TRIB_LIMIT);
+    teardown(&f);
+    return trained;
+}
+
+START_TEST(the_owners_memory_limit_counts_the_sketch)
+{
+    int too_little = 600, enough = 1 << 20;
+    while (enough - too_little > 1) {
+        int middle = (too_little + enough) / 2;
+        *(trains_within(middle, 0) ? &enough : &too_little) = middle;
+    }
+    ck_assert(!trains_within(enough, 15)); /* a byte a position, and the 2 bytes that they are packed into */
+    ck_assert(!trains_within(enough + 16, 15));
+    ck_assert(trains_within(enough + 17, 15));
+}
+END_TEST
+
 static void fails(struct fixture *f, enum trib_status status, const char *reason)
 {
     ck_assert_msg(f->event->status == status, "%s: %s", trib_status_name(f->event->status), f->event->reason);
@@ -533,6 +627,46 @@ START_TEST(the_owners_limits_hold)
 }
 END_TEST
 
+/* A limit of time stops within an epoch, after one step at least; what was done until then is offered. */
+START_TEST(a_limit_of_time_gives_a_part_of_the_work)
+{
+    struct fixture f;
+    setup(&f, "limits: {max_seconds: 1ms}\n");
+    f.task.recipe.epochs = 100000;
+    ck_assert_msg(train(&f)->status == TRIB_OK, "%s", f.event->reason);
+    const struct trib_client_update *update = &f.event->is.update;
+    const struct trib_train_result *result = &update->result;
+    ck_assert(result->stopped_early);
+    ck_assert_uint_ge(result->steps, 1);
+    ck_assert_uint_lt(result->steps, UINT64_C(100000) * (ROWS / 10));
+    ck_assert_uint_eq(result->examples_seen, 10 * result->steps);
+    ck_assert_uint_eq(result->examples, ROWS);
+    ck_assert(isfinite(result->first_loss) && result->first_loss > 0 && result->first_loss < 5);
+    ck_assert(isfinite(result->mean_loss) && result->mean_loss > 0 && result->mean_loss <= result->first_loss);
+    ck_assert(result->accuracy >= 0 && result->accuracy <= 1);
+    ck_assert_double_gt(update->norm, 0);
+    ck_assert_ptr_nonnull(update->frame);
+    teardown(&f);
+}
+END_TEST
+
+/* The same with the recipe's own end: exactly so many steps, of which the last lie in a second epoch. */
+START_TEST(a_part_of_an_epoch_is_counted_as_such)
+{
+    struct fixture f;
+    setup(&f, "");
+    f.task.recipe.epochs = 3;
+    f.task.recipe.max_steps = 15; /* of 12 in an epoch */
+    ck_assert_msg(train(&f)->status == TRIB_OK, "%s", f.event->reason);
+    const struct trib_train_result *result = &f.event->is.update.result;
+    ck_assert_uint_eq(result->steps, 15);
+    ck_assert_uint_eq(result->examples_seen, 150);
+    ck_assert(!result->stopped_early); /* it is all that was asked for */
+    ck_assert(isfinite(result->mean_loss) && result->mean_loss < result->first_loss);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(a_cancelled_training_ends)
 {
     struct fixture f;
@@ -609,11 +743,16 @@ int main(void)
     tcase_add_test(tests, what_was_left_out_is_sent_later);
     tcase_add_test(tests, what_was_left_out_outlives_a_restart);
     tcase_add_test(tests, ef21_tells_from_which_round_it_goes_on);
+    tcase_add_test(tests, an_update_brings_the_sketch_that_was_asked_for);
+    tcase_add_test(tests, a_sketch_shows_what_error_feedback_makes_of_the_update);
+    tcase_add_test(tests, the_owners_memory_limit_counts_the_sketch);
     tcase_add_test(tests, models_that_do_not_fit_are_refused);
     tcase_add_test(tests, a_plan_that_does_not_fit_the_data_is_refused_with_both_shapes);
     tcase_add_test(tests, a_plan_that_is_no_graph_is_refused);
     tcase_add_test(tests, training_that_runs_away_is_refused);
     tcase_add_test(tests, the_owners_limits_hold);
+    tcase_add_test(tests, a_limit_of_time_gives_a_part_of_the_work);
+    tcase_add_test(tests, a_part_of_an_epoch_is_counted_as_such);
     tcase_add_test(tests, a_cancelled_training_ends);
     tcase_add_test(tests, a_worker_may_be_freed_in_the_middle);
     tcase_add_test(tests, only_the_clients_part_is_kept);

@@ -42,7 +42,8 @@ static void run_round(unsigned who, float differences[CLIENTS][N], bool committe
     ck_assert_int_eq(strategy->begin(state, &options, N, 8, 1000, &error), TRIB_OK);
     for (unsigned c = 0; c < CLIENTS; c++) {
         if (who >> c & 1) {
-            struct trib_update_info info = {.examples = weights[c], .weight = weights[c], .first = !known[c]};
+            struct trib_update_info info = {
+                .examples = weights[c], .weight = weights[c], .counted = weights[c], .first = !known[c]};
             ck_assert_int_eq(strategy->fold_begin(state, &info, &error), TRIB_OK);
             strategy->fold(state, &info, 0, differences[c], N);
         }

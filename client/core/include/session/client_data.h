@@ -1,4 +1,5 @@
-/* This node's own examples. Loaded once, cut down to the node's part of the partition; the rest is freed. */
+/* This node's own examples. Loaded once, cut down to the node's part of the partition; the rest is freed. A simulator,
+ * whose clients share one dataset, gives each its own list of indices instead. */
 #ifndef TRIB_SESSION_CLIENT_DATA_H
 #define TRIB_SESSION_CLIENT_DATA_H
 
@@ -8,6 +9,7 @@
 struct trib_client_data {
     struct trib_dataset dataset; /* this node's examples only */
     uint32_t *indices;           /* 0 .. dataset.n - 1, for the trainer */
+    size_t n;                    /* of them */
 };
 
 /* Are the files there and readable? The fast part of the check, done before anything else starts. */

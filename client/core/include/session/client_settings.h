@@ -17,6 +17,8 @@ struct trib_client_settings {
     bool data_regression;
     char *data_normalise, *data_partition;
     int64_t data_clients, data_client, data_seed;
+    bool device_metered;
+    int device_battery; /* enum trib_battery_rule */
     char *training_backend;
     int64_t training_threads;
     int64_t max_epochs, max_ms, max_memory;

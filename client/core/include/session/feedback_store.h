@@ -6,7 +6,11 @@
  * memory). A round begins from the committed one, that of the last update that was folded, and its outcome is pending;
  * it takes the committed one's place when the server says that it folded that round: by its outcome, or with a later
  * task (folded_round). Skipped, rejected, late, lost, begun again: then the pending one is dropped and the committed
- * one stands.
+ * one stands. Rounds ascend, but need not follow each other.
+ *
+ * So a skipped client keeps the residual that it had before the round, and the skipped update itself is let go: a
+ * server skips what does not agree with where the model goes (CMFL, Wang et al. 2019), and to carry it over would only
+ * send the same again later, when it agrees still less.
  *
  * A state is good for one run, one schema, one kind of feedback. If these change, a file is damaged, or the server's
  * last folded round is not the state's, the state is dropped with a line in the log and begins anew at zero: no fault

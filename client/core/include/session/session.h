@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "codec/choose.h"
 #include "codec/feedback.h"
+#include "session/device.h"
 #include "session/model_plan.h"
 #include "train/trainer.h"
 #include "wire/chunk.h"
@@ -41,6 +42,7 @@ struct trib_client_task {
     uint64_t folded_round; /* the last one whose model holds an update of this client; 0 = none */
     uint64_t seed;
     uint32_t deadline_seconds; /* 0 = none */
+    uint64_t sketch_positions; /* whose signs the offer shows; 0 = none, as many as the model has values = all */
 };
 /* What local training made of it. */
 struct trib_client_update {
@@ -48,9 +50,10 @@ struct trib_client_update {
     double norm;                 /* L2, of the update before coding */
     char codec[TRIB_CHAIN_TEXT]; /* the chain that was chosen, and why; "" when there was no choice */
     char codec_reason[TRIB_CHOICE_REASON];
-    uint64_t feedback_round; /* of ef21: the folded round of the state that was used, 0 = it began at zero */
-    struct trib_blob *frame; /* one reference */
-    uint8_t sha256[32];      /* of the frame */
+    uint64_t feedback_round;  /* of ef21: the folded round of the state that was used, 0 = it began at zero */
+    struct trib_blob *frame;  /* one reference */
+    uint8_t sha256[32];       /* of the frame */
+    struct trib_blob *sketch; /* packed as in codec/sketch.h, one reference; NULL = the task asks for none */
 };
 void trib_client_update_clear(struct trib_client_update *update);
 
@@ -64,6 +67,7 @@ enum trib_session_event_kind {
     TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK; held; model_unusable */
     TRIB_SESSION_UPLOADED,     /* job; status, reason: of the call; receipt when TRIB_OK */
     TRIB_SESSION_DATA,         /* status, reason; examples: the client's own data are ready, or never will be */
+    TRIB_SESSION_DEVICE,       /* device: as it is now, as often as somebody looks */
     TRIB_SESSION_TICK,
     TRIB_SESSION_STOP /* reason: asked to end */
 };
@@ -87,6 +91,7 @@ struct trib_session_event {
         struct trib_session_receipt receipt;
         uint64_t received;
         uint64_t examples;
+        struct trib_device device;
     } is;
 };
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job); /* or NULL */
@@ -148,6 +153,7 @@ struct trib_session_config { /* all borrowed for the session's life */
     int64_t reconnect_min_ms, reconnect_max_ms;
     uint64_t seed;               /* of the backoff's jitter */
     struct trib_held_model held; /* from an earlier life */
+    struct trib_device device;   /* at the start */
 };
 enum trib_session_state {
     TRIB_STATE_OFFLINE, /* waiting for the next attempt */

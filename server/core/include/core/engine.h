@@ -6,6 +6,7 @@
 #define TRIB_CORE_ENGINE_H
 
 #include "base/blob.h"
+#include "core/round_record.h"
 #include "core/settings.h"
 #include "wire/chunk.h"
 #include "wire/message.h"
@@ -44,6 +45,19 @@ TRIB_MUST_CHECK enum trib_status trib_engine_explain(const struct trib_server_se
 /* Start the engine's threads; `finished` is called once from the engine's thread when the run is over. */
 TRIB_MUST_CHECK enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(void *context),
                                                    void *context, struct trib_error *error);
+/* Or drive it without threads, under another clock, as a simulator does: after trib_engine_drive every call must come
+ * from one thread, `turn` does all that is queued, arithmetic included, and `wake` says when something is due next
+ * (INT64_MAX: nothing). observed, if not NULL, is called for each round that ends. With settings->state_dir NULL
+ * nothing is written to disk. */
+struct trib_engine_driver {
+    int64_t (*now_ms)(void *context);
+    void (*observed)(void *context, const struct trib_round_record *record);
+    void *context;
+};
+void trib_engine_drive(struct trib_engine *engine, const struct trib_engine_driver *driver);
+void trib_engine_turn(struct trib_engine *engine);
+int64_t trib_engine_wake_ms(const struct trib_engine *engine);
+bool trib_engine_done(const struct trib_engine *engine); /* the run is over, for a driver */
 /* Drain: what is being committed is finished, what is being collected is abandoned, clients are told goodbye. */
 void trib_engine_stop(struct trib_engine *engine);
 /* Wait for the threads; after `finished`. */

@@ -5,6 +5,9 @@
 #include "base/config.h"
 #include "base/log.h"
 
+enum trib_reference { TRIB_REFERENCE_LAST_UPDATE, TRIB_REFERENCE_MAJORITY };
+enum trib_weights { TRIB_WEIGHTS_EXAMPLES, TRIB_WEIGHTS_STEPS, TRIB_WEIGHTS_UNIFORM };
+
 struct trib_server_settings {
     char *listen, *state_dir;
     char *tls_ca, *tls_certificate, *tls_key;
@@ -13,8 +16,21 @@ struct trib_server_settings {
     double over_selection;
     int64_t deadline_ms, idle_timeout_ms, away_timeout_ms, retry_ms;
     char *selector;
+    int64_t buffer, max_staleness;
+    double staleness_power;
+
+    const struct trib_config_node *selection_tags;
+    int64_t selection_min_examples, selection_min_threads, selection_min_memory, selection_min_battery;
+    bool selection_metered;
+    int64_t selection_separation, selection_candidates;
+    double selection_explore, selection_speed_penalty;
+
+    int64_t relevance_sketch, relevance_bytes, relevance_penalty;
+    int relevance_reference, relevance_rule; /* enum trib_reference; enum trib_gate_rule */
+    double relevance_threshold, relevance_share;
 
     char *strategy;
+    int weights; /* enum trib_weights */
     double server_learning_rate;
     int64_t max_examples;
     double max_abs, max_norm;
@@ -25,7 +41,7 @@ struct trib_server_settings {
 
     int loss;
     int64_t epochs, batch_size, max_steps, decay_every;
-    double learning_rate, decay, momentum, weight_decay, clip_norm, proximal_mu;
+    double learning_rate, decay, momentum, weight_decay, clip_norm, proximal_mu, proximal_step;
 
     char *codec_up, *codec_down, *codec_feedback;
     double codec_target_bits, codec_feedback_momentum;
@@ -53,6 +69,9 @@ size_t trib_server_rows(const struct trib_config_row **rows);
 TRIB_MUST_CHECK enum trib_status trib_server_settings_load(const char *path, const char *const *overrides, size_t n,
                                                            struct trib_server_settings *settings,
                                                            struct trib_error *error);
+/* What concerns several keys: TRIB_CONFIG names them. */
+TRIB_MUST_CHECK enum trib_status trib_server_settings_check(const struct trib_server_settings *settings,
+                                                            struct trib_error *error);
 void trib_server_settings_clear(struct trib_server_settings *settings);
 
 #endif

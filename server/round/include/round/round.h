@@ -1,14 +1,24 @@
 /* The round engine: a pure state machine. Events in, actions out; no clock, socket, thread or file.
  *
- *   WAITING     not enough clients; begins a round when there are
- *   COLLECTING  tasks are out; offers, uploads and failures come in; uploads are folded as they arrive
+ *   WAITING     PLAN: not enough clients; picks a cohort and begins a round when there are
+ *   COLLECTING  TRAIN, OFFER, COLLECT, FOLD, side by side for each member: tasks are out; offers are let through or not
+ *               by the gate; uploads are granted, and folded as they arrive
+ *   DECIDING    DECIDE: the offers are being compared with each other
  *   APPLYING    the accumulated update is being applied
  *   EVALUATING  the new model is being evaluated
  *   COMMITTING  the new model is being made durable
  *   FINISHED    all rounds are done, or it was told to stop
  *
- * A round closes when enough updates are folded, when nobody is left who could still deliver, or at its deadline. It
- * then commits if at least min_updates were folded, and is abandoned and begun again with a new cohort otherwise.
+ * A round closes when enough members have answered (folded or skipped), when nobody is left who could still deliver,
+ * or at its deadline. It then commits if at least min_updates were answered and one was folded; carries the model over
+ * if the gate let none through; and is abandoned and begun again with a new cohort otherwise.
+ *
+ * With max_staleness, members that are not done when a round closes go on, and what they deliver is folded into a
+ * later round, by the caller with a weight that falls with its staleness; without, they are late and told so. With a
+ * buffer there are no cohorts: clients_per_round clients are always at work, each with the model that was current when
+ * it began, and a round closes when `buffer` updates are folded (FedBuff, Nguyen et al. 2022), or when nobody is at
+ * work and nobody left to pick. A deadline that comes before any answer begins anew: those whose part is over may be
+ * picked again, and the others' work is kept.
  *
  * An event that does not fit the state (an offer for another round, an upload that was not granted) changes nothing
  * and gives no action but, where the peer should know, an OUTCOME, or a DISCARD of what cannot be used; *ignored then
@@ -19,11 +29,13 @@
 #define TRIB_ROUND_ROUND_H
 
 #include "base/buf.h"
+#include "select/gate.h"
 #include "select/selector.h"
 
 enum trib_round_state {
     TRIB_ROUND_WAITING,
     TRIB_ROUND_COLLECTING,
+    TRIB_ROUND_DECIDING,
     TRIB_ROUND_APPLYING,
     TRIB_ROUND_EVALUATING,
     TRIB_ROUND_COMMITTING,
@@ -33,13 +45,15 @@ enum trib_round_state {
 
 /* A client's part in the round that runs. */
 enum trib_member_state {
-    TRIB_MEMBER_NONE,    /* not in the cohort */
-    TRIB_MEMBER_TASKED,  /* downloads and trains */
-    TRIB_MEMBER_OFFERED, /* waits for its turn to upload */
-    TRIB_MEMBER_GRANTED, /* uploads */
-    TRIB_MEMBER_FOLDING, /* its upload is being verified and folded */
-    TRIB_MEMBER_FOLDED,  /* the states from here on are final for the round */
-    TRIB_MEMBER_SKIPPED,
+    TRIB_MEMBER_NONE,     /* not in the cohort */
+    TRIB_MEMBER_TASKED,   /* downloads and trains */
+    TRIB_MEMBER_OFFERED,  /* waits for the gate's decision */
+    TRIB_MEMBER_ADMITTED, /* waits for its turn to upload */
+    TRIB_MEMBER_GRANTED,  /* uploads */
+    TRIB_MEMBER_UPLOADED, /* has uploaded while no round was collecting: folded when the next one begins */
+    TRIB_MEMBER_FOLDING,  /* its upload is being verified and folded */
+    TRIB_MEMBER_FOLDED,   /* the states from here on are final for the round */
+    TRIB_MEMBER_SKIPPED,  /* the gate did not let it through */
     TRIB_MEMBER_REJECTED, /* its update was refused */
     TRIB_MEMBER_FAILED,   /* it said that it could not */
     TRIB_MEMBER_LATE,     /* no progress in time, or the round closed without it */
@@ -56,29 +70,44 @@ struct trib_round_options {
     uint32_t min_updates;       /* to commit */
     uint32_t uploads_in_flight; /* grants at a time */
     int64_t deadline_ms;        /* of a round; 0 = none */
-    int64_t idle_timeout_ms;    /* without progress of a member; 0 = none */
+    int64_t idle_timeout_ms;    /* without progress of a member; 0 = none, but max_staleness + 1 deadlines where members
+                                   outlive their round */
     int64_t away_timeout_ms;    /* a member that disconnected may come back within this */
     int64_t retry_ms;           /* pause after an abandoned round */
     bool evaluate;              /* whether to ask for EVALUATE */
     uint64_t evaluate_every;    /* rounds; the last one always */
     const struct trib_selector *selector;
+    struct trib_selector_options selection;
+    uint32_t separation;     /* rounds that a client rests after one that it was picked for, unless none could begin */
+    uint32_t penalty_rounds; /* that a client is left out after its upload contradicted its offer */
+    struct trib_gate gate;
+    bool compare_offers;    /* the gate needs SCORE: relevance is known only when a round's offers are together */
+    uint32_t buffer;        /* updates that close a round, without cohorts; 0 = rounds with cohorts */
+    uint32_t max_staleness; /* rounds that an update may be behind */
 };
 
 enum trib_round_event_kind {
-    TRIB_EVENT_JOINED,   /* client, examples, key: may be picked from now on; also after a reconnect */
+    TRIB_EVENT_JOINED,   /* client, examples, key, eligible: it is here; also after a reconnect */
+    TRIB_EVENT_ELIGIBLE, /* client, eligible: whether it may be picked has changed */
     TRIB_EVENT_LEFT,     /* client, reason */
     TRIB_EVENT_PROGRESS, /* client */
-    TRIB_EVENT_OFFER,    /* client, round, examples */
+    TRIB_EVENT_OFFER,    /* client, round, examples, loss, bytes, relevance */
+    TRIB_EVENT_SCORED,   /* scores, n_scores: what a SCORE came to */
     TRIB_EVENT_FAILURE,  /* client, round, reason */
     TRIB_EVENT_UPLOADED, /* client, round, attempt: the whole update is here, unverified */
     TRIB_EVENT_REFUSED,  /* client, round, attempt, reason: what it sent is not what it may send */
     /* what a FOLD, APPLY, EVALUATE or COMMIT came to: round, attempt, ok, reason */
-    TRIB_EVENT_FOLDED, /* and client; harmful: the accumulator was spoilt on the way */
+    TRIB_EVENT_FOLDED, /* and client; harmful: the accumulator was spoilt on the way; lied: it is not what was offered
+                        */
     TRIB_EVENT_APPLIED,
     TRIB_EVENT_EVALUATED, /* a failed evaluation does not stop the round */
     TRIB_EVENT_COMMITTED,
     TRIB_EVENT_TICK, /* time has passed */
     TRIB_EVENT_STOP  /* drain: finish what is being committed, abandon what is being collected */
+};
+struct trib_score {
+    uint32_t client;
+    double relevance; /* 0 .. 1, nan = unknown */
 };
 struct trib_round_event {
     enum trib_round_event_kind kind;
@@ -86,23 +115,30 @@ struct trib_round_event {
     uint32_t client;
     uint64_t round, attempt, examples;
     uint64_t key; /* of the node's name: candidates are ordered by it, so that arrival order decides nothing */
-    bool ok, harmful;
+    bool ok, harmful, lied, eligible;
+    double loss, relevance; /* nan = unknown */
+    uint64_t bytes;         /* of the update that is offered */
+    const struct trib_score *scores;
+    size_t n_scores;
     const char *reason;
 };
 
 enum trib_round_action_kind {
     TRIB_ACTION_BEGIN,     /* a round begins: make the accumulator ready */
-    TRIB_ACTION_TASK,      /* client: send the task of this round */
-    TRIB_ACTION_GRANT,     /* client: may upload, from where the last try ended */
-    TRIB_ACTION_FOLD,      /* client: verify its upload and fold it; answer FOLDED */
+    TRIB_ACTION_TASK,      /* client, round, reason: send the task of this round (again); why it was picked */
+    TRIB_ACTION_SCORE,     /* compare the offers of the members that wait (OFFERED); answer SCORED */
+    TRIB_ACTION_SKIP,      /* client, round, reason: its update is not wanted: tell it */
+    TRIB_ACTION_GRANT,     /* client, round, reason: may upload, from where the last try ended */
+    TRIB_ACTION_FOLD,      /* client, round (of its task), staleness: verify its upload and fold it; answer FOLDED */
     TRIB_ACTION_DISCARD,   /* client: throw away what it has uploaded */
     TRIB_ACTION_OUTCOME,   /* client, round, outcome, reason: tell it */
     TRIB_ACTION_APPLY,     /* answer APPLIED */
     TRIB_ACTION_EVALUATE,  /* answer EVALUATED */
     TRIB_ACTION_COMMIT,    /* answer COMMITTED */
     TRIB_ACTION_COMMITTED, /* the round is done: log it, publish the model */
+    TRIB_ACTION_CARRIED,   /* the round is done and no update was wanted: log it; the model stays */
     TRIB_ACTION_ABANDONED, /* reason: the round is given up: log it, forget its accumulator and new model */
-    TRIB_ACTION_FINISHED   /* reason: nothing more to do */
+    TRIB_ACTION_FINISHED   /* reason: nothing more to do; who was still at work has been told ABANDONED */
 };
 /* What became of a member; the numbers of Outcome.Kind on the wire. */
 enum trib_outcome {
@@ -117,7 +153,8 @@ enum { TRIB_ROUND_REASON_LEN = 200 };
 struct trib_round_action {
     enum trib_round_action_kind kind;
     uint32_t client;
-    uint64_t round; /* OUTCOME: which one it is about, maybe an earlier one */
+    uint64_t round, attempt; /* that it is about: of the member's task, maybe earlier ones */
+    uint64_t staleness;      /* rounds since that task was sent */
     enum trib_outcome outcome;
     char reason[TRIB_ROUND_REASON_LEN];
 };
@@ -125,7 +162,12 @@ struct trib_round_action {
 /* What a round's log line tells. */
 struct trib_round_summary {
     uint64_t round, attempt;
-    uint32_t available, cohort, offered, granted, uploaded, folded, skipped, rejected, failed, late;
+    uint32_t available, eligible, cohort, offered, granted, uploaded, folded, skipped, rejected, failed, late;
+    uint32_t stale;       /* of those folded */
+    uint64_t staleness;   /* their sum */
+    uint32_t scored;      /* offers with a known relevance */
+    double relevance_sum; /* of those */
+    double threshold;     /* of the gate, as far as it is known; nan = none */
     int64_t began_ms, first_offer_ms, closed_ms, applied_ms, evaluated_ms, committed_ms; /* 0 = not yet */
 };
 
@@ -146,6 +188,8 @@ enum trib_round_state trib_round_state(const struct trib_round *round);
 uint64_t trib_round_number(const struct trib_round *round);
 const struct trib_round_summary *trib_round_summary(const struct trib_round *round);
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
+/* The round and the attempt of a client's last task; 0 = it never had one. */
+uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt);
 const char *trib_round_state_name(enum trib_round_state state);
 const char *trib_member_state_name(enum trib_member_state state);
 /* The whole state, for people and tests. */

@@ -21,7 +21,8 @@ struct trib_strategy_options {
 };
 struct trib_update_info {
     uint64_t examples; /* as the client reports */
-    uint64_t weight;   /* examples after the cap; with REMEMBERS the same in every round */
+    uint64_t weight;   /* by which it is multiplied; with REMEMBERS the same in every round */
+    uint64_t counted;  /* what it adds to the divisor: the weight, or more when a stale update is to count for less */
     bool first;        /* REMEMBERS: no update of this client has been committed before */
 };
 

@@ -1,7 +1,7 @@
 /* One task's training, from the received frame to the coded update. Kept between tasks: the graph and the compiled
  * trainer, as long as the plan stays the same. One thread. */
-#ifndef TRIB_LOCAL_TRAINING_H
-#define TRIB_LOCAL_TRAINING_H
+#ifndef TRIB_SESSION_LOCAL_TRAINING_H
+#define TRIB_SESSION_LOCAL_TRAINING_H
 
 #include "backend/backend.h"
 #include "session/client_data.h"

@@ -1,0 +1,227 @@
+/* The beginning of a round: who could take part, who is picked, and their tasks. */
+#include "round_private.h"
+
+#include "base/str.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NO_MEMORY_PAUSE_MS = 1000 };
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct trib_candidate *x = a, *y = b;
+    if (x->key != y->key) {
+        return x->key < y->key ? -1 : 1;
+    }
+    return (x->client > y->client) - (x->client < y->client);
+}
+
+/* Here, allowed, and not at work. */
+static bool is_idle(const struct trib_round *round, const struct member *member)
+{
+    return member->available && member->eligible && member->barred_until < round->number &&
+           member->state == TRIB_MEMBER_NONE;
+}
+
+/* A round that is begun again is still the one that it was picked for. */
+static bool is_rested(const struct trib_round *round, const struct member *member)
+{
+    return member->last_round == 0 || member->last_round == round->number ||
+           round->number - member->last_round > round->options.separation;
+}
+
+static size_t count_idle(const struct trib_round *round, bool rested)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < round->n_members; i++) {
+        n += is_idle(round, &round->members[i]) && (!rested || is_rested(round, &round->members[i]));
+    }
+    return n;
+}
+
+size_t trib_round_count_idle(const struct trib_round *round)
+{
+    return count_idle(round, false);
+}
+
+/* Fewer than this and a round could not commit. */
+static size_t least(const struct trib_round *round)
+{
+    return round->options.min_updates > 1 && !trib_round_is_asynchronous(round) ? round->options.min_updates : 1;
+}
+
+/* List whoever may be picked, by name. Rest is given up where a round could not begin for it. */
+static size_t list_candidates(struct trib_round *round)
+{
+    bool rested = count_idle(round, true) >= least(round);
+    size_t n = 0;
+    for (uint32_t i = 0; i < round->n_members; i++) {
+        const struct member *member = &round->members[i];
+        if (is_idle(round, member) && (!rested || is_rested(round, member))) {
+            round->candidates[n++] = (struct trib_candidate){.client = i,
+                                                             .key = member->key,
+                                                             .examples = member->examples,
+                                                             .last_round = member->last_round,
+                                                             .picked = member->picked,
+                                                             .folded = member->folded,
+                                                             .skipped = member->skipped,
+                                                             .failed = member->failed,
+                                                             .loss = member->loss,
+                                                             .seconds = member->seconds,
+                                                             .relevance = member->relevance};
+        }
+    }
+    if (n > 1) {
+        qsort(round->candidates, n, sizeof *round->candidates, compare_candidates);
+    }
+    return n;
+}
+
+void trib_round_send_task(struct trib_round *round, struct member *member, int64_t now_ms)
+{
+    trib_round_set_state(round, member, TRIB_MEMBER_TASKED);
+    member->last_progress_ms = now_ms;
+    struct trib_round_action *action = trib_round_act_task(round, TRIB_ACTION_TASK, member);
+    if (isnan(member->score)) {
+        trib_str_copy(action->reason, sizeof action->reason, member->why);
+    } else {
+        snprintf(action->reason, sizeof action->reason, "%s: %.6g", member->why, member->score);
+    }
+}
+
+static void pause_for_memory(struct trib_round *round, int64_t now_ms)
+{
+    round->retry_at_ms = now_ms + (round->options.retry_ms > 0 ? round->options.retry_ms : NO_MEMORY_PAUSE_MS);
+}
+
+/* Let the selector choose `wanted` of the n candidates. */
+static enum trib_status pick(struct trib_round *round, size_t n, size_t wanted)
+{
+    const struct trib_selection selection = {.options = &round->options.selection,
+                                             .seed = round->options.seed,
+                                             .round = round->number,
+                                             .draw = round->draws,
+                                             .candidates = round->candidates,
+                                             .n = n,
+                                             .wanted = wanted};
+    TRIB_TRY(round->options.selector->pick(round->selector_state, &selection, round->picks));
+    round->draws++;
+    return TRIB_OK;
+}
+
+static void send_tasks(struct trib_round *round, size_t n, int64_t now_ms)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[round->candidates[round->picks[i].candidate].client];
+        member->task_round = member->last_round = round->number;
+        member->task_attempt = round->attempt;
+        member->tasked_ms = now_ms;
+        member->granted = member->admitted = false;
+        member->offer_loss = member->offer_relevance = member->offer_seconds = (double)NAN;
+        member->picked++;
+        member->why = round->picks[i].why;
+        member->score = round->picks[i].score;
+        round->summary.cohort++;
+        trib_round_send_task(round, member, now_ms);
+    }
+}
+
+uint32_t trib_round_count_at_work(const struct trib_round *round)
+{
+    return round->counts[TRIB_MEMBER_TASKED] + round->counts[TRIB_MEMBER_OFFERED] +
+           round->counts[TRIB_MEMBER_ADMITTED] + round->counts[TRIB_MEMBER_GRANTED] +
+           round->counts[TRIB_MEMBER_UPLOADED] + round->counts[TRIB_MEMBER_FOLDING];
+}
+
+void trib_round_refill(struct trib_round *round, int64_t now_ms)
+{
+    uint32_t busy = trib_round_count_at_work(round), most = round->options.clients_per_round;
+    if (!trib_round_is_asynchronous(round) || !trib_round_is_open(round) || round->closing ||
+        (most > 0 && busy >= most)) {
+        return;
+    }
+    size_t n = list_candidates(round);
+    size_t wanted = most == 0 || n < most - busy ? n : most - busy;
+    if (wanted > 0 && pick(round, n, wanted) == TRIB_OK) {
+        send_tasks(round, wanted, now_ms);
+    } else if (wanted > 0) {
+        pause_for_memory(round, now_ms); /* or until the next event */
+    }
+}
+
+/* What has been uploaded since the last round closed. */
+static void fold_waiting(struct trib_round *round)
+{
+    for (size_t i = 0; i < round->n_members && round->counts[TRIB_MEMBER_UPLOADED] > 0; i++) {
+        struct member *member = &round->members[i];
+        if (member->state == TRIB_MEMBER_UPLOADED) {
+            trib_round_set_state(round, member, TRIB_MEMBER_FOLDING);
+            trib_round_act_task(round, TRIB_ACTION_FOLD, member);
+        }
+    }
+}
+
+static void open_round(struct trib_round *round, size_t candidates, int64_t now_ms)
+{
+    round->state = TRIB_ROUND_COLLECTING;
+    round->closing = false;
+    round->decided = false;
+    round->wait_from_ms = now_ms;
+    round->cut = trib_gate_cut(&round->options.gate, round->number);
+    round->summary = (struct trib_round_summary){.round = round->number,
+                                                 .attempt = round->attempt,
+                                                 .available = round->n_available,
+                                                 .eligible = (uint32_t)candidates,
+                                                 .threshold = round->cut.threshold,
+                                                 .began_ms = now_ms};
+    trib_round_act(round, TRIB_ACTION_BEGIN, 0);
+}
+
+static void begin_with_cohort(struct trib_round *round, size_t n, int64_t now_ms)
+{
+    uint32_t per_round = round->options.clients_per_round;
+    size_t wanted = per_round == 0 || per_round > n ? n : per_round;
+    /* less a little: 100 * 1.1 is a bit more than 110 */
+    double cohort = per_round == 0 ? (double)n : ceil((double)wanted * round->options.over_selection - 1e-6);
+    size_t asked = cohort > (double)n ? n : (size_t)cohort;
+    if (asked > 0 && pick(round, n, asked) != TRIB_OK) {
+        pause_for_memory(round, now_ms);
+        return;
+    }
+    round->wanted = wanted > least(round) ? (uint32_t)wanted : (uint32_t)least(round);
+    open_round(round, n, now_ms);
+    send_tasks(round, asked, now_ms);
+}
+
+/* As many as a round needs to begin, and could commit with: those still at work on an earlier one can only end in a
+ * round, so they count. Without cohorts they are enough. */
+bool trib_round_may_begin(const struct trib_round *round)
+{
+    uint32_t at_work = trib_round_count_at_work(round);
+    if (trib_round_is_asynchronous(round) && at_work > 0) {
+        return true;
+    }
+    return round->n_available > 0 && round->n_available >= round->options.min_clients &&
+           at_work + count_idle(round, false) >= least(round);
+}
+
+void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
+{
+    if (round->state != TRIB_ROUND_WAITING || now_ms < round->retry_at_ms || !trib_round_may_begin(round)) {
+        return;
+    }
+    round->draws = round->attempt << 32;
+    if (trib_round_is_asynchronous(round)) {
+        round->wanted = round->options.buffer;
+        open_round(round, list_candidates(round), now_ms);
+        trib_round_refill(round, now_ms);
+    } else {
+        begin_with_cohort(round, list_candidates(round), now_ms);
+    }
+    if (round->state == TRIB_ROUND_COLLECTING) {
+        fold_waiting(round);
+        trib_round_pump_grants(round, now_ms);
+    }
+}

@@ -1,0 +1,202 @@
+/* The end of a round: when it closes, and what becomes of it and of its members. */
+#include "round_private.h"
+
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+void trib_round_release_members(struct trib_round *round)
+{
+    for (size_t i = 0; i < round->n_members; i++) {
+        if (!trib_round_is_at_work(round->members[i].state)) {
+            trib_round_set_state(round, &round->members[i], TRIB_MEMBER_NONE);
+        }
+    }
+}
+
+/* Nobody will use what they are at work on. */
+static void end_work(struct trib_round *round, const char *reason)
+{
+    for (uint32_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
+        if (trib_round_is_at_work(member->state)) {
+            trib_round_discard(round, member);
+            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_ABANDONED, reason);
+            trib_round_set_state(round, member, TRIB_MEMBER_NONE);
+        }
+    }
+}
+
+void trib_round_finish(struct trib_round *round, const char *reason)
+{
+    end_work(round, reason);
+    round->state = TRIB_ROUND_FINISHED;
+    trib_round_act_reason(round, TRIB_ACTION_FINISHED, reason);
+}
+
+void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *reason)
+{
+    for (uint32_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
+        if (member->state == TRIB_MEMBER_FOLDED) {
+            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_ABANDONED, reason);
+        }
+    }
+    end_work(round, reason);
+    trib_round_release_members(round);
+    trib_round_act_reason(round, TRIB_ACTION_ABANDONED, reason);
+    round->attempt++;
+    round->retry_at_ms = now_ms + round->options.retry_ms;
+    round->state = TRIB_ROUND_WAITING;
+    if (round->stopping) {
+        trib_round_finish(round, "stopped");
+    }
+}
+
+/* ---- a round that is done ---- */
+
+static void report(struct trib_round *round)
+{
+    const struct trib_selector *selector = round->options.selector;
+    size_t n = 0;
+    for (size_t i = 0; selector->report && i < round->n_members; i++) {
+        const struct member *member = &round->members[i];
+        bool over = member->state != TRIB_MEMBER_NONE && !trib_round_is_at_work(member->state);
+        if (over) {
+            round->reports[n++] = (struct trib_member_report){.examples = member->examples,
+                                                              .loss = member->offer_loss,
+                                                              .seconds = member->offer_seconds,
+                                                              .folded = member->state == TRIB_MEMBER_FOLDED};
+        }
+    }
+    if (selector->report) {
+        selector->report(round->selector_state, &round->options.selection, round->number, round->reports, n);
+    }
+}
+
+void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carried)
+{
+    round->summary.committed_ms = now_ms;
+    trib_round_act(round, carried ? TRIB_ACTION_CARRIED : TRIB_ACTION_COMMITTED, 0);
+    for (uint32_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
+        if (member->state == TRIB_MEMBER_FOLDED) {
+            member->folded++;
+            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_FOLDED, "");
+        }
+    }
+    report(round);
+    trib_round_release_members(round);
+    round->number++;
+    round->attempt = 0;
+    round->retry_at_ms = now_ms;
+    round->state = TRIB_ROUND_WAITING;
+    if (round->number > round->last_round) {
+        trib_round_finish(round, "all rounds are done");
+    } else if (round->stopping) {
+        trib_round_finish(round, "stopped");
+    }
+}
+
+/* ---- closing ---- */
+
+static void close_round(struct trib_round *round, int64_t now_ms)
+{
+    const struct trib_round_summary *summary = &round->summary;
+    uint32_t answered = summary->folded + summary->skipped;
+    round->summary.closed_ms = now_ms;
+    bool enough = answered >= (trib_round_is_asynchronous(round) ? 1 : round->options.min_updates);
+    if (summary->folded > 0 && enough) {
+        round->state = TRIB_ROUND_APPLYING;
+        trib_round_act(round, TRIB_ACTION_APPLY, 0);
+    } else if (summary->skipped > 0 && enough) {
+        trib_round_commit_done(round, now_ms, true);
+    } else {
+        char reason[TRIB_ROUND_REASON_LEN];
+        snprintf(reason, sizeof reason, "%s with %" PRIu32 " of at least %" PRIu32 " updates", round->closing_reason,
+                 answered, round->options.min_updates);
+        trib_round_abandon(round, now_ms, reason);
+    }
+}
+
+/* Members of earlier rounds are waited for only where this one is too few without them. */
+static bool any_pending(const struct trib_round *round)
+{
+    bool too_few = round->summary.folded + round->summary.skipped < round->options.min_updates;
+    for (size_t i = 0; i < round->n_members; i++) {
+        const struct member *member = &round->members[i];
+        if (trib_round_is_pending(member->state) && (too_few || member->task_round == round->number)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *closing_reason_without_cohort(struct trib_round *round, bool due, int64_t now_ms)
+{
+    const struct trib_round_summary *summary = &round->summary;
+    if (summary->folded >= round->wanted) {
+        return "enough updates";
+    }
+    if (trib_round_count_at_work(round) == 0 && trib_round_count_idle(round) == 0) {
+        return "nobody is left to wait for";
+    }
+    if (due && summary->folded == 0 && summary->skipped == 0) {
+        round->wait_from_ms = now_ms; /* nothing to close: go on, with those as well who had ended */
+        trib_round_release_members(round);
+        return NULL;
+    }
+    return due ? "deadline reached" : NULL;
+}
+
+/* Why it is time to close the round, or NULL. */
+static const char *closing_reason(struct trib_round *round, int64_t now_ms)
+{
+    bool due = round->options.deadline_ms > 0 && now_ms - round->wait_from_ms >= round->options.deadline_ms;
+    const struct trib_round_summary *summary = &round->summary;
+    if (trib_round_is_asynchronous(round)) {
+        return closing_reason_without_cohort(round, due, now_ms);
+    }
+    if (summary->folded + summary->skipped >= round->wanted) {
+        return "enough updates";
+    }
+    return !any_pending(round) ? "nobody is left to wait for" : due ? "deadline reached" : NULL;
+}
+
+/* What those do who have not delivered yet: go on, if their updates may still be used by the next round. */
+static void dismiss_pending(struct trib_round *round)
+{
+    bool timed_out = round->summary.folded + round->summary.skipped < round->wanted;
+    for (size_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
+        bool too_far = round->number + 1 - member->task_round > round->options.max_staleness;
+        bool last = round->number == round->last_round;
+        if (trib_round_is_pending(member->state) && (too_far || last)) {
+            member->failed += timed_out;
+            trib_round_mark_late(round, member,
+                                 round->options.max_staleness > 0 && !last ? "its model is too far behind"
+                                                                           : round->closing_reason);
+        }
+    }
+}
+
+void trib_round_check_close(struct trib_round *round, int64_t now_ms)
+{
+    if (round->state != TRIB_ROUND_COLLECTING) {
+        return;
+    }
+    if (!round->closing) {
+        const char *why = closing_reason(round, now_ms);
+        if (!why) {
+            return;
+        }
+        round->closing = true;
+        trib_str_copy(round->closing_reason, sizeof round->closing_reason, why);
+        dismiss_pending(round);
+    }
+    if (round->counts[TRIB_MEMBER_FOLDING] == 0) { /* what is being folded is waited for */
+        close_round(round, now_ms);
+    }
+}
