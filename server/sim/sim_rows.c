@@ -1,0 +1,119 @@
+/* The rows of a simulation's file: its own, and those of the server that it shares. */
+#include "sim/sim_settings.h"
+
+#include "base/str.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *const straggler_works[] = {
+    [TRIB_STRAGGLER_PARTIAL] = "partial", [TRIB_STRAGGLER_DROP] = "drop", NULL};
+
+#define AT(member) offsetof(struct trib_sim_settings, member)
+#define DAY        86400000.0
+
+static const struct trib_config_row own_rows[] = {
+    {"name", TRIB_TYPE_STRING, AT(name), "simulation", 1, 60, NULL, 0, "Short name of the experiment."},
+    {"title", TRIB_TYPE_STRING, AT(title), NULL, 0, 200, NULL, 0, "What stands above its picture; default the name."},
+    {"max_time", TRIB_TYPE_DURATION, AT(max_time_ms), "365d", 1000, 36500 * DAY, NULL, 0,
+     "Simulated time after which a run is given up."},
+
+    {"data.format", TRIB_TYPE_STRING, AT(data_format), "idx", 1, 255, NULL, 0,
+     "Format of the examples: idx, cifar, csv, npy or synthetic:ALPHA,BETA."},
+    {"data.path", TRIB_TYPE_PATH, AT(data_path), NULL, 0, 4096, NULL, 0,
+     "The examples that are dealt out: a file, or the folder of an idx or cifar set."},
+    {"data.labels", TRIB_TYPE_PATH, AT(data_labels), NULL, 0, 4096, NULL, 0,
+     "Their labels, where they are a file of their own."},
+    {"data.split", TRIB_TYPE_STRING, AT(data_split), "train", 0, 64, NULL, 0,
+     "Which part of a folder or of a synthetic set the clients share: train or test."},
+    {"data.normalise", TRIB_TYPE_STRING, AT(data_normalise), "unit", 0, 1024, NULL, 0,
+     "none, unit, auto, or m1,m2,m3/s1,s2,s3."},
+    {"data.partition", TRIB_TYPE_STRING, AT(data_partition), "iid", 1, 255, NULL, 0,
+     "How they are dealt: iid, shards:2 (of two classes each), dirichlet:0.3, or by-key."},
+    {"data.keys", TRIB_TYPE_PATH, AT(data_keys), NULL, 0, 4096, NULL, 0, "by-key: a file with one key an example."},
+    {"data.key_column", TRIB_TYPE_STRING, AT(data_key_column), NULL, 0, 255, NULL, 0,
+     "by-key, csv: name or number of the column of keys."},
+    {"data.label_column", TRIB_TYPE_STRING, AT(data_label_column), NULL, 0, 255, NULL, 0,
+     "csv: name or number of the label's column."},
+
+    {"clients.count", TRIB_TYPE_INT, AT(clients), "100", 1, 1000000, NULL, 0, "Clients of the federation."},
+    {"clients.speed", TRIB_TYPE_STRING, AT(speed), "fixed:1000", 1, 100, NULL, 0,
+     "Examples that a client trains on in a second, drawn once for each: fixed:X, uniform:LO,HI, "
+     "lognormal:MEDIAN,SIGMA, pareto:MIN,ALPHA or exponential:MEAN."},
+    {"clients.upload", TRIB_TYPE_STRING, AT(upload), "fixed:1000000", 1, 100, NULL, 0,
+     "Bytes that it sends in a second, drawn likewise."},
+    {"clients.download", TRIB_TYPE_STRING, AT(download), "fixed:10000000", 1, 100, NULL, 0,
+     "Bytes that it receives in a second, drawn likewise."},
+    {"clients.latency", TRIB_TYPE_STRING, AT(latency), "fixed:0.03", 1, 100, NULL, 0,
+     "Seconds that a message is on its way, drawn likewise."},
+    {"clients.availability", TRIB_TYPE_STRING, AT(availability), "always", 1, 100, NULL, 0,
+     "always, or MEAN_ON,MEAN_OFF: seconds that a client stays and stays away, on average (exponential)."},
+    {"clients.dropout", TRIB_TYPE_REAL, AT(dropout), "0", 0, 1, NULL, 0,
+     "Chance that a client vanishes while it trains, as if its process were killed."},
+    {"clients.away", TRIB_TYPE_STRING, AT(away), "exponential:60", 1, 100, NULL, 0,
+     "Seconds after which it comes back, drawn each time."},
+    {"clients.stragglers", TRIB_TYPE_REAL, AT(stragglers), "0", 0, 1, NULL, 0,
+     "Share of all clients' parts in rounds in which the client does not manage the epochs asked for."},
+    {"clients.straggler_work", TRIB_TYPE_ENUM, AT(straggler_work), "partial", 0, 0, straggler_works, 0,
+     "What it does then: partial offers as many epochs as it managed, 1 to one less than asked for; drop never "
+     "offers."},
+    {"clients.time_limit", TRIB_TYPE_REAL, AT(time_limit), "0", 0, 1e9, NULL, 0,
+     "Seconds of training after which a client stops by itself and offers the steps it did; 0 = none."},
+
+    {"targets", TRIB_TYPE_NODE, AT(target_list), NULL, 0, 0, NULL, 0,
+     "Accuracies such as [0.8, 0.95]: what each variant spent until it first reached them is compared."},
+    {"variants", TRIB_TYPE_NODE, AT(variants), NULL, 0, 0, NULL, 0,
+     "What is compared, for example {name: prox, set: {training.proximal_mu: 1}}: a name and the keys that differ."},
+    {"output.json", TRIB_TYPE_PATH, AT(json), NULL, 0, 4096, NULL, 0, "Where every round of every run is written."},
+    {"output.csv", TRIB_TYPE_PATH, AT(csv), NULL, 0, 4096, NULL, 0, "The same as a table."},
+    {"output.svg", TRIB_TYPE_PATH, AT(svg), NULL, 0, 4096, NULL, 0, "The same as a picture."},
+};
+
+/* Where a server listens and writes is nothing to a simulation. */
+static const char *const left_out[] = {"listen", "state_dir", "max_clients", "tls.", "net.", "log.", "checkpoints."};
+
+static bool is_shared(const struct trib_config_row *row)
+{
+    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++) {
+        size_t len = strlen(left_out[i]);
+        bool section = left_out[i][len - 1] == '.';
+        if (section ? trib_str_starts_with(row->key, left_out[i]) : strcmp(row->key, left_out[i]) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum { OWN_ROWS = sizeof own_rows / sizeof own_rows[0], MOST_ROWS = 200 };
+
+size_t trib_sim_rows(const struct trib_config_row **rows)
+{
+    static struct trib_config_row table[MOST_ROWS];
+    static size_t n;
+    *rows = table;
+    if (n > 0) {
+        return n;
+    }
+    const struct trib_config_row *servers;
+    size_t n_servers = trib_server_rows(&servers);
+    memcpy(table, own_rows, sizeof own_rows);
+    size_t made = OWN_ROWS;
+    for (size_t i = 0; i < n_servers; i++) {
+        if (!is_shared(&servers[i])) {
+            continue;
+        }
+        assert(made < MOST_ROWS);
+        table[made] = servers[i];
+        table[made].offset += offsetof(struct trib_sim_settings, server);
+        if (strcmp(servers[i].key, "federation.min_clients") == 0) { /* who they all are is known here */
+            table[made].fallback = "0";
+            table[made].min = 0;
+            table[made].help = "A round begins when so many clients are connected; 0 = all of them, or as many as "
+                               "clients_per_round where they come and go.";
+        } else if (strcmp(servers[i].key, "evaluation.path") == 0) {
+            table[made].help = "The test set; default the test split of the clients' data, where there is one.";
+        }
+        made++;
+    }
+    return n = made;
+}
