@@ -77,6 +77,8 @@ static void observe(void *context, const struct trib_round_record *record)
     point->relevance = summary->scored > 0 ? summary->relevance_sum / summary->scored : (double)NAN;
     point->threshold = summary->threshold;
     point->carried = record->carried;
+    double enough = sim->settings->stop_at;
+    sim->reached = sim->reached || (enough > 0 && record->accuracy >= enough);
     if (sim->point) {
         sim->point(sim->context, point);
     }
@@ -185,10 +187,12 @@ static enum trib_status loop(struct sim *sim, struct trib_error *error)
 {
     unsigned idle = 0;
     turn(sim);
-    while (!trib_engine_done(sim->engine)) {
+    while (!sim->reached && !trib_engine_done(sim->engine)) {
         TRIB_TRY(go_on(sim, &idle, error));
     }
-    return trib_engine_complete(sim->engine) ? TRIB_OK : fail_run(sim, TRIB_INTERNAL, "the engine stopped", error);
+    return sim->reached || trib_engine_complete(sim->engine)
+               ? TRIB_OK
+               : fail_run(sim, TRIB_INTERNAL, "the engine stopped", error);
 }
 
 enum trib_status trib_sim_run(const struct trib_sim_run *run, struct trib_error *error)

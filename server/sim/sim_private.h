@@ -108,6 +108,7 @@ struct sim {
     struct trib_engine_driver driver;
     int64_t wake_us; /* when the engine is due next, as it said last; INT64_MAX: never */
     bool touched;    /* it has something to do */
+    bool reached;    /* the accuracy that was enough */
     struct trib_trainers *trainers;
     struct trib_dataset dataset;
     struct trib_partition partition;

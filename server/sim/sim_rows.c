@@ -62,6 +62,8 @@ static const struct trib_config_row own_rows[] = {
 
     {"targets", TRIB_TYPE_NODE, AT(target_list), NULL, 0, 0, NULL, 0,
      "Accuracies such as [0.8, 0.95]: what each variant spent until it first reached them is compared."},
+    {"stop_at", TRIB_TYPE_REAL, AT(stop_at), "0", 0, 1, NULL, 0,
+     "Accuracy at which a run ends before its last round; 0 = never."},
     {"variants", TRIB_TYPE_NODE, AT(variants), NULL, 0, 0, NULL, 0,
      "What is compared, for example {name: prox, set: {training.proximal_mu: 1}}: a name and the keys that differ."},
     {"output.json", TRIB_TYPE_PATH, AT(json), NULL, 0, 4096, NULL, 0, "Where every round of every run is written."},

@@ -128,6 +128,21 @@ static const struct trib_sim_point *last(const struct curve *curve)
 
 static struct curve first, second;
 
+/* A run ends with the round that was good enough. */
+START_TEST(stops_when_it_is_good_enough)
+{
+    expect_run(WITH("federation.rounds=30"), 1, 1, &first);
+    size_t enough = 0;
+    while (enough < first.n && !(first.points[enough].accuracy >= 0.7)) {
+        enough++;
+    }
+    ck_assert_uint_lt(enough + 1, first.n);
+    expect_run(WITH("federation.rounds=30", "stop_at=0.7"), 1, 1, &second);
+    ck_assert_uint_eq(second.n, enough + 1);
+    ck_assert_mem_eq(first.points, second.points, second.n * sizeof second.points[0]);
+}
+END_TEST
+
 START_TEST(threads_change_nothing)
 {
     expect_run(NULL, 0, 1, 1, &first);
@@ -275,6 +290,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, make_data, remove_data);
     tcase_add_test(tests, threads_change_nothing);
+    tcase_add_test(tests, stops_when_it_is_good_enough);
     tcase_add_test(tests, threads_change_nothing_in_the_wild);
     tcase_add_test(tests, it_learns);
     tcase_add_test(tests, drop_outs_are_late_and_come_back);

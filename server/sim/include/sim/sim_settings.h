@@ -28,6 +28,7 @@ struct trib_sim_settings {
     int64_t clients;
     char *speed, *upload, *download, *latency, *availability, *away;
     double dropout, stragglers, time_limit; /* seconds; 0 = none */
+    double stop_at;                         /* accuracy; 0 = never */
     int straggler_work;                     /* enum trib_straggler_work */
     const struct trib_config_node *target_list, *variants;
     char *json, *csv, *svg;
