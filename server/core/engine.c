@@ -337,12 +337,10 @@ void trib_engine_progress(struct trib_engine *engine, const char *node)
 struct trib_blob *trib_engine_blob(struct trib_engine *engine, const uint8_t sha256[32])
 {
     pthread_mutex_lock(&engine->published_mutex);
-    const struct model *const models[] = {&engine->current, &engine->previous};
-    struct trib_blob *blob = trib_versions_find(&engine->versions, sha256);
-    for (int i = 0; i < 2 && !blob; i++) {
-        if (models[i]->raw && memcmp(models[i]->sha256, sha256, TRIB_SHA256_LEN) == 0) {
-            blob = trib_blob_ref(models[i]->raw);
-        }
+    bool whole = memcmp(engine->current.sha256, sha256, TRIB_SHA256_LEN) == 0;
+    struct trib_blob *blob = whole ? trib_blob_ref(engine->current.raw) : trib_versions_find(&engine->versions, sha256);
+    if (!blob) {
+        blob = trib_past_models_find(&engine->past, sha256);
     }
     pthread_mutex_unlock(&engine->published_mutex);
     return blob;

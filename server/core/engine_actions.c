@@ -101,9 +101,9 @@ static void fold_upload(struct trib_engine *engine, const struct trib_round_acti
 static void publish(struct trib_engine *engine)
 {
     pthread_mutex_lock(&engine->published_mutex);
-    struct model old = engine->settings->buffer > 0 ? engine->previous : engine->current;
+    struct model old = engine->current;
     if (engine->settings->buffer > 0) {
-        engine->previous = engine->current;
+        trib_past_models_push(&engine->past, trib_blob_ref(old.raw), old.sha256);
     }
     engine->current = engine->worker.next;
     engine->worker.next = (struct model){0};

@@ -439,7 +439,7 @@ void trib_engine_free(struct trib_engine *engine)
     trib_model_clear(&engine->worker.next);
     trib_free(engine->worker.next_signs);
     trib_model_clear(&engine->current);
-    trib_model_clear(&engine->previous);
+    trib_past_models_clear(&engine->past);
     trib_relevance_clear(&engine->relevance);
     trib_versions_clear(&engine->versions);
     trib_schema_clear(&engine->schema);

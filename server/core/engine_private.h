@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "core/engine.h"
 #include "filters.h"
+#include "past_models.h"
 #include "proximal.h"
 #include "relevance.h"
 #include "round/round.h"
@@ -180,7 +181,7 @@ struct trib_engine {
     /* what clients may download */
     pthread_mutex_t published_mutex;
     struct model current;
-    struct model previous; /* asynchronous rounds: for those whose task is older than the last commit by a moment */
+    struct trib_past_models past; /* asynchronous rounds */
     struct trib_versions versions;
 
     struct trib_uploads uploads;
