@@ -274,6 +274,7 @@ static enum trib_status build_round(struct trib_engine *engine, struct trib_erro
                                           .value = s->relevance_threshold,
                                           .share = s->relevance_share,
                                           .bytes = (uint64_t)s->relevance_bytes};
+        options.patience = s->relevance_patience;
         options.compare_offers = s->relevance_reference == TRIB_REFERENCE_MAJORITY;
     }
     return trib_round_new(&options, &engine->round, error);

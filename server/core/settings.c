@@ -109,6 +109,9 @@ static const struct trib_config_row rows[] = {
      "share: of a round's offers, so many are uploaded, at least one."},
     {"relevance.bytes", TRIB_TYPE_SIZE, AT(relevance_bytes), "1MiB", 1, 1e15, NULL, 0,
      "bytes: a round's uploads may add up to so much."},
+    {"relevance.patience", TRIB_TYPE_REAL, AT(relevance_patience), "0.02", 0, 1, NULL, 0,
+     "Added to a client's relevance for each time that it was skipped since its last upload, so that no data are left "
+     "out for ever; 0 = plain CMFL."},
     {"relevance.penalty_rounds", TRIB_TYPE_INT, AT(relevance_penalty), "10", 0, 1000000, NULL, 0,
      "A client whose upload contradicts its offer is left out for so many rounds."},
 

@@ -206,6 +206,7 @@ static void note_folded(struct trib_round *round, struct member *member)
 {
     uint64_t staleness = round->number - member->task_round;
     trib_round_set_state(round, member, TRIB_MEMBER_FOLDED);
+    member->skipped_in_row = 0;
     round->summary.folded++;
     round->summary.stale += staleness > 0;
     round->summary.staleness += staleness;

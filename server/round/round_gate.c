@@ -18,12 +18,23 @@ static bool is_compared(const struct member *member)
     return member->state == TRIB_MEMBER_OFFERED;
 }
 
-static void describe(const struct member *member, double threshold, const char *what, char *text, size_t size)
+/* What the gate goes by: nobody's examples may be left out for ever because they are unlike the others'. */
+static double standing(const struct trib_round *round, const struct member *member)
 {
-    if (isnan(member->offer_relevance) || isnan(threshold)) {
+    return member->offer_relevance + round->options.patience * (double)member->skipped_in_row;
+}
+
+static void describe(const struct trib_round *round, const struct member *member, const char *what, char *text,
+                     size_t size)
+{
+    double bonus = round->options.patience * (double)member->skipped_in_row;
+    if (isnan(member->offer_relevance) || isnan(round->cut.threshold)) {
         trib_str_copy(text, size, what);
+    } else if (bonus > 0) {
+        snprintf(text, size, "%s: relevance %.4f and %.4f for its patience, threshold %.4f", what,
+                 member->offer_relevance, bonus, round->cut.threshold);
     } else {
-        snprintf(text, size, "%s: relevance %.4f, threshold %.4f", what, member->offer_relevance, threshold);
+        snprintf(text, size, "%s: relevance %.4f, threshold %.4f", what, member->offer_relevance, round->cut.threshold);
     }
 }
 
@@ -31,15 +42,16 @@ static void skip(struct trib_round *round, struct member *member)
 {
     trib_round_discard(round, member); /* it was let through once, and came back with something worse */
     trib_round_set_state(round, member, TRIB_MEMBER_SKIPPED);
-    member->skipped++;
-    round->summary.skipped++;
     trib_round_skip_again(round, member);
+    member->skipped++;
+    member->skipped_in_row++;
+    round->summary.skipped++;
 }
 
 void trib_round_skip_again(struct trib_round *round, const struct member *member)
 {
     struct trib_round_action *action = trib_round_act_task(round, TRIB_ACTION_SKIP, member);
-    describe(member, round->cut.threshold, "not relevant enough", action->reason, sizeof action->reason);
+    describe(round, member, "not relevant enough", action->reason, sizeof action->reason);
 }
 
 static void settle(struct trib_round *round, struct member *member, bool upload)
@@ -80,7 +92,8 @@ void trib_round_take_offer(struct trib_round *round, struct member *member, int6
     } else if (trib_round_is_as_admitted(member, relevance, member->bytes)) {
         trib_round_set_state(round, member, TRIB_MEMBER_ADMITTED);
     } else {
-        settle(round, member, trib_gate_admit(&round->options.gate, &round->cut, relevance, member->bytes));
+        settle(round, member,
+               trib_gate_admit(&round->options.gate, &round->cut, standing(round, member), member->bytes));
     }
 }
 
@@ -93,7 +106,7 @@ static void decide(struct trib_round *round)
         const struct member *member = &round->members[i];
         if (is_compared(member)) {
             round->gate_offers[n++] = (struct trib_gate_offer){
-                .client = i, .key = member->key, .bytes = member->bytes, .relevance = member->offer_relevance};
+                .client = i, .key = member->key, .bytes = member->bytes, .relevance = standing(round, member)};
         }
     }
     if (n == 0) {
@@ -177,6 +190,6 @@ void trib_round_pump_grants(struct trib_round *round, int64_t now_ms)
         member->last_progress_ms = now_ms;
         round->summary.granted++;
         struct trib_round_action *action = trib_round_act_task(round, TRIB_ACTION_GRANT, member);
-        describe(member, round->cut.threshold, "selected", action->reason, sizeof action->reason);
+        describe(round, member, "selected", action->reason, sizeof action->reason);
     }
 }

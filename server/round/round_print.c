@@ -35,10 +35,10 @@ static enum trib_status print_member(size_t client, const struct member *member,
                              member->task_round, member->task_attempt, member->last_progress_ms, member->last_round,
                              member->barred_until, member->offer_order, member->bytes));
     return trib_buf_printf(text,
-                           " picked=%" PRIu64 " folded=%" PRIu64 " skipped=%" PRIu64 " failed=%" PRIu64
+                           " picked=%" PRIu64 " folded=%" PRIu64 " skipped=%" PRIu64 "/%" PRIu64 " failed=%" PRIu64
                            " loss=%.9g seconds=%.9g relevance=%.9g\n",
-                           member->picked, member->folded, member->skipped, member->failed, member->loss,
-                           member->seconds, member->relevance);
+                           member->picked, member->folded, member->skipped, member->skipped_in_row, member->failed,
+                           member->loss, member->seconds, member->relevance);
 }
 
 /* "members: tasked=3 granted=2": the states that occur but for none. */

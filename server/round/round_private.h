@@ -23,6 +23,7 @@ struct member {
     double score;
     /* what selectors go by */
     uint64_t picked, folded, skipped, failed;
+    uint64_t skipped_in_row; /* since it was folded last */
     double loss, seconds, relevance;
 };
 

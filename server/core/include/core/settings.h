@@ -27,7 +27,7 @@ struct trib_server_settings {
 
     int64_t relevance_sketch, relevance_bytes, relevance_penalty;
     int relevance_reference, relevance_rule; /* enum trib_reference; enum trib_gate_rule */
-    double relevance_threshold, relevance_share;
+    double relevance_threshold, relevance_share, relevance_patience;
 
     char *strategy;
     int weights; /* enum trib_weights */

@@ -81,6 +81,7 @@ struct trib_round_options {
     uint32_t separation;     /* rounds that a client rests after one that it was picked for, unless none could begin */
     uint32_t penalty_rounds; /* that a client is left out after its upload contradicted its offer */
     struct trib_gate gate;
+    double patience;        /* added to a client's relevance for each time that it was skipped since its last fold */
     bool compare_offers;    /* the gate needs SCORE: relevance is known only when a round's offers are together */
     uint32_t buffer;        /* updates that close a round, without cohorts; 0 = rounds with cohorts */
     uint32_t max_staleness; /* rounds that an update may be behind */
