@@ -72,6 +72,30 @@ START_TEST(a_decaying_threshold_falls_from_round_to_round)
 }
 END_TEST
 
+/* Who is skipped gains a little with each time, until its update is folded. */
+START_TEST(patience_lets_everybody_through_at_last)
+{
+    struct trib_round_options options = gated(TRIB_GATE_CONSTANT, 0.5);
+    options.patience = 0.0625;
+    start_with(options, 2);
+    for (int i = 0; i < 4; i++) {
+        offer(0);
+        fold(0);
+        offer_of(1, 0.375, 100);
+        EXPECT(i == 2 ? "grant:1" : "skip:1 apply");
+        if (i == 1) {
+            ck_assert_str_eq(actions[0].reason,
+                             "not relevant enough: relevance 0.3750 and 0.0625 for its patience, threshold 0.5000");
+        }
+        if (i == 2) {
+            fold(1);
+        }
+        commit();
+        tick_at(now_ms);
+    }
+}
+END_TEST
+
 START_TEST(the_first_round_has_nothing_to_compare_with)
 {
     static const enum trib_gate_rule rules[] = {TRIB_GATE_CONSTANT, TRIB_GATE_DECAY, TRIB_GATE_SHARE, TRIB_GATE_BYTES};
@@ -462,6 +486,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, stop);
     tcase_add_test(tests, a_constant_threshold_decides_each_offer_when_it_comes);
     tcase_add_test(tests, a_decaying_threshold_falls_from_round_to_round);
+    tcase_add_test(tests, patience_lets_everybody_through_at_last);
     tcase_add_test(tests, the_first_round_has_nothing_to_compare_with);
     tcase_add_test(tests, a_share_waits_for_the_offers_that_are_wanted);
     tcase_add_test(tests, a_late_offer_that_is_good_enough_is_let_through);
