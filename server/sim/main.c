@@ -5,8 +5,10 @@
 #include "sim/sim_batch.h"
 #include "sim/sim_progress.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char software[] = "tributary-sim " TRIB_VERSION;
 static const char usage[] = "tributary-sim FILE [options]";
@@ -222,30 +224,68 @@ static void changed(void *context, size_t task, const struct trib_sim_curve *cur
     }
 }
 
+enum { OUTPUTS = 3 };
+struct output {
+    const char *path; /* NULL = not wanted */
+    enum trib_status (*write)(const char *path, const struct trib_sim_results *results, struct trib_error *error);
+};
+
+static void list_outputs(const struct experiment *experiment, const struct arguments *arguments,
+                         struct output outputs[OUTPUTS])
+{
+    const struct trib_sim_settings *settings = &experiment->settings[0];
+    outputs[0] = (struct output){arguments->json ? arguments->json : settings->json, trib_sim_write_json};
+    outputs[1] = (struct output){arguments->csv ? arguments->csv : settings->csv, trib_sim_write_csv};
+    outputs[2] = (struct output){arguments->svg ? arguments->svg : settings->svg, trib_sim_write_svg};
+}
+
+/* Before hours of work: could its results be written? */
+static enum trib_status check_outputs(const struct experiment *experiment, const struct arguments *arguments,
+                                      struct trib_error *error)
+{
+    struct output outputs[OUTPUTS];
+    list_outputs(experiment, arguments, outputs);
+    for (size_t i = 0; i < OUTPUTS; i++) {
+        const char *slash = outputs[i].path ? strrchr(outputs[i].path, '/') : NULL;
+        char *folder = slash ? trib_strndup(outputs[i].path, (size_t)(slash - outputs[i].path) + 1) : NULL;
+        bool writable = !outputs[i].path || access(folder ? folder : ".", W_OK | X_OK) == 0;
+        int errnum = errno;
+        trib_free(folder);
+        if (!writable) {
+            return trib_fail_errno(error, errnum, "%s: nothing can be written there", outputs[i].path);
+        }
+    }
+    return TRIB_OK;
+}
+
+static bool all_failed(const struct experiment *experiment)
+{
+    for (size_t i = 0; i < experiment->n_tasks; i++) {
+        if (!experiment->curves[i].error[0]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum trib_status write_results(const struct experiment *experiment, const struct arguments *arguments,
                                       struct trib_error *error)
 {
     const struct trib_sim_settings *settings = &experiment->settings[0];
+    struct output outputs[OUTPUTS];
     const struct trib_sim_results results = {.name = settings->name,
                                              .title = settings->title,
                                              .curves = experiment->curves,
                                              .n = experiment->n_tasks,
                                              .targets = settings->targets,
                                              .n_targets = settings->n_targets};
-    const struct {
-        const char *path;
-        enum trib_status (*write)(const char *path, const struct trib_sim_results *results, struct trib_error *error);
-    } files[] = {
-        {arguments->json ? arguments->json : settings->json, trib_sim_write_json},
-        {arguments->csv ? arguments->csv : settings->csv, trib_sim_write_csv},
-        {arguments->svg ? arguments->svg : settings->svg, trib_sim_write_svg},
-    };
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        if (files[i].path) {
-            TRIB_TRY(files[i].write(files[i].path, &results, error));
+    list_outputs(experiment, arguments, outputs);
+    for (size_t i = 0; i < OUTPUTS; i++) {
+        if (outputs[i].path) {
+            TRIB_TRY(outputs[i].write(outputs[i].path, &results, error));
         }
     }
-    return trib_sim_print_table(stdout, &results, error);
+    return all_failed(experiment) ? TRIB_OK : trib_sim_print_table(stdout, &results, error);
 }
 
 static int run(struct experiment *experiment, const struct arguments *arguments, enum trib_log_level level)
@@ -293,7 +333,8 @@ static int with_arguments(const struct arguments *arguments)
         (void)trib_fail(&error, TRIB_INVALID, "--log-level %s: it is one of error, warn, info, debug",
                         arguments->log_level);
         code = fail(&error);
-    } else if (load(experiment, arguments, &error) != TRIB_OK) {
+    } else if (load(experiment, arguments, &error) != TRIB_OK ||
+               check_outputs(experiment, arguments, &error) != TRIB_OK) {
         code = fail(&error);
     } else {
         code = arguments->check ? check(experiment) : run(experiment, arguments, level);
