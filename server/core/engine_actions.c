@@ -11,6 +11,11 @@
 /* A stale update weighs less than it is counted for, in parts of this. */
 enum { WEIGHT_PARTS = 64 };
 
+static bool may_be_stale(const struct trib_server_settings *settings)
+{
+    return settings->max_staleness > 0 || settings->buffer > 0;
+}
+
 /* Hand work to the worker; when memory is short, wait for better times: the round cannot go on without it. */
 static void submit(struct trib_engine *engine, struct work *work)
 {
@@ -22,13 +27,17 @@ static void submit(struct trib_engine *engine, struct work *work)
     }
 }
 
+static bool is_at_work(enum trib_member_state state)
+{
+    return state >= TRIB_MEMBER_TASKED && state <= TRIB_MEMBER_FOLDING;
+}
+
 /* Whose updates may come: this round's cohort, which may be small or none, and those of earlier ones. */
 static uint64_t count_at_work(const struct trib_engine *engine)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < engine->n_clients; i++) {
-        enum trib_member_state state = trib_round_member(engine->round, i);
-        n += state >= TRIB_MEMBER_TASKED && state <= TRIB_MEMBER_FOLDING;
+        n += is_at_work(trib_round_member(engine->round, i));
     }
     return n;
 }
@@ -43,34 +52,52 @@ static void begin_round(struct trib_engine *engine)
     engine->bytes_down_before = atomic_load(&engine->bytes_down);
     trib_log(TRIB_LOG_INFO, "round", "round_started", TRIB_F_INT("round", s->round),
              TRIB_F_INT("attempt", s->attempt + 1), TRIB_F_INT("available", s->available),
-             TRIB_F_INT("cohort", s->cohort));
+             TRIB_F_INT("eligible", s->eligible), TRIB_F_INT("cohort", s->cohort));
     /* Without cohorts, clients may still come and be folded into this round. */
-    uint64_t clients = engine->settings->buffer > 0 ? (uint64_t)engine->settings->max_clients : engine->n_clients;
-    uint64_t most = trib_engine_most_weight(engine, count_at_work(engine), clients);
-    submit(engine, &(struct work){.kind = WORK_BEGIN, .max_total_weight = most});
+    uint64_t updates =
+        engine->settings->buffer > 0 ? trib_engine_most_updates(engine->settings) : count_at_work(engine);
+    submit(engine, &(struct work){.kind = WORK_BEGIN, .max_total_weight = trib_engine_most_weight(engine, updates)});
 }
 
-static bool may_be_stale(const struct trib_server_settings *settings)
-{
-    return settings->max_staleness > 0 || settings->buffer > 0;
-}
-
-uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t cohort, uint64_t clients)
+uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t updates)
 {
     const struct trib_server_settings *s = engine->settings;
-    /* Without cohorts, those that are being folded when the buffer is full, or wait for the next, come on top. */
-    uint64_t updates =
-        s->buffer > 0 ? (uint64_t)(s->buffer + 2 * s->uploads_in_flight) : cohort * (uint64_t)(1 + s->max_staleness);
-    updates = updates > clients ? clients : updates; /* nobody is folded twice in a round */
     return updates * (uint64_t)s->max_examples * (may_be_stale(s) ? WEIGHT_PARTS : 1);
+}
+
+uint64_t trib_engine_most_updates(const struct trib_server_settings *s)
+{
+    uint64_t clients = (uint64_t)s->max_clients, updates = clients;
+    if (s->buffer > 0) { /* and those that are being folded when it is full, or wait for the next */
+        updates = (uint64_t)(s->buffer + 2 * s->uploads_in_flight);
+    } else if (s->clients_per_round > 0) {
+        updates = (uint64_t)(ceil((double)s->clients_per_round * s->over_selection) * (double)(1 + s->max_staleness));
+    }
+    return updates < clients ? updates : clients; /* nobody is folded twice in a round */
+}
+
+/* As many as it claims, but no more than these examples can have taken. */
+static uint64_t count_steps(const struct trib_server_settings *s, uint64_t claimed, uint64_t examples)
+{
+    uint64_t batch = (uint64_t)s->batch_size, epochs = (uint64_t)s->epochs;
+    uint64_t an_epoch = examples / batch + (examples % batch > 0);
+    uint64_t most = an_epoch > UINT64_MAX / epochs ? UINT64_MAX : an_epoch * epochs;
+    if (s->max_steps > 0 && most > (uint64_t)s->max_steps) {
+        most = (uint64_t)s->max_steps;
+    }
+    return claimed < most ? claimed : most;
 }
 
 /* What an update weighs before staleness. */
 static uint64_t base_weight(const struct trib_engine *engine, const struct client *client)
 {
     const struct trib_server_settings *s = engine->settings;
-    uint64_t weight = s->weights == TRIB_WEIGHTS_EXAMPLES ? client->offer_examples
-                      : s->weights == TRIB_WEIGHTS_STEPS  ? client->offer_steps
+    uint64_t examples = client->offer_examples;
+    if (client->examples > 0 && examples > client->examples) {
+        examples = client->examples; /* it has told how many it has */
+    }
+    uint64_t weight = s->weights == TRIB_WEIGHTS_EXAMPLES ? examples
+                      : s->weights == TRIB_WEIGHTS_STEPS  ? count_steps(s, client->offer_steps, examples)
                                                           : 1;
     bool remembered = (engine->worker.strategy->caps & TRIB_STRATEGY_REMEMBERS) && client->folded_round > 0;
     return remembered ? client->weight : weight > (uint64_t)s->max_examples ? (uint64_t)s->max_examples : weight;
@@ -102,7 +129,7 @@ static void publish(struct trib_engine *engine)
 {
     pthread_mutex_lock(&engine->published_mutex);
     struct model old = engine->current;
-    if (engine->settings->buffer > 0) {
+    if (may_be_stale(engine->settings)) {
         trib_past_models_push(&engine->past, trib_blob_ref(old.raw), old.sha256);
     }
     engine->current = engine->worker.next;
@@ -120,8 +147,8 @@ static void abandoned(struct trib_engine *engine, const char *reason)
     const struct trib_round_summary *s = trib_round_summary(engine->round);
     trib_log(TRIB_LOG_WARN, "round", "round_abandoned", TRIB_F_INT("round", s->round),
              TRIB_F_INT("attempt", s->attempt + 1), TRIB_F_STR("reason", reason), TRIB_F_INT("cohort", s->cohort),
-             TRIB_F_INT("offered", s->offered), TRIB_F_INT("folded", s->folded), TRIB_F_INT("rejected", s->rejected),
-             TRIB_F_INT("failed", s->failed), TRIB_F_INT("late", s->late));
+             TRIB_F_INT("offered", s->offered), TRIB_F_INT("skipped", s->skipped), TRIB_F_INT("folded", s->folded),
+             TRIB_F_INT("rejected", s->rejected), TRIB_F_INT("failed", s->failed), TRIB_F_INT("late", s->late));
 }
 
 static void finished(struct trib_engine *engine, const char *reason)
@@ -144,11 +171,15 @@ static void outcome(struct trib_engine *engine, const struct trib_round_action *
         trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", action->round),
                  TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
     } else if (action->outcome == TRIB_OUTCOME_LATE) {
-        trib_log(TRIB_LOG_WARN, "round", "client_late", TRIB_F_INT("round", action->round), TRIB_F_STR("node", node),
-                 TRIB_F_STR("reason", action->reason));
+        /* What it says of other rounds than that of its task costs it nothing, and others no line of theirs. */
+        uint64_t attempt;
+        bool its_task = trib_round_task_of(engine->round, action->client, &attempt) == action->round;
+        trib_log(its_task ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_late", TRIB_F_INT("round", action->round),
+                 TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
     }
-    trib_free(engine->clients[action->client].sketch);
-    engine->clients[action->client].sketch = NULL;
+    if (!is_at_work(trib_round_member(engine->round, action->client))) {
+        trib_engine_forget_sketch(engine, action->client);
+    }
     trib_engine_send_outcome(engine, action);
 }
 
@@ -204,7 +235,7 @@ static void run_action(struct trib_engine *engine, const struct trib_round_actio
     }
 }
 
-void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event)
+bool trib_engine_step(struct trib_engine *engine, struct trib_round_event *event)
 {
     const struct trib_round_action *actions;
     const char *ignored;
@@ -225,6 +256,7 @@ void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event
         engine->score_due = false;
         trib_engine_score(engine);
     }
+    return !ignored;
 }
 
 void trib_engine_work_done(struct trib_engine *engine, const struct work *work)

@@ -86,6 +86,12 @@ static void send_welcome(struct trib_engine *engine, const struct client *client
     send_message(client, &message);
 }
 
+uint64_t trib_engine_most_examples(const struct trib_engine *engine, uint64_t told)
+{
+    uint64_t most = (uint64_t)engine->settings->max_examples;
+    return told < most ? told : most;
+}
+
 static bool is_eligible(const struct client *client)
 {
     return !client->filtered && !client->device_filtered;
@@ -150,7 +156,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     send_welcome(engine, client);
     trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_JOINED,
                                                         .client = number,
-                                                        .examples = client->examples,
+                                                        .examples = trib_engine_most_examples(engine, client->examples),
                                                         .eligible = is_eligible(client),
                                                         .key = trib_hash64(client->node, strlen(client->node), 0)});
 }
@@ -193,11 +199,14 @@ static void on_progress(struct trib_engine *engine, uint32_t number, const Tribu
 
 static void on_failure(struct trib_engine *engine, uint32_t number, const Tributary__V1__Failure *failure)
 {
-    trib_log(TRIB_LOG_WARN, "round", "client_failed", TRIB_F_INT("round", failure->round),
+    bool counts = trib_engine_step(
+        engine, &(struct trib_round_event){.kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
+    if (counts) {
+        trib_engine_forget_sketch(engine, number);
+    }
+    trib_log(counts ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_failed", TRIB_F_INT("round", failure->round),
              TRIB_F_STR("node", engine->clients[number].node), TRIB_F_STR("status", failure->status),
              TRIB_F_STR("reason", failure->reason));
-    trib_engine_step(engine,
-                     &(struct trib_round_event){.kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
 }
 
 void trib_engine_on_message(struct trib_engine *engine, struct event *event)
@@ -389,8 +398,7 @@ static void send_decision(struct trib_engine *engine, const struct trib_round_ac
 
 void trib_engine_send_skip(struct trib_engine *engine, const struct trib_round_action *action)
 {
-    trib_free(engine->clients[action->client].sketch);
-    engine->clients[action->client].sketch = NULL;
+    trib_engine_forget_sketch(engine, action->client);
     send_decision(engine, action, TRIBUTARY__V1__DECISION__KIND__SKIP, 0);
 }
 

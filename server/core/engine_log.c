@@ -112,7 +112,8 @@ void trib_engine_round_ended(struct trib_engine *engine, bool carried)
 {
     const struct trib_round_record record = make_record(engine, carried);
     log_record(engine, &record);
-    trib_proximal_learn(&engine->proximal, isnan(record.loss) ? record.train_loss : record.loss);
+    /* One kind of loss a run: the test set's, where there is one. */
+    trib_proximal_learn(&engine->proximal, engine->has_test_set ? record.loss : record.train_loss);
     if (engine->driver && engine->driver->observed) {
         engine->driver->observed(engine->driver->context, &record);
     }

@@ -320,11 +320,9 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
 {
     const struct trib_server_settings *s = engine->settings;
     const struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
-    int64_t wanted = s->clients_per_round > 0 ? s->clients_per_round : s->max_clients;
-    double cohort = ceil((double)wanted * (s->clients_per_round > 0 ? s->over_selection : 1));
-    enum trib_status status = engine->worker.strategy->begin(
-        engine->worker.state, &options, 1, s->max_abs,
-        trib_engine_most_weight(engine, (uint64_t)cohort, (uint64_t)s->max_clients), error);
+    uint64_t most = trib_engine_most_weight(engine, trib_engine_most_updates(s));
+    enum trib_status status =
+        engine->worker.strategy->begin(engine->worker.state, &options, 1, s->max_abs, most, error);
     engine->worker.strategy->clear(engine->worker.state);
     return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "strategy.max_abs, strategy.max_examples");
 }
@@ -349,7 +347,8 @@ static enum trib_status build_compute(struct trib_engine *engine, struct trib_er
     TRIB_TRY(open_backend(engine, error));
     TRIB_TRY(build_graph(engine, error));
     TRIB_TRY(open_test_set(engine, error));
-    engine->proximal = (struct trib_proximal){.mu = s->proximal_mu, .step = s->proximal_step};
+    engine->proximal =
+        (struct trib_proximal){.mu = s->proximal_mu, .step = s->proximal_step, .most = 1 / s->learning_rate};
     if (engine->schema.n_floats > MOST_POSITIONS && s->relevance_sketch > MOST_POSITIONS) {
         return trib_fail(error, TRIB_CONFIG, "relevance.sketch: an offer has room for %d signs", (int)MOST_POSITIONS);
     }

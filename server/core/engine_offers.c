@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MOST_LOSS 1e9 /* sums of it, by weight, stay finite */
+
 /* Why an offer cannot be accepted, or NULL. */
 static const char *check_offer(const struct trib_engine *engine, const struct client *client,
                                const Tributary__V1__Offer *offer)
@@ -26,6 +28,9 @@ static const char *check_offer(const struct trib_engine *engine, const struct cl
     }
     if (!isfinite(offer->loss) || !isfinite(offer->norm) || offer->norm < 0) {
         return "the offer's loss or norm is not a finite number";
+    }
+    if (fabs(offer->loss) > MOST_LOSS) {
+        return "the offer's loss is absurd";
     }
     if (engine->relevance.k > 0 && offer->sketch.len != trib_sketch_bytes(engine->relevance.k)) {
         return "the offer's sketch has not the length that was asked for";
@@ -90,11 +95,17 @@ void trib_engine_on_offer(struct trib_engine *engine, uint32_t number, const Tri
                                                         .client = number,
                                                         .round = offer->round,
                                                         .attempt = attempt,
-                                                        .examples = offer->examples,
+                                                        .examples = trib_engine_most_examples(engine, offer->examples),
                                                         .bytes = offer->update ? offer->update->len : 0,
                                                         .loss = offer->loss,
                                                         .relevance = relevance,
                                                         .reason = fault});
+}
+
+void trib_engine_forget_sketch(struct trib_engine *engine, uint32_t number)
+{
+    trib_free(engine->clients[number].sketch);
+    engine->clients[number].sketch = NULL;
 }
 
 /* ---- offers that are compared with each other ---- */

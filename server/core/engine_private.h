@@ -181,7 +181,7 @@ struct trib_engine {
     /* what clients may download */
     pthread_mutex_t published_mutex;
     struct model current;
-    struct trib_past_models past; /* asynchronous rounds */
+    struct trib_past_models past; /* where members outlive their round */
     struct trib_versions versions;
 
     struct trib_uploads uploads;
@@ -198,9 +198,12 @@ void *trib_engine_worker(void *context);
 bool trib_engine_work_once(struct trib_engine *engine);
 TRIB_MUST_CHECK enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work);
 /* engine_actions.c */
-void trib_engine_step(struct trib_engine *engine, struct trib_round_event *event);
-/* The largest sum of weights of a round with this cohort, among so many clients. */
-uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t cohort, uint64_t clients);
+/* False when the event changed nothing. */
+bool trib_engine_step(struct trib_engine *engine, struct trib_round_event *event);
+/* The largest sum of weights of so many updates. */
+uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t updates);
+/* The most updates that a round may fold. */
+uint64_t trib_engine_most_updates(const struct trib_server_settings *settings);
 void trib_engine_work_done(struct trib_engine *engine, const struct work *work);
 /* engine_clients.c */
 void trib_engine_on_connect(struct trib_engine *engine, struct event *event);
@@ -211,10 +214,13 @@ void trib_engine_send_task(struct trib_engine *engine, const struct trib_round_a
 void trib_engine_send_grant(struct trib_engine *engine, const struct trib_round_action *action);
 void trib_engine_send_skip(struct trib_engine *engine, const struct trib_round_action *action);
 void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_round_action *action);
+/* Selectors believe no more of what a client tells than weights do. */
+uint64_t trib_engine_most_examples(const struct trib_engine *engine, uint64_t told);
 /* End every session: the run is over. */
 void trib_engine_goodbye_all(struct trib_engine *engine, const char *reason, bool final);
 /* engine_offers.c */
 void trib_engine_on_offer(struct trib_engine *engine, uint32_t number, const Tributary__V1__Offer *offer);
+void trib_engine_forget_sketch(struct trib_engine *engine, uint32_t number);
 /* Compare the offers that wait, and tell the round. */
 void trib_engine_score(struct trib_engine *engine);
 /* engine_log.c */

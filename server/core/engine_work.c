@@ -152,6 +152,9 @@ static enum trib_status fold_update(struct trib_engine *engine, struct work *wor
     if (!work->upload) {
         return trib_fail(&work->error, TRIB_NOT_FOUND, "the upload is gone");
     }
+    if (engine->relevance.k > 0 && !work->sketch) {
+        return trib_fail(&work->error, TRIB_MISMATCH, "the sketch that was offered for it is gone");
+    }
     struct trib_frame_source source = trib_upload_source(work->upload);
     struct trib_frame_expect expect = {
         .kind = TRIB_FRAME_UPDATE, .schema = engine->schema.hash, .n_elements = engine->schema.n_floats};

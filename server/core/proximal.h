@@ -7,6 +7,7 @@
 
 struct trib_proximal {
     double mu, step; /* step 0 = fixed */
+    double most;     /* beyond 1 / learning rate, steps would overshoot */
     double last_loss;
     bool has_loss;
     unsigned falls; /* in a row */

@@ -54,25 +54,47 @@ double trib_relevance_of(struct trib_relevance *relevance, const char *run, uint
     if (!relevance->signs) {
         return (double)NAN;
     }
-    const struct trib_sketch_plan plan = trib_sketch_plan(run, round, relevance->k, relevance->n);
-    trib_sketch_sample(&plan, relevance->signs, relevance->sample);
+    if (relevance->sampled_round != round) {
+        const struct trib_sketch_plan plan = trib_sketch_plan(run, round, relevance->k, relevance->n);
+        trib_sketch_sample(&plan, relevance->signs, relevance->sample);
+        relevance->sampled_round = round;
+    }
     return (double)trib_sketch_agreement(sketch, relevance->sample, relevance->k) / (double)relevance->k;
+}
+
+enum { PART = 64 }; /* bytes of the sketches that are counted together */
+
+/* Add the bits of one sketch's part. */
+TRIB_CLONES
+static void count_bits(const uint8_t *part, size_t len, uint32_t counts[PART * 8])
+{
+    for (size_t i = 0; i < len; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            counts[i * 8 + bit] += (uint32_t)part[i] >> bit & 1;
+        }
+    }
 }
 
 void trib_relevance_vote(struct trib_relevance *relevance, uint64_t round, const uint8_t *const *sketches,
                          size_t n_sketches)
 {
     size_t bytes = trib_sketch_bytes(relevance->k);
-    memset(relevance->direction, 0, bytes);
-    memset(relevance->ties, 0, bytes);
-    for (uint64_t i = 0; i < relevance->k; i++) {
-        size_t above = 0;
+    for (size_t first = 0; first < bytes; first += PART) {
+        size_t len = bytes - first < PART ? bytes - first : PART;
+        uint32_t counts[PART * 8] = {0};
         for (size_t s = 0; s < n_sketches; s++) {
-            above += sketches[s][i / 8] >> (i % 8) & 1;
+            count_bits(sketches[s] + first, len, counts);
         }
-        unsigned bit = 1u << (i % 8);
-        relevance->direction[i / 8] |= (uint8_t)(above * 2 > n_sketches ? bit : 0);
-        relevance->ties[i / 8] |= (uint8_t)(above * 2 == n_sketches ? bit : 0);
+        for (size_t i = 0; i < len; i++) {
+            unsigned direction = 0, ties = 0;
+            for (unsigned bit = 0; bit < 8; bit++) {
+                uint64_t twice = (uint64_t)counts[i * 8 + bit] * 2;
+                direction |= twice > n_sketches ? 1u << bit : 0;
+                ties |= twice == n_sketches ? 1u << bit : 0;
+            }
+            relevance->direction[first + i] = (uint8_t)direction;
+            relevance->ties[first + i] = (uint8_t)ties;
+        }
     }
     relevance->majority_round = round;
 }
@@ -100,4 +122,5 @@ void trib_relevance_learn(struct trib_relevance *relevance, uint64_t *signs)
 {
     trib_free(relevance->signs);
     relevance->signs = signs;
+    relevance->sampled_round = 0;
 }

@@ -16,7 +16,8 @@ struct trib_relevance {
     bool majority;             /* the direction is that of the round's offers */
     uint64_t *signs;           /* [n bits] of the last committed update; NULL: there was none yet */
     uint8_t *direction, *ties; /* [sketch bytes] the round's majority, and where there is none */
-    uint8_t *sample;           /* [sketch bytes] scratch */
+    uint8_t *sample;           /* [sketch bytes] of `signs`, at the positions of sampled_round */
+    uint64_t sampled_round;    /* 0 = none */
     uint64_t majority_round;   /* that `direction` is of; 0 = none */
 };
 

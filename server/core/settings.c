@@ -51,7 +51,7 @@ static const struct trib_config_row rows[] = {
     {"federation.over_selection", TRIB_TYPE_REAL, AT(over_selection), "1.3", 1, 10, NULL, 0,
      "Clients asked = clients_per_round times this, so that slow ones do not hold the round up."},
     {"federation.min_updates", TRIB_TYPE_INT, AT(min_updates), "1", 1, 1000000, NULL, 0,
-     "A round with fewer updates at its end is abandoned and begun again."},
+     "A round with fewer answers at its end (updates, or offers that were skipped) is abandoned and begun again."},
     {"federation.deadline", TRIB_TYPE_DURATION, AT(deadline_ms), "10m", 100, 30 * 24 * HOUR, NULL, 0,
      "The longest that a round collects updates."},
     {"federation.idle_timeout", TRIB_TYPE_DURATION, AT(idle_timeout_ms), "60s", 100, 24 * HOUR, NULL, 0,
@@ -69,7 +69,8 @@ static const struct trib_config_row rows[] = {
     {"federation.staleness_power", TRIB_TYPE_REAL, AT(staleness_power), "0.5", 0, 10, NULL, 0,
      "An update that is s rounds behind weighs (1 + s) to the power of minus this."},
     {"federation.buffer", TRIB_TYPE_INT, AT(buffer), "0", 0, 1000000, NULL, 0,
-     "Asynchronous rounds: clients_per_round clients are always at work, and so many updates make a version; 0 = off."},
+     "Asynchronous rounds: clients_per_round clients are always at work, and so many updates make a version, whatever "
+     "over_selection and min_updates; 0 = off."},
     {"federation.seed", TRIB_TYPE_INT, AT(seed), "1", 0, 9007199254740992.0, NULL, 0,
      "Seed of everything random: initial model, cohorts, shuffling."},
 
@@ -88,7 +89,8 @@ static const struct trib_config_row rows[] = {
     {"selection.separation", TRIB_TYPE_INT, AT(selection_separation), "0", 0, 1000000, NULL, 0,
      "Rounds that a client rests after each in which it took part, as long as there are others."},
     {"selection.explore", TRIB_TYPE_REAL, AT(selection_explore), "0.9", 0, 1, NULL, 0,
-     "oort, relevance: share of a round's clients that are new ones, at first; it falls from round to round."},
+     "oort, relevance: share of a round's clients that are new ones, at first; it falls to 0.2, and is never below "
+     "0.05."},
     {"selection.speed_penalty", TRIB_TYPE_REAL, AT(selection_speed_penalty), "2", 0, 10, NULL, 0,
      "oort: how strongly slow clients are avoided; 0 = not at all."},
     {"selection.candidates", TRIB_TYPE_INT, AT(selection_candidates), "0", 0, 1000000, NULL, 0,
@@ -271,6 +273,11 @@ static enum trib_status check_decisions(const struct trib_server_settings *s, st
                          "strategy.name: \"%s\" sends differences of updates, whose signs say nothing of their "
                          "relevance; set relevance.sketch: 0",
                          s->strategy);
+    }
+    if (s->max_staleness > 0 && s->relevance_sketch > 0 && s->relevance_reference == TRIB_REFERENCE_MAJORITY) {
+        return trib_fail(error, TRIB_CONFIG,
+                         "relevance.reference: offers for different rounds have no majority in common; with "
+                         "federation.max_staleness use last_update");
     }
     if (s->buffer > 0 && s->max_staleness == 0) {
         return trib_fail(error, TRIB_CONFIG,

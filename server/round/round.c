@@ -131,7 +131,8 @@ static const char *on_offer(struct trib_round *round, const struct trib_round_ev
     member->loss = member->offer_loss = event->loss;
     int64_t spent_ms = event->now_ms - member->tasked_ms; /* clocks may jump back */
     member->seconds = member->offer_seconds = spent_ms > 0 ? (double)spent_ms / 1000 : 0;
-    round->summary.offered++;
+    round->summary.offered += !member->has_offered;
+    member->has_offered = true;
     if (round->summary.first_offer_ms == 0) {
         round->summary.first_offer_ms = event->now_ms;
     }
@@ -204,9 +205,8 @@ static bool is_current_work(const struct trib_round *round, const struct trib_ro
 
 static void note_folded(struct trib_round *round, struct member *member)
 {
-    uint64_t staleness = round->number - member->task_round;
+    uint64_t staleness = round->commits - member->task_commits;
     trib_round_set_state(round, member, TRIB_MEMBER_FOLDED);
-    member->skipped_in_row = 0;
     round->summary.folded++;
     round->summary.stale += staleness > 0;
     round->summary.staleness += staleness;
@@ -287,23 +287,23 @@ static const char *on_committed(struct trib_round *round, const struct trib_roun
     return NULL;
 }
 
-/* How long a member may make no progress; 0 = for ever. Where members outlive their round, and no idle timeout is set,
- * it is as many deadlines as updates may be rounds behind. */
-static int64_t most_idle_ms(const struct trib_round *round)
+/* Where members outlive their round, none may be at work for longer than this, whatever progress it tells of. */
+static int64_t most_work_ms(const struct trib_round *round)
 {
     const struct trib_round_options *options = &round->options;
     bool outlive = options->max_staleness > 0 || trib_round_is_asynchronous(round);
-    if (options->idle_timeout_ms > 0 || !outlive) {
-        return options->idle_timeout_ms;
-    }
     int64_t rounds = (int64_t)options->max_staleness + 1;
+    if (!outlive || options->deadline_ms <= 0) {
+        return INT64_MAX / 4;
+    }
     return options->deadline_ms < INT64_MAX / 4 / rounds ? options->deadline_ms * rounds : INT64_MAX / 4;
 }
 
 /* Does the member owe us a sign of life? Not while it waits for us. */
 static bool is_watched(const struct trib_round *round, const struct member *member)
 {
-    return most_idle_ms(round) > 0 && (member->state == TRIB_MEMBER_TASKED || member->state == TRIB_MEMBER_GRANTED);
+    return round->options.idle_timeout_ms > 0 &&
+           (member->state == TRIB_MEMBER_TASKED || member->state == TRIB_MEMBER_GRANTED);
 }
 
 /* Members that made no progress in time drop out. */
@@ -318,9 +318,12 @@ static void drop_idle(struct trib_round *round, int64_t now_ms)
         if (!member->available && idle_ms >= round->options.away_timeout_ms) {
             member->failed++;
             trib_round_mark_late(round, member, "disconnected and did not come back in time");
-        } else if (member->available && is_watched(round, member) && idle_ms >= most_idle_ms(round)) {
+        } else if (member->available && is_watched(round, member) && idle_ms >= round->options.idle_timeout_ms) {
             member->failed++;
             trib_round_mark_late(round, member, "made no progress in time");
+        } else if (now_ms - member->tasked_ms >= most_work_ms(round)) {
+            member->failed++;
+            trib_round_mark_late(round, member, "was at work for too long");
         }
     }
 }
@@ -424,8 +427,9 @@ static int64_t next_idle(const struct trib_round *round)
         if (!member->available) {
             next = sooner(next, member->last_progress_ms + round->options.away_timeout_ms);
         } else if (is_watched(round, member)) {
-            next = sooner(next, member->last_progress_ms + most_idle_ms(round));
+            next = sooner(next, member->last_progress_ms + round->options.idle_timeout_ms);
         }
+        next = sooner(next, member->tasked_ms + most_work_ms(round));
     }
     return next;
 }

@@ -19,31 +19,34 @@ static int compare_candidates(const void *a, const void *b)
 }
 
 /* Here, allowed, and not at work. */
-static bool is_idle(const struct trib_round *round, const struct member *member)
+static bool is_idle(const struct member *member)
 {
-    return member->available && member->eligible && member->barred_until < round->number &&
-           member->state == TRIB_MEMBER_NONE;
+    return member->available && member->eligible && member->state == TRIB_MEMBER_NONE;
+}
+
+static bool is_barred(const struct trib_round *round, const struct member *member)
+{
+    return member->barred_until >= round->number;
 }
 
 /* A round that is begun again is still the one that it was picked for. */
-static bool is_rested(const struct trib_round *round, const struct member *member)
+static bool is_rested(const struct trib_round *round, uint64_t last_round)
 {
-    return member->last_round == 0 || member->last_round == round->number ||
-           round->number - member->last_round > round->options.separation;
+    return last_round == 0 || last_round == round->number || round->number - last_round > round->options.separation;
 }
 
-static size_t count_idle(const struct trib_round *round, bool rested)
+static size_t count_idle(const struct trib_round *round, bool barred_too)
 {
     size_t n = 0;
     for (size_t i = 0; i < round->n_members; i++) {
-        n += is_idle(round, &round->members[i]) && (!rested || is_rested(round, &round->members[i]));
+        n += is_idle(&round->members[i]) && (barred_too || !is_barred(round, &round->members[i]));
     }
     return n;
 }
 
 size_t trib_round_count_idle(const struct trib_round *round)
 {
-    return count_idle(round, false);
+    return count_idle(round, true);
 }
 
 /* Fewer than this and a round could not commit. */
@@ -52,14 +55,14 @@ static size_t least(const struct trib_round *round)
     return round->options.min_updates > 1 && !trib_round_is_asynchronous(round) ? round->options.min_updates : 1;
 }
 
-/* List whoever may be picked, by name. Rest is given up where a round could not begin for it. */
-static size_t list_candidates(struct trib_round *round)
+/* Everybody who is idle; those who are barred only where a round could not begin without them. */
+static size_t list_idle(struct trib_round *round)
 {
-    bool rested = count_idle(round, true) >= least(round);
+    bool barred_too = count_idle(round, false) < least(round);
     size_t n = 0;
     for (uint32_t i = 0; i < round->n_members; i++) {
         const struct member *member = &round->members[i];
-        if (is_idle(round, member) && (!rested || is_rested(round, member))) {
+        if (is_idle(member) && (barred_too || !is_barred(round, member))) {
             round->candidates[n++] = (struct trib_candidate){.client = i,
                                                              .key = member->key,
                                                              .examples = member->examples,
@@ -73,6 +76,47 @@ static size_t list_candidates(struct trib_round *round)
                                                              .relevance = member->relevance};
         }
     }
+    return n;
+}
+
+static int compare_last_rounds(const void *a, const void *b)
+{
+    const struct trib_candidate *x = a, *y = b;
+    return (x->last_round > y->last_round) - (x->last_round < y->last_round);
+}
+
+/* Leave out those who must rest; where fewer than `needed` remain, those who have rested longest stay. */
+static size_t keep_rested(struct trib_round *round, size_t n, size_t needed)
+{
+    struct trib_candidate *candidates = round->candidates;
+    if (n == 0 || round->options.separation == 0) {
+        return n;
+    }
+    qsort(candidates, n, sizeof *candidates, compare_last_rounds);
+    uint64_t longest = needed == 0 ? 0 : candidates[needed < n ? needed - 1 : n - 1].last_round;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_rested(round, candidates[i].last_round) || candidates[i].last_round <= longest) {
+            candidates[kept++] = candidates[i];
+        }
+    }
+    return kept;
+}
+
+/* Clients that a round asks, of n. */
+static size_t count_asked(const struct trib_round *round, size_t n)
+{
+    uint32_t per_round = round->options.clients_per_round;
+    size_t wanted = per_round == 0 || per_round > n ? n : per_round;
+    /* less a little: 100 * 1.1 is a bit more than 110 */
+    double asked = per_round == 0 ? (double)n : ceil((double)wanted * round->options.over_selection - 1e-6);
+    return asked > (double)n ? n : (size_t)asked;
+}
+
+/* List whoever may be picked, by name; at least `needed`, if so many are idle. */
+static size_t list_candidates(struct trib_round *round, size_t needed)
+{
+    size_t n = keep_rested(round, list_idle(round), needed);
     if (n > 1) {
         qsort(round->candidates, n, sizeof *round->candidates, compare_candidates);
     }
@@ -116,6 +160,8 @@ static void send_tasks(struct trib_round *round, size_t n, int64_t now_ms)
     for (size_t i = 0; i < n; i++) {
         struct member *member = &round->members[round->candidates[round->picks[i].candidate].client];
         member->task_round = member->last_round = round->number;
+        member->task_commits = round->commits;
+        member->has_offered = member->has_score = false;
         member->task_attempt = round->attempt;
         member->tasked_ms = now_ms;
         member->granted = member->admitted = false;
@@ -142,7 +188,7 @@ void trib_round_refill(struct trib_round *round, int64_t now_ms)
         (most > 0 && busy >= most)) {
         return;
     }
-    size_t n = list_candidates(round);
+    size_t n = list_candidates(round, busy == 0 ? 1 : 0);
     size_t wanted = most == 0 || n < most - busy ? n : most - busy;
     if (wanted > 0 && pick(round, n, wanted) == TRIB_OK) {
         send_tasks(round, wanted, now_ms);
@@ -179,13 +225,14 @@ static void open_round(struct trib_round *round, size_t candidates, int64_t now_
     trib_round_act(round, TRIB_ACTION_BEGIN, 0);
 }
 
-static void begin_with_cohort(struct trib_round *round, size_t n, int64_t now_ms)
+static void begin_with_cohort(struct trib_round *round, int64_t now_ms)
 {
     uint32_t per_round = round->options.clients_per_round;
+    size_t idle = trib_round_count_idle(round);
+    size_t needed = per_round == 0 ? least(round) : count_asked(round, idle);
+    size_t n = list_candidates(round, needed);
     size_t wanted = per_round == 0 || per_round > n ? n : per_round;
-    /* less a little: 100 * 1.1 is a bit more than 110 */
-    double cohort = per_round == 0 ? (double)n : ceil((double)wanted * round->options.over_selection - 1e-6);
-    size_t asked = cohort > (double)n ? n : (size_t)cohort;
+    size_t asked = count_asked(round, n);
     if (asked > 0 && pick(round, n, asked) != TRIB_OK) {
         pause_for_memory(round, now_ms);
         return;
@@ -204,7 +251,7 @@ bool trib_round_may_begin(const struct trib_round *round)
         return true;
     }
     return round->n_available > 0 && round->n_available >= round->options.min_clients &&
-           at_work + count_idle(round, false) >= least(round);
+           at_work + count_idle(round, true) >= least(round);
 }
 
 void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
@@ -215,10 +262,10 @@ void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
     round->draws = round->attempt << 32;
     if (trib_round_is_asynchronous(round)) {
         round->wanted = round->options.buffer;
-        open_round(round, list_candidates(round), now_ms);
+        open_round(round, trib_round_count_idle(round), now_ms);
         trib_round_refill(round, now_ms);
     } else {
-        begin_with_cohort(round, list_candidates(round), now_ms);
+        begin_with_cohort(round, now_ms);
     }
     if (round->state == TRIB_ROUND_COLLECTING) {
         fold_waiting(round);

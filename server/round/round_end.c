@@ -90,6 +90,7 @@ void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carri
     report(round);
     trib_round_release_members(round);
     round->number++;
+    round->commits += !carried;
     round->attempt = 0;
     round->retry_at_ms = now_ms;
     round->state = TRIB_ROUND_WAITING;
@@ -121,6 +122,20 @@ static void close_round(struct trib_round *round, int64_t now_ms)
     }
 }
 
+/* Somebody was let through and has not delivered yet: skipped offers alone do not close a round over it. */
+static bool any_admitted(const struct trib_round *round)
+{
+    for (size_t i = 0; i < round->n_members; i++) {
+        const struct member *member = &round->members[i];
+        bool admitted = member->state == TRIB_MEMBER_ADMITTED || member->state == TRIB_MEMBER_GRANTED ||
+                        member->state == TRIB_MEMBER_FOLDING;
+        if (admitted && member->task_round == round->number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Members of earlier rounds are waited for only where this one is too few without them. */
 static bool any_pending(const struct trib_round *round)
 {
@@ -134,6 +149,18 @@ static bool any_pending(const struct trib_round *round)
     return false;
 }
 
+/* A whole deadline has brought nothing: those who have been at work for two make room for others. */
+static void dismiss_slow(struct trib_round *round, int64_t now_ms)
+{
+    for (size_t i = 0; i < round->n_members; i++) {
+        struct member *member = &round->members[i];
+        if (trib_round_is_pending(member->state) && now_ms - member->tasked_ms >= 2 * round->options.deadline_ms) {
+            member->failed++;
+            trib_round_mark_late(round, member, "was at work for two deadlines, and nobody else delivered");
+        }
+    }
+}
+
 static const char *closing_reason_without_cohort(struct trib_round *round, bool due, int64_t now_ms)
 {
     const struct trib_round_summary *summary = &round->summary;
@@ -145,6 +172,7 @@ static const char *closing_reason_without_cohort(struct trib_round *round, bool 
     }
     if (due && summary->folded == 0 && summary->skipped == 0) {
         round->wait_from_ms = now_ms; /* nothing to close: go on, with those as well who had ended */
+        dismiss_slow(round, now_ms);
         trib_round_release_members(round);
         return NULL;
     }
@@ -159,7 +187,8 @@ static const char *closing_reason(struct trib_round *round, int64_t now_ms)
     if (trib_round_is_asynchronous(round)) {
         return closing_reason_without_cohort(round, due, now_ms);
     }
-    if (summary->folded + summary->skipped >= round->wanted) {
+    if (summary->folded >= round->wanted ||
+        (summary->folded + summary->skipped >= round->wanted && !any_admitted(round))) {
         return "enough updates";
     }
     return !any_pending(round) ? "nobody is left to wait for" : due ? "deadline reached" : NULL;
@@ -171,7 +200,7 @@ static void dismiss_pending(struct trib_round *round)
     bool timed_out = round->summary.folded + round->summary.skipped < round->wanted;
     for (size_t i = 0; i < round->n_members; i++) {
         struct member *member = &round->members[i];
-        bool too_far = round->number + 1 - member->task_round > round->options.max_staleness;
+        bool too_far = round->commits + 1 - member->task_commits > round->options.max_staleness;
         bool last = round->number == round->last_round;
         if (trib_round_is_pending(member->state) && (too_far || last)) {
             member->failed += timed_out;

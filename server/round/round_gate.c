@@ -19,20 +19,20 @@ static bool is_compared(const struct member *member)
 }
 
 /* What the gate goes by: nobody's examples may be left out for ever because they are unlike the others'. */
-static double standing(const struct trib_round *round, const struct member *member)
+static double standing(const struct trib_round *round, struct member *member)
 {
-    return member->offer_relevance + round->options.patience * (double)member->skipped_in_row;
+    member->bonus = round->options.patience * (double)member->skipped_in_row;
+    return member->offer_relevance + member->bonus;
 }
 
 static void describe(const struct trib_round *round, const struct member *member, const char *what, char *text,
                      size_t size)
 {
-    double bonus = round->options.patience * (double)member->skipped_in_row;
     if (isnan(member->offer_relevance) || isnan(round->cut.threshold)) {
         trib_str_copy(text, size, what);
-    } else if (bonus > 0) {
+    } else if (member->bonus > 0) {
         snprintf(text, size, "%s: relevance %.4f and %.4f for its patience, threshold %.4f", what,
-                 member->offer_relevance, bonus, round->cut.threshold);
+                 member->offer_relevance, member->bonus, round->cut.threshold);
     } else {
         snprintf(text, size, "%s: relevance %.4f, threshold %.4f", what, member->offer_relevance, round->cut.threshold);
     }
@@ -42,10 +42,10 @@ static void skip(struct trib_round *round, struct member *member)
 {
     trib_round_discard(round, member); /* it was let through once, and came back with something worse */
     trib_round_set_state(round, member, TRIB_MEMBER_SKIPPED);
-    trib_round_skip_again(round, member);
     member->skipped++;
     member->skipped_in_row++;
     round->summary.skipped++;
+    trib_round_skip_again(round, member);
 }
 
 void trib_round_skip_again(struct trib_round *round, const struct member *member)
@@ -59,6 +59,7 @@ static void settle(struct trib_round *round, struct member *member, bool upload)
     if (upload) {
         trib_round_set_state(round, member, TRIB_MEMBER_ADMITTED);
         member->admitted = true;
+        member->skipped_in_row = 0; /* it has had its turn, whatever it makes of it */
         member->admitted_relevance = member->offer_relevance;
         member->admitted_bytes = member->bytes;
     } else {
@@ -74,8 +75,11 @@ static void note_relevance(struct trib_round *round, struct member *member, doub
         return;
     }
     member->relevance = isnan(member->relevance) ? relevance : (member->relevance + relevance) / 2;
-    round->summary.scored++;
-    round->summary.relevance_sum += relevance;
+    if (!member->has_score) {
+        member->has_score = true;
+        round->summary.scored++;
+        round->summary.relevance_sum += relevance;
+    }
 }
 
 bool trib_round_is_as_admitted(const struct member *member, double relevance, uint64_t bytes)
@@ -87,11 +91,14 @@ void trib_round_take_offer(struct trib_round *round, struct member *member, int6
 {
     double relevance = member->offer_relevance;
     note_relevance(round, member, relevance);
-    if (waits(round) && !round->decided && member->task_round == round->number) {
+    if (waits(round) && !round->decided) {
         trib_round_check_decide(round, now_ms);
     } else if (trib_round_is_as_admitted(member, relevance, member->bytes)) {
         trib_round_set_state(round, member, TRIB_MEMBER_ADMITTED);
     } else {
+        if (member->admitted && round->decided) {
+            round->cut.bytes_left += member->admitted_bytes; /* what it was let through with, it does not send */
+        }
         settle(round, member,
                trib_gate_admit(&round->options.gate, &round->cut, standing(round, member), member->bytes));
     }
@@ -103,7 +110,7 @@ static void decide(struct trib_round *round)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
+        struct member *member = &round->members[i];
         if (is_compared(member)) {
             round->gate_offers[n++] = (struct trib_gate_offer){
                 .client = i, .key = member->key, .bytes = member->bytes, .relevance = standing(round, member)};

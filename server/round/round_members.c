@@ -129,7 +129,7 @@ struct trib_round_action *trib_round_act_task(struct trib_round *round, enum tri
     struct trib_round_action *action = trib_round_act(round, kind, trib_round_client(round, member));
     action->round = member->task_round;
     action->attempt = member->task_attempt;
-    action->staleness = round->number - member->task_round;
+    action->staleness = round->commits - member->task_commits;
     return action;
 }
 

@@ -12,10 +12,13 @@ struct member {
     bool admitted; /* by the gate, at some time in its task */
     enum trib_member_state state;
     uint64_t task_round, task_attempt;
+    uint64_t task_commits; /* of the round engine when the task was sent: what its model's staleness is told from */
+    bool has_offered, has_score; /* for that task: what it offers again is not counted again */
     int64_t last_progress_ms, tasked_ms;
     uint64_t key, examples, last_round, barred_until;
     uint64_t offer_order;                              /* among all offers, for grants in order of arrival */
     uint64_t bytes;                                    /* of the update that it offers */
+    double bonus;                                      /* for its patience, as of its last decision */
     double offer_loss, offer_relevance, offer_seconds; /* of its task; nan = unknown, or no offer yet */
     double admitted_relevance;                         /* what the gate admitted */
     uint64_t admitted_bytes;
@@ -32,7 +35,8 @@ struct trib_round {
     enum trib_round_state state;
     bool stopping, closing, decided;
     uint64_t number, attempt, last_round;
-    uint64_t draws; /* choices of the selector in this attempt */
+    uint64_t commits; /* rounds that made a new model; a round that is carried does not */
+    uint64_t draws;   /* choices of the selector in this attempt */
     int64_t retry_at_ms, wait_from_ms;
     uint32_t wanted;
     struct trib_gate_cut cut;

@@ -182,11 +182,12 @@ class Offers(HostileCase):
         self.assertNotIn("\r", self.server.text())
 
     def test_progress_of_others(self):
-        """She cannot speak about rounds that are not hers to speak about."""
+        """She cannot speak about rounds that are not hers to speak about, nor fill the log by trying."""
         with self.attack(late=1) as (_, session, task, _):
             for number in (0, task.round - 1, task.round + 1, 2**64 - 1):
                 session.send(failure=self.pb.Failure(round=number, status="x", reason="y"))
-            self.server.wait("client_failed", since=self.mark, node=NAME, count=1)
+            session.send(progress=self.pb.Progress(round=task.round))
+        self.assertEqual(self.server.find("client_failed", since=self.mark, node=NAME), [])
 
 
 class Calls(HostileCase):

@@ -81,6 +81,17 @@ class Liars(HostileCase):
             self.named("contradicts the sketch", "update_rejected")
             self.server.wait("client_lied", 3, since=self.mark, node=NAME)
 
+    def test_offer_for_another_round_hides_nothing(self):
+        """Another offer between grant and upload does not make the server forget the sketch."""
+        with self.attack(rejected=1) as (node, session, task, model):
+            frame = wire.make_frame([0.5] * model.n, model.schema)
+            sketch = bytes((model.n + 7) // 8)
+            self.assertEqual(self.granted(session, task, frame, sketch=sketch).kind, self.pb.Decision.UPLOAD)
+            session.offer(task, frame, round=task.round + 70, sketch=sketch)
+            self.assertEqual(session.wait("outcome", round=task.round + 70).kind, self.pb.Outcome.LATE)
+            node.upload(wire.cut(task, frame))
+            self.rejected(session, task, "contradicts the sketch")
+
     def test_no_sketch(self):
         with self.attack(rejected=1) as (_, session, task, model):
             session.offer(task, wire.make_frame([0.0] * model.n, model.schema))

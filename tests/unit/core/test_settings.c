@@ -127,6 +127,8 @@ START_TEST(decisions_that_contradict_each_other_are_named)
                           ": strategy.name: \"ef21\" sends");
     expect_fault_starting(NEEDED "strategy: {name: ef21}\nfederation: {max_staleness: 1}\n",
                           ": strategy.name: \"ef21\" needs every update in its round");
+    expect_fault_starting(NEEDED "federation: {max_staleness: 2}\nrelevance: {sketch: 9, reference: majority}\n",
+                          ": relevance.reference: offers for different rounds");
     expect_fault_starting(NEEDED "federation: {buffer: 10}\n", ": federation.buffer: give max_staleness");
     expect_fault_starting(NEEDED "federation: {buffer: 10, max_staleness: 5, clients_per_round: 9}\n",
                           ": federation.buffer: 10 is above clients_per_round 9");

@@ -30,6 +30,7 @@ struct actor {
     uint64_t key, barred_until;
     enum trib_member_state state;
     uint64_t round, attempt; /* of the task */
+    uint64_t commits;        /* before it was sent */
     uint64_t tasks;          /* that it had */
     unsigned folds;          /* it was asked to be folded, in this task */
     bool told;               /* how the task ended */
@@ -56,6 +57,7 @@ struct observer {
     struct actor actors[CLIENTS];
     bool running, committing, finished;
     uint64_t number, attempt, offers;
+    uint64_t commits;                                                /* rounds that made a model */
     uint32_t cohort, folded, skipped, rejected, failed, late, stale; /* in this round */
     struct totals *totals;
 };
@@ -138,7 +140,7 @@ static inline void note_folded(struct observer *o, const struct trib_round_event
     if (event->ok) {
         turn(o, actor, TRIB_MEMBER_FOLDED);
         o->folded++;
-        o->stale += actor->round < o->number;
+        o->stale += actor->commits < o->commits;
     } else if (event->lied && !event->harmful && o->options.penalty_rounds > 0) {
         actor->barred_until = o->number + o->options.penalty_rounds;
     }
@@ -235,6 +237,19 @@ static inline void note_restart(struct observer *o)
     release(o);
 }
 
+/* Not barred; or there are too few without those who are. */
+static inline bool may_be_asked(const struct observer *o, const struct actor *asked)
+{
+    size_t others = 0;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        const struct actor *actor = &o->actors[i];
+        bool idle = actor->state == TRIB_MEMBER_NONE ||
+                    (actor->state == TRIB_MEMBER_TASKED && actor->round == o->number && o->options.buffer == 0);
+        others += actor->here && actor->eligible && idle && actor->barred_until < o->number;
+    }
+    return asked->barred_until < o->number || others < (o->options.buffer > 0 ? 1 : o->options.min_updates);
+}
+
 static inline void note_task(struct observer *o, const struct trib_round_event *event,
                              const struct trib_round_action *action)
 {
@@ -248,7 +263,7 @@ static inline void note_task(struct observer *o, const struct trib_round_event *
     if (actor->state != TRIB_MEMBER_NONE) {
         note_restart(o);
     }
-    NEED(actor->state == TRIB_MEMBER_NONE && actor->eligible && actor->barred_until < o->number);
+    NEED(actor->state == TRIB_MEMBER_NONE && actor->eligible && may_be_asked(o, actor));
     NEED(o->running && action->round == o->number && action->attempt == o->attempt && action->staleness == 0);
     *actor = (struct actor){.known = true,
                             .here = true,
@@ -257,6 +272,7 @@ static inline void note_task(struct observer *o, const struct trib_round_event *
                             .barred_until = actor->barred_until,
                             .round = action->round,
                             .attempt = action->attempt,
+                            .commits = o->commits,
                             .tasks = actor->tasks + 1};
     turn(o, actor, TRIB_MEMBER_TASKED);
     o->cohort++;
@@ -291,7 +307,7 @@ static inline void note_fold(struct observer *o, const struct trib_round_action 
 {
     struct actor *actor = &o->actors[action->client];
     NEED(actor->state == TRIB_MEMBER_UPLOADED && actor->passed && actor->spool && !actor->told);
-    NEED(action->staleness == o->number - actor->round && action->staleness <= o->options.max_staleness);
+    NEED(action->staleness == o->commits - actor->commits && action->staleness <= o->options.max_staleness);
     NEED(++actor->folds == 1);
     turn(o, actor, TRIB_MEMBER_FOLDING);
     actor->spool = false;
@@ -353,6 +369,7 @@ static inline void note_round(struct observer *o, const struct trib_round_event 
         o->totals->commits++;
         o->totals->stale += o->stale;
         end_round(o, true);
+        o->commits++;
         break;
     case TRIB_ACTION_CARRIED:
         NEED(!o->committing && o->folded == 0 && o->skipped > 0 && o->skipped >= least);
@@ -456,7 +473,7 @@ static inline void check_members(struct observer *o)
         NEED(trib_round_task_of(o->round, i, &attempt) == actor->round && attempt == actor->attempt);
         NEED(!actor->spool || is_pending(state) || state == TRIB_MEMBER_UPLOADED); /* nothing is kept in vain */
         NEED(!o->finished || !is_at_work(state));
-        NEED(!is_at_work(state) || (!actor->told && o->number - actor->round <= o->options.max_staleness));
+        NEED(!is_at_work(state) || (!actor->told && o->commits - actor->commits <= o->options.max_staleness));
     }
 }
 
