@@ -264,17 +264,6 @@ static const struct trib_config_node *node_of(const struct trib_client_settings 
     return map == NULL || map->kind != TRIB_CONFIG_MAP ? NULL : trib_config_child(map, dot + 1);
 }
 
-static bool is_overridden(const struct trib_client_settings *settings, const char *key)
-{
-    size_t len = strlen(key);
-    for (size_t i = 0; i < settings->n_overrides; i++) {
-        if (strncmp(settings->overrides[i], key, len) == 0 && settings->overrides[i][len] == '=') {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum trib_status trib_client_settings_fail(const struct trib_client_settings *settings, const char *key,
                                            struct trib_error *error, const char *format, ...)
 {
@@ -284,7 +273,7 @@ enum trib_status trib_client_settings_fail(const struct trib_client_settings *se
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const struct trib_config_node *node = node_of(settings, key);
-    if (is_overridden(settings, key)) {
+    if (trib_config_is_overridden(settings->overrides, settings->n_overrides, key)) {
         return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
     }
     if (node != NULL) {
@@ -423,26 +412,6 @@ static void drop_empties(struct trib_client_settings *settings)
     }
 }
 
-static enum trib_status apply_overrides(const char *const *overrides, size_t n, struct trib_client_settings *settings,
-                                        struct trib_error *error)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char *equals = strchr(overrides[i], '=');
-        if (equals == NULL || equals == overrides[i]) {
-            return trib_fail(error, TRIB_CONFIG, "--set: \"%.100s\" is not KEY=VALUE, such as log.level=debug",
-                             overrides[i]);
-        }
-        char *key = trib_strndup(overrides[i], (size_t)(equals - overrides[i]));
-        if (key == NULL) {
-            return trib_fail_no_memory(error);
-        }
-        enum trib_status status = trib_config_set(rows, ROWS, settings, key, equals + 1, "--set", error);
-        trib_free(key);
-        TRIB_TRY(status);
-    }
-    return TRIB_OK;
-}
-
 /* Takes over `tree`. */
 static enum trib_status settle(struct trib_config_node *tree, const char *const *overrides, size_t n_overrides,
                                struct trib_client_settings *settings, struct trib_error *error)
@@ -450,7 +419,7 @@ static enum trib_status settle(struct trib_config_node *tree, const char *const 
     *settings = (struct trib_client_settings){.tree = tree, .overrides = overrides, .n_overrides = n_overrides};
     enum trib_status status = trib_config_apply(tree, rows, ROWS, settings, error);
     if (status == TRIB_OK) {
-        status = apply_overrides(overrides, n_overrides, settings, error);
+        status = trib_config_override(rows, ROWS, settings, overrides, n_overrides, error);
     }
     if (status == TRIB_OK) {
         drop_empties(settings);

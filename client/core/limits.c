@@ -1,7 +1,6 @@
 /* The owner's limits, turned into the trainer's. */
 #include "session/limits.h"
 #include "base/str.h"
-#include "codec/sketch.h"
 
 #include <inttypes.h>
 

@@ -384,3 +384,33 @@ enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, v
     }
     return TRIB_OK;
 }
+
+enum trib_status trib_config_override(const struct trib_config_row *rows, size_t n, void *settings,
+                                      const char *const *overrides, size_t n_overrides, struct trib_error *error)
+{
+    for (size_t i = 0; i < n_overrides; i++) {
+        const char *equals = strchr(overrides[i], '=');
+        if (equals == NULL || equals == overrides[i]) {
+            return trib_fail(error, TRIB_INVALID, "--set %.100s: write it as KEY=VALUE", overrides[i]);
+        }
+        char *key = trib_strndup(overrides[i], (size_t)(equals - overrides[i]));
+        if (key == NULL) {
+            return trib_fail_no_memory(error);
+        }
+        enum trib_status status = trib_config_set(rows, n, settings, key, equals + 1, "--set", error);
+        trib_free(key);
+        TRIB_TRY(status);
+    }
+    return TRIB_OK;
+}
+
+bool trib_config_is_overridden(const char *const *overrides, size_t n_overrides, const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < n_overrides; i++) {
+        if (strncmp(overrides[i], key, len) == 0 && overrides[i][len] == '=') {
+            return true;
+        }
+    }
+    return false;
+}

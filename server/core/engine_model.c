@@ -327,9 +327,6 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
     return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "strategy.max_abs, strategy.max_examples");
 }
 
-/* Of a sketch: a client refuses to offer more than 1 MiB. */
-enum { MOST_POSITIONS = 8 << 20 };
-
 /* Everything that leaves no trace on disk. */
 static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
 {
@@ -349,8 +346,9 @@ static enum trib_status build_compute(struct trib_engine *engine, struct trib_er
     TRIB_TRY(open_test_set(engine, error));
     engine->proximal =
         (struct trib_proximal){.mu = s->proximal_mu, .step = s->proximal_step, .most = 1 / s->learning_rate};
-    if (engine->schema.n_floats > MOST_POSITIONS && s->relevance_sketch > MOST_POSITIONS) {
-        return trib_fail(error, TRIB_CONFIG, "relevance.sketch: an offer has room for %d signs", (int)MOST_POSITIONS);
+    const int64_t most = (int64_t)TRIB_SKETCH_MAX_BYTES * 8;
+    if (engine->schema.n_floats > (uint64_t)most && s->relevance_sketch > most) {
+        return trib_fail(error, TRIB_CONFIG, "relevance.sketch: an offer has room for %" PRId64 " signs", most);
     }
     TRIB_TRY(trib_relevance_init(&engine->relevance, engine->schema.n_floats, (uint64_t)s->relevance_sketch,
                                  s->relevance_reference == TRIB_REFERENCE_MAJORITY, error));

@@ -331,26 +331,6 @@ enum trib_status trib_server_settings_check(const struct trib_server_settings *s
     return TRIB_OK;
 }
 
-static enum trib_status apply_overrides(struct trib_server_settings *settings, const char *const *overrides, size_t n,
-                                        struct trib_error *error)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char *equals = strchr(overrides[i], '=');
-        char *key = equals ? trib_strndup(overrides[i], (size_t)(equals - overrides[i])) : NULL;
-        if (!equals) {
-            return trib_fail(error, TRIB_INVALID, "--set %s: write it as KEY=VALUE", overrides[i]);
-        }
-        if (!key) {
-            return trib_fail_no_memory(error);
-        }
-        enum trib_status status =
-            trib_config_set(rows, sizeof rows / sizeof rows[0], settings, key, equals + 1, "--set", error);
-        trib_free(key);
-        TRIB_TRY(status);
-    }
-    return TRIB_OK;
-}
-
 enum trib_status trib_server_settings_load(const char *path, const char *const *overrides, size_t n,
                                            struct trib_server_settings *settings, struct trib_error *error)
 {
@@ -363,7 +343,7 @@ enum trib_status trib_server_settings_load(const char *path, const char *const *
         return status;
     }
     result.tree = tree;
-    status = apply_overrides(&result, overrides, n, error);
+    status = trib_config_override(rows, sizeof rows / sizeof rows[0], &result, overrides, n, error);
     if (status == TRIB_OK) {
         status = trib_server_settings_check(&result, error);
         if (status != TRIB_OK) {

@@ -34,17 +34,6 @@ static const struct trib_config_node *find_node(const struct trib_config_node *m
     return NULL;
 }
 
-static bool is_overridden(const struct trib_sim_settings *settings, const char *key)
-{
-    size_t len = strlen(key);
-    for (size_t i = 0; i < settings->n_overrides; i++) {
-        if (strncmp(settings->overrides[i], key, len) == 0 && settings->overrides[i][len] == '=') {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum trib_status trib_sim_settings_fail(const struct trib_sim_settings *settings, const char *key,
                                         struct trib_error *error, const char *format, ...)
 {
@@ -53,7 +42,7 @@ enum trib_status trib_sim_settings_fail(const struct trib_sim_settings *settings
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (is_overridden(settings, key)) {
+    if (trib_config_is_overridden(settings->overrides, settings->n_overrides, key)) {
         return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
     }
     const struct trib_config_node *node = find_node(settings->variant_set, key);
@@ -211,19 +200,7 @@ static enum trib_status apply_overrides(struct trib_sim_settings *settings, cons
 {
     const struct trib_config_row *rows;
     size_t n = trib_sim_rows(&rows);
-    for (size_t i = 0; i < choice->n_overrides; i++) {
-        const char *equals = strchr(choice->overrides[i], '=');
-        if (!equals) {
-            return trib_fail(error, TRIB_INVALID, "--set %s: write it as KEY=VALUE", choice->overrides[i]);
-        }
-        char *key = trib_strndup(choice->overrides[i], (size_t)(equals - choice->overrides[i]));
-        if (!key) {
-            return trib_fail_no_memory(error);
-        }
-        enum trib_status status = trib_config_set(rows, n, settings, key, equals + 1, "--set", error);
-        trib_free(key);
-        TRIB_TRY(status);
-    }
+    TRIB_TRY(trib_config_override(rows, n, settings, choice->overrides, choice->n_overrides, error));
     settings->overrides = choice->overrides;
     settings->n_overrides = choice->n_overrides;
     return TRIB_OK;

@@ -249,6 +249,19 @@ START_TEST(values_are_set_one_by_one)
 }
 END_TEST
 
+START_TEST(overrides_are_set_in_order)
+{
+    static const char *const good[] = {"round.deadline=7s", "name=other", "round.deadline=8s"}, *const bad[] = {"name"};
+    ck_assert_int_eq(apply_named("/etc/server.yaml", "name: x\n"), TRIB_OK);
+    ck_assert_int_eq(trib_config_override(rows, n, &settings, good, 3, &error), TRIB_OK);
+    ck_assert_int_eq(settings.deadline, 8000);
+    ck_assert_int_eq(trib_config_override(rows, n, &settings, bad, 1, &error), TRIB_INVALID);
+    ck_assert_str_eq(error.message, "--set name: write it as KEY=VALUE");
+    ck_assert(trib_config_is_overridden(good, 3, "name") && !trib_config_is_overridden(good, 3, "nam"));
+    ck_assert(!trib_config_is_overridden(good, 3, "names") && !trib_config_is_overridden(bad, 1, "name"));
+}
+END_TEST
+
 START_TEST(a_map_inside_a_list_shows_its_place)
 {
     ck_assert_int_eq(apply("name: x\nstages:\n  - rounds: 5\n    name: in\n  - rounds: 0\n"), TRIB_OK);
@@ -461,6 +474,7 @@ int main(void)
     tcase_add_test(tests, required_keys_are_missed);
     tcase_add_test(tests, paths_are_taken_from_the_files_directory);
     tcase_add_test(tests, values_are_set_one_by_one);
+    tcase_add_test(tests, overrides_are_set_in_order);
     tcase_add_test(tests, a_map_inside_a_list_shows_its_place);
     tcase_add_test(tests, a_dump_parses_back);
     tcase_add_test(tests, a_dump_nests_and_groups);

@@ -188,7 +188,7 @@ START_TEST(overrides_are_checked_like_the_file)
     } cases[] = {{"federation.rounds", "--set federation.rounds: write it as KEY=VALUE"},
                  {"federation.rounds=0", "federation.rounds: 0 is below the minimum 1"},
                  {"federation.rouns=3", "unknown key; did you mean \"federation.rounds\"?"},
-                 {"=3", "unknown key"},
+                 {"=3", "--set =3: write it as KEY=VALUE"},
                  {"model.example=[1]", "model.example"},
                  {"codec.up=zip", "codec.up: codec \"zip\" is not known"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

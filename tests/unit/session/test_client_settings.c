@@ -101,8 +101,8 @@ START_TEST(overrides_win_and_are_named)
     ck_assert_int_eq(parse(minimal, unknown, 1, &settings, &error), TRIB_CONFIG);
     ck_assert_msg(strstr(error.message, "--set: log.levle: unknown key; did you mean \"log.level\"?") != NULL, "%s",
                   error.message);
-    ck_assert_int_eq(parse(minimal, shapeless, 1, &settings, &error), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, "is not KEY=VALUE") != NULL, "%s", error.message);
+    ck_assert_int_eq(parse(minimal, shapeless, 1, &settings, &error), TRIB_INVALID);
+    ck_assert_msg(strstr(error.message, "write it as KEY=VALUE") != NULL, "%s", error.message);
     ck_assert_int_eq(parse(minimal, wrong, 1, &settings, &error), TRIB_CONFIG);
     ck_assert_msg(strstr(error.message, "data.clients") != NULL, "%s", error.message);
     ck_assert_int_eq(parse(minimal, late, 1, &settings, &error), TRIB_CONFIG); /* not the file's line */

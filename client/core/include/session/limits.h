@@ -2,6 +2,7 @@
 #ifndef TRIB_SESSION_LIMITS_H
 #define TRIB_SESSION_LIMITS_H
 
+#include "codec/sketch.h"
 #include "train/trainer.h"
 
 #include <stddef.h>
@@ -17,10 +18,6 @@ struct trib_client_limits {
 
 /* No model frame may be longer than this, whatever the owner allows. */
 #define TRIB_MODEL_FRAME_MAX ((uint64_t)1 << 36)
-/* Nor a sketch longer than this: with the offer that it is part of, it is half of the longest message that a transport
- * takes. */
-enum { TRIB_SKETCH_MAX_BYTES = 1 << 20 };
-
 /* May a model frame of this length be received? TRIB_LIMIT with both figures. `in_memory`: it will be held there. */
 TRIB_MUST_CHECK enum trib_status trib_limits_check_model(const struct trib_client_limits *limits, uint64_t frame_len,
                                                          bool in_memory, struct trib_error *error);

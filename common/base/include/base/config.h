@@ -73,6 +73,12 @@ TRIB_MUST_CHECK enum trib_status trib_config_apply(const struct trib_config_node
 TRIB_MUST_CHECK enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, void *settings,
                                                  const char *key, const char *value, const char *origin,
                                                  struct trib_error *error);
+/* The same for a list of "KEY=VALUE", in order; TRIB_INVALID for one that is written otherwise. */
+TRIB_MUST_CHECK enum trib_status trib_config_override(const struct trib_config_row *rows, size_t n, void *settings,
+                                                      const char *const *overrides, size_t n_overrides,
+                                                      struct trib_error *error);
+/* Does such a list set this key? */
+bool trib_config_is_overridden(const char *const *overrides, size_t n_overrides, const char *key);
 void trib_config_clear(const struct trib_config_row *rows, size_t n, void *settings);
 /* The effective settings as YAML that parses back to the same: absent values are left out, relative paths made
  * absolute, secrets shown as "***". */

@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* With the offer that it is part of, the largest sketch (8,388,608 signs) is half of the longest message that a
+ * transport takes. */
+enum { TRIB_SKETCH_MAX_BYTES = 1 << 20 };
+
 struct trib_sketch_plan {
     uint64_t n;    /* length of the vector */
     uint64_t k;    /* positions, <= n; 0 = no sketch */
