@@ -32,7 +32,7 @@ class Sim(harness.Case):
     def children(self, daemon, n):
         """The processes of its runs, once there are n."""
         listing = pathlib.Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
-        until = time.monotonic() + 20 * run.factor
+        until = time.monotonic() + 60 * run.factor
         while time.monotonic() < until:
             found = [int(word) for word in listing.read_text().split()]
             if len(found) >= n:
