@@ -27,17 +27,12 @@ static void submit(struct trib_engine *engine, struct work *work)
     }
 }
 
-static bool is_at_work(enum trib_member_state state)
-{
-    return state >= TRIB_MEMBER_TASKED && state <= TRIB_MEMBER_FOLDING;
-}
-
 /* Whose updates may come: this round's cohort, which may be small or none, and those of earlier ones. */
 static uint64_t count_at_work(const struct trib_engine *engine)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < engine->n_clients; i++) {
-        n += is_at_work(trib_round_member(engine->round, i));
+        n += trib_round_is_at_work(trib_round_member(engine->round, i));
     }
     return n;
 }
@@ -177,7 +172,7 @@ static void outcome(struct trib_engine *engine, const struct trib_round_action *
         trib_log(its_task ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_late", TRIB_F_INT("round", action->round),
                  TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
     }
-    if (!is_at_work(trib_round_member(engine->round, action->client))) {
+    if (!trib_round_is_at_work(trib_round_member(engine->round, action->client))) {
         trib_engine_forget_sketch(engine, action->client);
     }
     trib_engine_send_outcome(engine, action);

@@ -63,8 +63,6 @@ struct member *trib_round_find(struct trib_round *round, uint32_t client);
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state);
 /* Its part is open, and its next move is its own or the gate's: TASKED, OFFERED, ADMITTED, GRANTED. */
 bool trib_round_is_pending(enum trib_member_state state);
-/* Its update may still become a part of this round or a later one: pending, UPLOADED, FOLDING. */
-bool trib_round_is_at_work(enum trib_member_state state);
 bool trib_round_is_asynchronous(const struct trib_round *round);
 /* Tasks are out: COLLECTING or DECIDING. */
 bool trib_round_is_open(const struct trib_round *round);

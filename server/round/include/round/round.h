@@ -189,6 +189,8 @@ enum trib_round_state trib_round_state(const struct trib_round *round);
 uint64_t trib_round_number(const struct trib_round *round);
 const struct trib_round_summary *trib_round_summary(const struct trib_round *round);
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
+/* Its update may still become a part of this round or a later one: TASKED to FOLDING. */
+bool trib_round_is_at_work(enum trib_member_state state);
 /* The round and the attempt of a client's last task; 0 = it never had one. */
 uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt);
 const char *trib_round_state_name(enum trib_round_state state);
