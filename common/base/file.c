@@ -1,12 +1,10 @@
 /* Reading files whole, and positioned reads and writes; paths and directories. Any thread. */
 #include "base/file.h"
+#include "base/disk.h"
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Read up to the end or one byte past max_len, which tells that there is more. */
 static enum trib_status read_all(int fd, const char *path, size_t max_len, struct trib_buf *content,
@@ -20,7 +18,7 @@ static enum trib_status read_all(int fd, const char *path, size_t max_len, struc
         size_t room = content->capacity - 1 - content->len;
         size_t allowed = max_len - content->len;
         size_t wanted = allowed < room ? allowed + 1 : room;
-        ssize_t got = read(fd, content->data + content->len, wanted);
+        ssize_t got = trib_disk_pread(fd, content->data + content->len, wanted, content->len);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -40,16 +38,16 @@ static enum trib_status read_all(int fd, const char *path, size_t max_len, struc
 
 enum trib_status trib_file_read(const char *path, size_t max_len, struct trib_buf *content, struct trib_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = trib_disk_open(path, O_RDONLY, 0);
     if (fd < 0) {
         return trib_fail_errno(error, errno, "%s: cannot be opened", path);
     }
     struct trib_buf fresh = {0};
-    struct stat info;
+    struct trib_disk_info info;
     enum trib_status status = TRIB_OK;
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+    if (trib_disk_fd_info(fd, &info) == 0 && !info.is_dir && info.len > 0) {
         /* Room for all of it and for the read that finds the end. */
-        size_t len = (uint64_t)info.st_size < max_len ? (size_t)info.st_size : max_len;
+        size_t len = info.len < max_len ? (size_t)info.len : max_len;
         if (trib_buf_reserve(&fresh, len < SIZE_MAX / 2 ? len + 1 : len) != TRIB_OK) {
             status = trib_fail_no_memory(error);
         }
@@ -57,7 +55,7 @@ enum trib_status trib_file_read(const char *path, size_t max_len, struct trib_bu
     if (status == TRIB_OK) {
         status = read_all(fd, path, max_len, &fresh, error);
     }
-    close(fd);
+    trib_disk_close(fd);
     if (status != TRIB_OK) {
         trib_buf_clear(&fresh);
         return status;
@@ -72,7 +70,7 @@ enum trib_status trib_file_pread(int fd, void *to, size_t len, uint64_t offset, 
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t got = pread(fd, (uint8_t *)to + done, len - done, (off_t)(offset + done));
+        ssize_t got = trib_disk_pread(fd, (uint8_t *)to + done, len - done, offset + done);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -93,7 +91,7 @@ enum trib_status trib_file_pwrite(int fd, const void *from, size_t len, uint64_t
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t put = pwrite(fd, (const uint8_t *)from + done, len - done, (off_t)(offset + done));
+        ssize_t put = trib_disk_pwrite(fd, (const uint8_t *)from + done, len - done, offset + done);
         if (put < 0 && errno == EINTR) {
             continue;
         }
@@ -106,22 +104,43 @@ enum trib_status trib_file_pwrite(int fd, const void *from, size_t len, uint64_t
 }
 
 /* Make one directory of a path; one that is there already is as good. */
-static enum trib_status make_one(const char *path, struct trib_error *error)
+static enum trib_status make_one(const char *path, bool *made, struct trib_error *error)
 {
-    if (mkdir(path, 0750) == 0) {
+    *made = trib_disk_mkdir(path, 0750) == 0;
+    if (*made) {
         return TRIB_OK;
     }
     int errnum = errno;
-    struct stat info;
-    if (stat(path, &info) == 0) {
-        if (S_ISDIR(info.st_mode)) {
+    struct trib_disk_info info;
+    if (trib_disk_path_info(path, &info) == 0) {
+        if (info.is_dir) {
             return TRIB_OK;
         }
         return trib_fail(error, TRIB_EXISTS, "%s: exists and is not a directory", path);
     }
+    if (errnum == EEXIST && errno != ENOENT) { /* it is there, and cannot be looked at; ENOENT: a link to nowhere */
+        errnum = errno;
+    }
     return trib_fail_errno(error, errnum, "%s: the directory cannot be made", path);
 }
 
+/* What is kept in a directory is lost with it when its own name is not durable. Where a directory was found, and others
+ * may change it, it is not always ours to sync. */
+static enum trib_status sync_name(const char *path, struct trib_error *error)
+{
+    char *parent = trib_path_dir(path);
+    if (parent == NULL) {
+        return trib_fail_no_memory(error);
+    }
+    enum trib_status status = TRIB_OK;
+    if (trib_disk_sync_dir(parent) != 0 && errno != EACCES && errno != EPERM) {
+        status = trib_fail_errno(error, errno, "%s: the directory cannot be synced", parent);
+    }
+    trib_free(parent);
+    return status;
+}
+
+/* The last one is synced even if it was there: a process may have been killed between making and syncing it. */
 enum trib_status trib_dir_make(const char *path, struct trib_error *error)
 {
     if (path[0] == '\0') {
@@ -132,15 +151,22 @@ enum trib_status trib_dir_make(const char *path, struct trib_error *error)
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
+    bool made = false;
     for (char *at = copy + 1; *at != '\0' && status == TRIB_OK; at++) {
         if (*at == '/' && at[-1] != '/') {
             *at = '\0';
-            status = make_one(copy, error);
+            status = make_one(copy, &made, error);
+            if (status == TRIB_OK && made) {
+                status = sync_name(copy, error);
+            }
             *at = '/';
         }
     }
     if (status == TRIB_OK) {
-        status = make_one(copy, error);
+        status = make_one(copy, &made, error);
+    }
+    if (status == TRIB_OK) {
+        status = sync_name(copy, error);
     }
     trib_free(copy);
     return status;
@@ -148,7 +174,8 @@ enum trib_status trib_dir_make(const char *path, struct trib_error *error)
 
 bool trib_file_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    struct trib_disk_info info;
+    return trib_disk_path_info(path, &info) == 0;
 }
 
 char *trib_path_join(const char *dir, const char *name)

@@ -1,14 +1,17 @@
 /* Durable replacement of a file: write aside, fsync, rename, fsync the directory. A reader sees the old content or
  * the new one, also after a power loss. Any thread; a writer belongs to one. */
 #include "base/file.h"
+#include "base/disk.h"
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+static bool is_named(int fd, const char *path)
+{
+    struct trib_disk_info mine, named;
+    return trib_disk_fd_info(fd, &mine) == 0 && trib_disk_path_info(path, &named) == 0 && mine.inode == named.inode &&
+           mine.device == named.device;
+}
 
 /* Open the temporary file and lock it, so that two writers of one path cannot mix their bytes; what a crash left
  * behind is used again. The lock may be won on a file that its owner has renamed or removed meanwhile: then the name
@@ -17,21 +20,19 @@ static enum trib_status open_locked(const char *path, int *fd, struct trib_error
 {
     enum { TRIES = 100 };
     for (int i = 0; i < TRIES; i++) {
-        int opened = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+        int opened = trib_disk_open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0640);
         if (opened < 0) {
             return trib_fail_errno(error, errno, "%s: cannot be created", path);
         }
-        if (flock(opened, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-            close(opened);
+        if (trib_disk_lock(opened) != 0 && errno == EWOULDBLOCK) {
+            trib_disk_close(opened);
             return trib_fail(error, TRIB_UNAVAILABLE, "%s: is being written by someone else; try again", path);
         }
-        struct stat mine, named;
-        if (fstat(opened, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino &&
-            mine.st_dev == named.st_dev) {
+        if (is_named(opened, path)) {
             *fd = opened;
             return TRIB_OK;
         }
-        close(opened);
+        trib_disk_close(opened);
     }
     return trib_fail(error, TRIB_UNAVAILABLE, "%s: others keep writing it; try again", path);
 }
@@ -47,7 +48,7 @@ enum trib_status trib_file_writer_open(struct trib_file_writer *writer, const ch
         goto out;
     }
     status = open_locked(fresh.temporary, &fresh.fd, error);
-    if (status == TRIB_OK && ftruncate(fresh.fd, 0) != 0) {
+    if (status == TRIB_OK && trib_disk_truncate(fresh.fd, 0) != 0) {
         status = trib_fail_errno(error, errno, "%s: cannot be emptied", fresh.temporary);
     }
     if (status == TRIB_OK) {
@@ -56,7 +57,7 @@ enum trib_status trib_file_writer_open(struct trib_file_writer *writer, const ch
     }
 out:
     if (fresh.fd >= 0) {
-        close(fresh.fd);
+        trib_disk_close(fresh.fd);
     }
     trib_free(fresh.path);
     trib_free(fresh.temporary);
@@ -78,7 +79,7 @@ static enum trib_status open_dir_of(const char *path, int *fd, struct trib_error
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
-    int opened = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int opened = trib_disk_open(dir, O_RDONLY | O_DIRECTORY, 0);
     if (opened < 0) {
         status = trib_fail_errno(error, errno, "%s: the directory cannot be opened", dir);
     } else {
@@ -101,22 +102,22 @@ enum trib_status trib_file_writer_commit(struct trib_file_writer *writer, struct
     int dir = -1;
     TRIB_TRY(open_dir_of(writer->path, &dir, error));
     enum trib_status status = TRIB_OK;
-    if (fsync(writer->fd) != 0) {
+    if (trib_disk_sync(writer->fd) != 0) {
         status = trib_fail_errno(error, errno, "%s: cannot be synced", writer->temporary);
         goto out;
     }
-    if (rename(writer->temporary, writer->path) != 0) {
+    if (trib_disk_rename(writer->temporary, writer->path) != 0) {
         status = trib_fail_errno(error, errno, "%s: cannot be renamed to %s", writer->temporary, writer->path);
         goto out;
     }
     /* The rename is durable once the directory is. Some file systems cannot sync directories and say EINVAL. */
-    if (fsync(dir) != 0 && errno != EINVAL) {
+    if (trib_disk_sync(dir) != 0 && errno != EINVAL) {
         status = trib_fail_errno(error, errno, "%s: is replaced, but its directory cannot be synced", writer->path);
     }
-    close(writer->fd); /* synced already: nothing is left that closing could report */
+    trib_disk_close(writer->fd); /* synced already: nothing is left that closing could report */
     forget(writer);
 out:
-    close(dir);
+    trib_disk_close(dir);
     return status;
 }
 
@@ -125,8 +126,8 @@ void trib_file_writer_abort(struct trib_file_writer *writer)
     if (writer->temporary == NULL) {
         return;
     }
-    unlink(writer->temporary); /* before the lock goes, so that it cannot be another writer's file */
-    close(writer->fd);
+    trib_disk_unlink(writer->temporary); /* before the lock goes, so that it cannot be another writer's file */
+    trib_disk_close(writer->fd);
     forget(writer);
 }
 

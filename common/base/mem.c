@@ -177,3 +177,8 @@ void trib_mem_tune_daemon(void)
     mallopt(M_ARENA_MAX, 4);
 #endif
 }
+
+void trib_mem_trim(void)
+{
+    malloc_trim(0);
+}

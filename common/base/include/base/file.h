@@ -36,7 +36,7 @@ void trib_file_writer_abort(struct trib_file_writer *writer); /* also right afte
 TRIB_MUST_CHECK enum trib_status trib_file_replace(const char *path, const void *bytes, size_t len,
                                                    struct trib_error *error);
 
-/* mkdir -p with mode 0750 for what is missing. */
+/* mkdir -p with mode 0750 for what is missing, durably. */
 TRIB_MUST_CHECK enum trib_status trib_dir_make(const char *path, struct trib_error *error);
 bool trib_file_exists(const char *path);
 /* dir + "/" + name, or name alone when it is absolute or dir is empty; caller frees; NULL when memory is short. */

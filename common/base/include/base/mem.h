@@ -36,6 +36,9 @@ int64_t trib_mem_fail_after(int64_t after, bool sticky);
  * bound the number of malloc's arenas; called once by each daemon's main, before threads start. */
 void trib_mem_tune_daemon(void);
 
+/* Give back to the system what is freed but kept. It takes a while: for when much was freed at once. */
+void trib_mem_trim(void);
+
 #define trib_fail_no_memory(error) trib_fail((error), TRIB_NO_MEMORY, "out of memory")
 
 #endif
