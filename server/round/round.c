@@ -21,6 +21,7 @@ static const char *on_joined(struct trib_round *round, const struct trib_round_e
 {
     struct member *member = &round->members[event->client];
     round->n_available += !member->available;
+    trib_round_note_change(round, member);
     member->known = true;
     member->available = true;
     member->eligible = event->eligible;
@@ -129,10 +130,12 @@ static const char *on_offer(struct trib_round *round, const struct trib_round_ev
     member->offer_order = round->offers++;
     member->offer_relevance = event->relevance;
     member->loss = member->offer_loss = event->loss;
-    int64_t spent_ms = event->now_ms - member->tasked_ms; /* clocks may jump back */
-    member->seconds = member->offer_seconds = spent_ms > 0 ? (double)spent_ms / 1000 : 0;
-    round->summary.offered += !member->has_offered;
-    member->has_offered = true;
+    if (!member->has_offered) {                               /* to offer again takes no time worth knowing */
+        int64_t spent_ms = event->now_ms - member->tasked_ms; /* clocks may jump back */
+        member->seconds = member->offer_seconds = spent_ms > 0 ? (double)spent_ms / 1000 : 0;
+        member->has_offered = true;
+        round->summary.offered++;
+    }
     if (round->summary.first_offer_ms == 0) {
         round->summary.first_offer_ms = event->now_ms;
     }
@@ -243,6 +246,7 @@ static bool evaluation_due(const struct trib_round *round)
 static void start_commit(struct trib_round *round)
 {
     round->state = TRIB_ROUND_COMMITTING;
+    trib_round_report(round);
     trib_round_act(round, TRIB_ACTION_COMMIT, 0);
 }
 
@@ -335,10 +339,24 @@ static const char *on_tick(struct trib_round *round, const struct trib_round_eve
     return NULL;
 }
 
+static const char *on_resume(struct trib_round *round, const struct trib_round_event *event)
+{
+    if (round->state != TRIB_ROUND_WAITING) {
+        return "not after a restart";
+    }
+    trib_round_resume(round, event->now_ms);
+    move_on(round, event->now_ms);
+    return NULL;
+}
+
 static const char *on_stop(struct trib_round *round, const struct trib_round_event *event)
 {
     round->stopping = true;
+    round->suspended = round->options.outlives;
     if (round->state == TRIB_ROUND_WAITING) {
+        trib_round_finish(round, "stopped");
+    } else if (trib_round_is_open(round) && round->suspended) {
+        round->reopen = true;
         trib_round_finish(round, "stopped");
     } else if (trib_round_is_open(round)) {
         trib_round_abandon(round, event->now_ms, "the server is stopping");
@@ -377,6 +395,8 @@ static const char *dispatch(struct trib_round *round, const struct trib_round_ev
         return on_committed(round, event);
     case TRIB_EVENT_TICK:
         return on_tick(round, event);
+    case TRIB_EVENT_RESUME:
+        return on_resume(round, event);
     case TRIB_EVENT_STOP:
         return on_stop(round, event);
     }
@@ -393,10 +413,10 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     round->n_actions = 0;
     /* Never in the step that ended a round: its summary is still needed. */
     bool may_begin =
-        round->state == TRIB_ROUND_WAITING &&
+        round->state == TRIB_ROUND_WAITING && !round->reopen &&
         (event->kind == TRIB_EVENT_JOINED || event->kind == TRIB_EVENT_ELIGIBLE || event->kind == TRIB_EVENT_TICK);
     const char *why = round->state == TRIB_ROUND_FINISHED ? "the run is finished" : dispatch(round, event);
-    if (round->state == TRIB_ROUND_WAITING) {
+    if (round->state == TRIB_ROUND_WAITING && !round->reopen) {
         trib_round_release_members(round); /* parts that end between two rounds */
     }
     if (may_begin && !why) {
@@ -485,8 +505,9 @@ enum trib_status trib_round_new(const struct trib_round_options *options, struct
     }
     if (options->selector->state_size > 0) {
         result->selector_state = trib_calloc(1, options->selector->state_size);
-        if (!result->selector_state) {
-            trib_free(result);
+        result->next_selector_state = trib_calloc(1, options->selector->state_size);
+        if (!result->selector_state || !result->next_selector_state) {
+            trib_round_free(result);
             return trib_fail_no_memory(error);
         }
     }
@@ -505,7 +526,9 @@ void trib_round_free(struct trib_round *round)
         trib_free(round->picks);
         trib_free(round->gate_offers);
         trib_free(round->reports);
+        trib_free(round->changed);
         trib_free(round->selector_state);
+        trib_free(round->next_selector_state);
         trib_free(round->actions);
         trib_free(round);
     }

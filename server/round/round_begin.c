@@ -197,8 +197,7 @@ void trib_round_refill(struct trib_round *round, int64_t now_ms)
     }
 }
 
-/* What has been uploaded since the last round closed. */
-static void fold_waiting(struct trib_round *round)
+void trib_round_fold_waiting(struct trib_round *round)
 {
     for (size_t i = 0; i < round->n_members && round->counts[TRIB_MEMBER_UPLOADED] > 0; i++) {
         struct member *member = &round->members[i];
@@ -268,7 +267,7 @@ void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
         begin_with_cohort(round, now_ms);
     }
     if (round->state == TRIB_ROUND_COLLECTING) {
-        fold_waiting(round);
+        trib_round_fold_waiting(round);
         trib_round_pump_grants(round, now_ms);
     }
 }

@@ -6,11 +6,13 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 void trib_round_release_members(struct trib_round *round)
 {
     for (size_t i = 0; i < round->n_members; i++) {
-        if (!trib_round_is_at_work(round->members[i].state)) {
+        enum trib_member_state state = round->members[i].state;
+        if (state != TRIB_MEMBER_NONE && !trib_round_is_at_work(state)) {
             trib_round_set_state(round, &round->members[i], TRIB_MEMBER_NONE);
         }
     }
@@ -31,7 +33,9 @@ static void end_work(struct trib_round *round, const char *reason)
 
 void trib_round_finish(struct trib_round *round, const char *reason)
 {
-    end_work(round, reason);
+    if (!round->suspended) {
+        end_work(round, reason);
+    }
     round->state = TRIB_ROUND_FINISHED;
     trib_round_act_reason(round, TRIB_ACTION_FINISHED, reason);
 }
@@ -57,11 +61,14 @@ void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *re
 
 /* ---- a round that is done ---- */
 
-static void report(struct trib_round *round)
+void trib_round_report(struct trib_round *round)
 {
     const struct trib_selector *selector = round->options.selector;
     size_t n = 0;
-    for (size_t i = 0; selector->report && i < round->n_members; i++) {
+    if (!selector->report) {
+        return;
+    }
+    for (size_t i = 0; i < round->n_members; i++) {
         const struct member *member = &round->members[i];
         bool over = member->state != TRIB_MEMBER_NONE && !trib_round_is_at_work(member->state);
         if (over) {
@@ -71,8 +78,19 @@ static void report(struct trib_round *round)
                                                               .folded = member->state == TRIB_MEMBER_FOLDED};
         }
     }
-    if (selector->report) {
-        selector->report(round->selector_state, &round->options.selection, round->number, round->reports, n);
+    if (round->next_selector_state) {
+        memcpy(round->next_selector_state, round->selector_state, selector->state_size);
+    }
+    selector->report(round->next_selector_state, &round->options.selection, round->number, round->reports, n);
+}
+
+/* What the selector has learnt counts from now on. */
+static void take_report(struct trib_round *round)
+{
+    void *state = round->selector_state;
+    if (round->options.selector->report) {
+        round->selector_state = round->next_selector_state;
+        round->next_selector_state = state;
     }
 }
 
@@ -87,7 +105,10 @@ void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carri
             trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_FOLDED, "");
         }
     }
-    report(round);
+    if (carried) {
+        trib_round_report(round);
+    }
+    take_report(round);
     trib_round_release_members(round);
     round->number++;
     round->commits += !carried;

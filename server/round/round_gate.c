@@ -74,9 +74,9 @@ static void note_relevance(struct trib_round *round, struct member *member, doub
     if (isnan(relevance)) {
         return;
     }
-    member->relevance = isnan(member->relevance) ? relevance : (member->relevance + relevance) / 2;
-    if (!member->has_score) {
+    if (!member->has_score) { /* what it offers again says nothing more of it */
         member->has_score = true;
+        member->relevance = isnan(member->relevance) ? relevance : (member->relevance + relevance) / 2;
         round->summary.scored++;
         round->summary.relevance_sum += relevance;
     }

@@ -44,6 +44,7 @@ static enum trib_status grow(struct trib_round *round, size_t capacity)
     GROW(round->picks, capacity);
     GROW(round->gate_offers, capacity);
     GROW(round->reports, capacity);
+    GROW(round->changed, capacity);
     round->members_capacity = capacity;
     return TRIB_OK;
 }
@@ -76,8 +77,17 @@ uint32_t trib_round_client(const struct trib_round *round, const struct member *
     return (uint32_t)(member - round->members);
 }
 
+void trib_round_note_change(struct trib_round *round, struct member *member)
+{
+    if (!member->changed) {
+        member->changed = true;
+        round->changed[round->n_changed++] = trib_round_client(round, member);
+    }
+}
+
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state)
 {
+    trib_round_note_change(round, member);
     round->counts[member->state]--;
     round->counts[state]++;
     member->state = state;

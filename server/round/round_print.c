@@ -25,6 +25,16 @@ const char *trib_member_state_name(enum trib_member_state state)
     return state < TRIB_MEMBER_STATE_COUNT ? member_names[state] : "?";
 }
 
+const char *trib_outcome_name(enum trib_outcome outcome)
+{
+    static const char *const names[] = {[TRIB_OUTCOME_FOLDED] = "folded",
+                                        [TRIB_OUTCOME_SKIPPED] = "skipped",
+                                        [TRIB_OUTCOME_REJECTED] = "rejected",
+                                        [TRIB_OUTCOME_LATE] = "late",
+                                        [TRIB_OUTCOME_ABANDONED] = "abandoned"};
+    return (size_t)outcome < sizeof names / sizeof names[0] ? names[outcome] : "?";
+}
+
 static enum trib_status print_member(size_t client, const struct member *member, struct trib_buf *text)
 {
     TRIB_TRY(trib_buf_printf(text, "client %zu: %s%s%s", client, trib_member_state_name(member->state),

@@ -8,6 +8,7 @@
 /* One member's work is named by the round and the attempt that its task was sent in. */
 struct member {
     bool known, available, eligible;
+    bool changed;  /* it stands in the list of those that have */
     bool granted;  /* to upload, at some time in its task: there may be something to discard */
     bool admitted; /* by the gate, at some time in its task */
     enum trib_member_state state;
@@ -34,6 +35,8 @@ struct trib_round {
     struct trib_round_options options;
     enum trib_round_state state;
     bool stopping, closing, decided;
+    bool suspended; /* stopped: members' parts go on after a restart */
+    bool reopen;    /* and so does the round; restored, RESUME opens it */
     uint64_t number, attempt, last_round;
     uint64_t commits; /* rounds that made a new model; a round that is carried does not */
     uint64_t draws;   /* choices of the selector in this attempt */
@@ -44,12 +47,14 @@ struct trib_round {
     size_t n_members, members_capacity;
     uint32_t counts[TRIB_MEMBER_STATE_COUNT], n_available;
     uint64_t offers;
-    void *selector_state;
+    void *selector_state, *next_selector_state; /* next: once the commit is done */
     /* scratch of members_capacity, so that nothing is allocated within a step */
     struct trib_candidate *candidates;
     struct trib_pick *picks;
     struct trib_gate_offer *gate_offers;
     struct trib_member_report *reports;
+    uint32_t *changed; /* [n_changed] clients, each once */
+    size_t n_changed;
     struct trib_round_action *actions;
     size_t n_actions, actions_capacity;
     struct trib_round_summary summary;
@@ -60,6 +65,8 @@ struct trib_round {
 enum trib_status trib_round_reserve_actions(struct trib_round *round);
 enum trib_status trib_round_reserve_member(struct trib_round *round, uint32_t client);
 struct member *trib_round_find(struct trib_round *round, uint32_t client);
+/* What outlives the process of it is not what it was. */
+void trib_round_note_change(struct trib_round *round, struct member *member);
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state);
 /* Its part is open, and its next move is its own or the gate's: TASKED, OFFERED, ADMITTED, GRANTED. */
 bool trib_round_is_pending(enum trib_member_state state);
@@ -106,7 +113,16 @@ void trib_round_skip_again(struct trib_round *round, const struct member *member
 /* Let those who were admitted upload, in order of arrival, as far as the limit allows. */
 void trib_round_pump_grants(struct trib_round *round, int64_t now_ms);
 
+/* What has been uploaded since the last round closed. */
+void trib_round_fold_waiting(struct trib_round *round);
+
+/* ---- round_memory.c ---- */
+/* The round that was open when the process before this one ended, if one was, is open again. */
+void trib_round_resume(struct trib_round *round, int64_t now_ms);
+
 /* ---- round_end.c ---- */
+/* The round will be committed: what the selector learns of it. */
+void trib_round_report(struct trib_round *round);
 void trib_round_check_close(struct trib_round *round, int64_t now_ms);
 void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *reason);
 void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carried);

@@ -8,6 +8,7 @@
  * A client's weight is that of its first update. Until a client's first update its g_i is 0 and it does not count. */
 #include "strategy_table.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -131,6 +132,56 @@ static void commit(void *state)
     trib_accumulator_clear(&ef21->sum);
 }
 
+/* ---- what outlives the process: "EF21", version, W, then G as float32, little-endian ---- */
+
+enum { SAVED_HEAD = 16, SAVED_VERSION = 1 };
+
+static size_t saved_len(const void *state)
+{
+    const struct ef21 *ef21 = state;
+    return ef21->finished ? SAVED_HEAD + ef21->sum.n * sizeof(float) : 0;
+}
+
+static void save(const void *state, void *to)
+{
+    const struct ef21 *ef21 = state;
+    uint8_t *head = to;
+    memcpy(head, "EF21", 4);
+    trib_store_u32(head + 4, SAVED_VERSION);
+    trib_store_u64(head + 8, ef21->known_weight + ef21->first_weight);
+    for (size_t first = 0; first < ef21->sum.n; first += CHUNK) {
+        float mean[CHUNK];
+        size_t n = chunk_of(ef21, first);
+        next_mean(ef21, first, n, mean);
+        for (size_t j = 0; j < n; j++) {
+            uint32_t bits;
+            memcpy(&bits, &mean[j], sizeof bits);
+            trib_store_u32(head + SAVED_HEAD + (first + j) * sizeof bits, bits);
+        }
+    }
+}
+
+static enum trib_status load(void *state, size_t n, const void *from, size_t len, struct trib_error *error)
+{
+    struct ef21 *ef21 = state;
+    const uint8_t *head = from;
+    if (len != SAVED_HEAD + n * sizeof(float) || memcmp(head, "EF21", 4) != 0 ||
+        trib_load_u32(head + 4) != SAVED_VERSION) {
+        return trib_fail(error, TRIB_CORRUPT, "ef21: %zu bytes are no state of it for %zu elements", len, n);
+    }
+    float *mean = trib_malloc_aligned(n, sizeof *mean);
+    if (!mean) {
+        return trib_fail_no_memory(error);
+    }
+    for (size_t j = 0; j < n; j++) {
+        uint32_t bits = trib_load_u32(head + SAVED_HEAD + j * sizeof bits);
+        memcpy(&mean[j], &bits, sizeof bits);
+    }
+    ef21->mean = mean;
+    ef21->known_weight = trib_load_u64(head + 8);
+    return TRIB_OK;
+}
+
 const struct trib_strategy trib_strategy_ef21 = {
     .name = "ef21",
     .help = "mean of every client's last known update, from compressed differences (Richtarik et al., 2021)",
@@ -141,5 +192,8 @@ const struct trib_strategy trib_strategy_ef21 = {
     .fold = fold,
     .finish = finish,
     .commit = commit,
+    .saved_len = saved_len,
+    .save = save,
+    .load = load,
     .clear = clear,
 };

@@ -1,10 +1,11 @@
 /* An observer beside a round engine that knows the rules but none of the code: from the events it gives and the actions
  * it gets it keeps its own books on every client, and checks after each step that the engine's say the same, that what
- * was asked for may be asked for, and that every task and every round has one end. */
+ * was asked for may be asked for, and that every task and every round has one end. Beside the engine it keeps as well
+ * what a store would, throws the engine away, and sees to it that the next one goes on where the disk says. */
 #ifndef TEST_ROUND_OBSERVER_H
 #define TEST_ROUND_OBSERVER_H
 
-#include "round/round.h"
+#include "round_keeper.h"
 
 #include "base/buf.h"
 #include "base/rng.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLIENTS = 12, MAX_WORK = 64, EVENT_KINDS = TRIB_EVENT_STOP + 1 };
+enum { CLIENTS = KEEPER_CLIENTS, MAX_WORK = 64, EVENT_KINDS = TRIB_EVENT_STOP + 1 };
 
 /* Work that the engine asked for and that was not answered yet; it outlives its attempt. */
 struct work {
@@ -42,8 +43,26 @@ struct actor {
 
 struct totals {
     uint64_t steps, ignored, commits, carried, abandoned, stale, skipped, restarts;
-    uint64_t met[TRIB_ROUND_STATE_COUNT][EVENT_KINDS];                /* state x event */
-    uint64_t turns[TRIB_MEMBER_STATE_COUNT][TRIB_MEMBER_STATE_COUNT]; /* member states, from and to */
+    uint64_t crashes, stops, reopened, folded_again, doubts[2], set_back; /* doubts: by whether the commit was done */
+    uint64_t met[TRIB_ROUND_STATE_COUNT][EVENT_KINDS];                    /* state x event */
+    uint64_t turns[TRIB_MEMBER_STATE_COUNT][TRIB_MEMBER_STATE_COUNT];     /* member states, from and to */
+};
+
+/* The present, as a state of the disk that was written now would tell it. */
+struct books {
+    struct actor actors[CLIENTS];
+    bool open;
+    uint64_t number, attempt, commits;
+};
+
+struct snapshot {
+    struct kept_state kept;
+    struct books books;
+};
+
+/* What may not be forgotten whatever happens: the last of a client's tasks that is a part of a durable model. */
+struct history {
+    uint64_t round, attempt, times;
 };
 
 struct observer {
@@ -56,10 +75,20 @@ struct observer {
     size_t n_work;
     struct actor actors[CLIENTS];
     bool running, committing, finished;
+    bool reopens; /* stopped or thrown away amid a round: RESUME goes on with it */
+    bool over;    /* there is nothing to go on with */
     uint64_t number, attempt, offers;
     uint64_t commits;                                                /* rounds that made a model */
     uint32_t cohort, folded, skipped, rejected, failed, late, stale; /* in this round */
     struct totals *totals;
+    enum trib_round_state was; /* before this step */
+    bool known[CLIENTS];
+    struct trib_member_memory memories[CLIENTS]; /* as of the last step */
+    /* the disk: as it is; as it was some time since the last commit; as the commit under way will leave it */
+    struct snapshot now, before, next;
+    struct kept_upload uploads[CLIENTS];
+    struct history history[CLIENTS];
+    bool dirty[CLIENTS];
 };
 
 /* libcheck notes every assertion that holds, which costs more than the engine does. */
@@ -98,6 +127,15 @@ static inline uint32_t count(const struct observer *o, enum trib_member_state st
     uint32_t n = 0;
     for (int i = 0; i < CLIENTS; i++) {
         n += o->actors[i].state == state;
+    }
+    return n;
+}
+
+static inline uint32_t count_at_work(const struct observer *o)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        n += is_at_work(o->actors[i].state);
     }
     return n;
 }
@@ -206,18 +244,46 @@ static inline void note_event(struct observer *o, const struct trib_round_event 
     case TRIB_EVENT_COMMITTED:
         NEED(event->round == o->number && event->attempt == o->attempt);
         break;
-    case TRIB_EVENT_TICK:
     case TRIB_EVENT_STOP:
+        if (o->running && o->options.outlives && (o->was == TRIB_ROUND_COLLECTING || o->was == TRIB_ROUND_DECIDING)) {
+            o->running = false;
+            o->reopens = true;
+        }
+        break;
+    case TRIB_EVENT_TICK:
+    case TRIB_EVENT_RESUME:
         break;
     }
 }
 
 /* ---- what an action means ---- */
 
-static inline void note_begin(struct observer *o)
+/* A round goes on: nothing is folded yet, and who was out of it is out of it. */
+static inline void note_reopened(struct observer *o)
+{
+    o->reopens = false;
+    o->running = true;
+    o->cohort = o->folded = o->stale = 0;
+    o->skipped = count(o, TRIB_MEMBER_SKIPPED);
+    o->rejected = count(o, TRIB_MEMBER_REJECTED);
+    o->failed = count(o, TRIB_MEMBER_FAILED);
+    o->late = count(o, TRIB_MEMBER_LATE);
+    for (int i = 0; i < CLIENTS; i++) {
+        o->cohort += o->actors[i].state != TRIB_MEMBER_NONE && o->actors[i].round == o->number;
+    }
+    o->totals->reopened++;
+}
+
+static inline void note_begin(struct observer *o, const struct trib_round_event *event)
 {
     const struct trib_round_summary *s = trib_round_summary(o->round);
     uint32_t here = 0;
+    if (o->reopens) {
+        NEED(event->kind == TRIB_EVENT_RESUME && !o->running);
+        note_reopened(o);
+        return;
+    }
+    NEED(event->kind != TRIB_EVENT_RESUME);
     for (int i = 0; i < CLIENTS; i++) {
         here += o->actors[i].here;
     }
@@ -311,6 +377,9 @@ static inline void note_fold(struct observer *o, const struct trib_round_action 
     NEED(++actor->folds == 1);
     turn(o, actor, TRIB_MEMBER_FOLDING);
     actor->spool = false;
+    if (trib_rng_below(&o->rng, 100) < 80) { /* is there room to keep it? */
+        o->uploads[action->client] = (struct kept_upload){.round = actor->round, .attempt = actor->attempt};
+    }
     ask(o, TRIB_EVENT_FOLDED, action->client);
 }
 
@@ -343,6 +412,20 @@ static inline void note_outcome(struct observer *o, const struct trib_round_acti
     }
 }
 
+/* These clients' updates are in a model that will never vanish: none of them was in one before. */
+static inline void note_durable(struct observer *o)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        const struct actor *actor = &o->actors[i];
+        struct history *history = &o->history[i];
+        if (actor->state == TRIB_MEMBER_FOLDED) {
+            NEED(actor->round > history->round ||
+                 (actor->round == history->round && actor->attempt > history->attempt));
+            *history = (struct history){.round = actor->round, .attempt = actor->attempt, .times = history->times + 1};
+        }
+    }
+}
+
 /* The round itself: what is to be done with it, and its end. */
 static inline void note_round(struct observer *o, const struct trib_round_event *event,
                               const struct trib_round_action *action)
@@ -366,6 +449,7 @@ static inline void note_round(struct observer *o, const struct trib_round_event 
         break;
     case TRIB_ACTION_COMMITTED:
         NEED(o->committing && event->kind == TRIB_EVENT_COMMITTED && event->ok && o->folded > 0);
+        note_durable(o);
         o->totals->commits++;
         o->totals->stale += o->stale;
         end_round(o, true);
@@ -395,7 +479,7 @@ static inline void note_action(struct observer *o, const struct trib_round_event
     NEED(!o->finished && action->client < CLIENTS);
     switch (action->kind) {
     case TRIB_ACTION_BEGIN:
-        note_begin(o);
+        note_begin(o, event);
         break;
     case TRIB_ACTION_TASK:
         note_task(o, event, action);
@@ -472,7 +556,7 @@ static inline void check_members(struct observer *o)
         uint64_t attempt = 0;
         NEED(trib_round_task_of(o->round, i, &attempt) == actor->round && attempt == actor->attempt);
         NEED(!actor->spool || is_pending(state) || state == TRIB_MEMBER_UPLOADED); /* nothing is kept in vain */
-        NEED(!o->finished || !is_at_work(state));
+        NEED(!o->finished || o->options.outlives || !is_at_work(state));
         NEED(!is_at_work(state) || (!actor->told && o->commits - actor->commits <= o->options.max_staleness));
     }
 }
@@ -490,11 +574,7 @@ static inline void check_round(const struct observer *o)
     NEED(s->folded == o->folded && s->skipped == o->skipped && s->rejected == o->rejected);
     NEED(s->failed == o->failed && s->late == o->late);
     if (o->options.max_staleness == 0) { /* every member has one place */
-        uint32_t at_work = 0;
-        for (int i = 0; i < CLIENTS; i++) {
-            at_work += is_at_work(o->actors[i].state);
-        }
-        NEED(at_work + s->folded + s->skipped + s->rejected + s->failed + s->late == s->cohort);
+        NEED(count_at_work(o) + s->folded + s->skipped + s->rejected + s->failed + s->late == s->cohort);
     }
     if (state == TRIB_ROUND_COLLECTING || state == TRIB_ROUND_DECIDING) {
         uint32_t granted = count(o, TRIB_MEMBER_GRANTED), folding = count(o, TRIB_MEMBER_FOLDING);
@@ -525,6 +605,90 @@ static inline void check_counts(const struct observer *o, const struct trib_buf 
     NEED(strstr(trib_buf_text(text), expected) != NULL);
 }
 
+/* Whoever's memory is another than before this step stands in the list; once. */
+static inline void check_changes(struct observer *o)
+{
+    const uint32_t *changed;
+    bool listed[CLIENTS] = {false};
+    size_t n = trib_round_take_changed(o->round, &changed);
+    for (size_t i = 0; i < n; i++) {
+        NEED(changed[i] < CLIENTS && !listed[changed[i]]);
+        listed[changed[i]] = o->dirty[changed[i]] = true;
+    }
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        struct trib_member_memory memory = {0};
+        bool known = trib_round_recall_member(o->round, i, &memory);
+        bool same = known == o->known[i] && (!known || member_difference(&memory, &o->memories[i]) == NULL);
+        NEED(same || listed[i]);
+        o->known[i] = known;
+        o->memories[i] = memory;
+    }
+    NEED(trib_round_take_changed(o->round, &changed) == 0);
+}
+
+/* ---- the disk ---- */
+
+static inline void gather(struct observer *o, struct snapshot *to)
+{
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        if (o->dirty[i]) {
+            keep_member(&to->kept, o->round, &o->uploads[i], i);
+        }
+        o->dirty[i] = false;
+    }
+    keep_run(&to->kept, o->round, false);
+    memcpy(to->books.actors, o->actors, sizeof o->actors);
+    to->books.open = o->running || o->reopens;
+    to->books.number = o->number;
+    to->books.attempt = o->attempt;
+    to->books.commits = o->commits;
+}
+
+static inline void prepare_commit(struct observer *o)
+{
+    struct books *books = &o->next.books;
+    o->next = o->now;
+    gather(o, &o->next);
+    keep_commit(&o->next.kept, o->round);
+    for (int i = 0; i < CLIENTS; i++) {
+        if (books->actors[i].state == TRIB_MEMBER_FOLDED) {
+            books->actors[i].state = TRIB_MEMBER_NONE;
+        }
+    }
+    books->open = false;
+    books->number++;
+    books->attempt = 0;
+    books->commits++;
+}
+
+/* After each step: mostly it is written down at once, and only a commit waits until it is on the disk. */
+static inline void write_down(struct observer *o, const struct trib_round_event *event, bool ignored)
+{
+    if (o->committing && o->was != TRIB_ROUND_COMMITTING) {
+        prepare_commit(o);
+    }
+    if (o->committing) {
+        return;
+    }
+    bool committed = event->kind == TRIB_EVENT_COMMITTED && !ignored;
+    if (committed && event->ok) {
+        o->now = o->before = o->next;
+    } else if (committed) {
+        memset(o->dirty, 1, sizeof o->dirty); /* none of it was written */
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        if (!has_delivered(o->actors[i].state)) {
+            o->uploads[i] = (struct kept_upload){0}; /* it will not be asked for again */
+        }
+    }
+    if (trib_rng_below(&o->rng, 100) < 85) {
+        gather(o, &o->now);
+    }
+    if (trib_rng_below(&o->rng, 100) < 5) {
+        o->before = o->now; /* by now it has survived a loss of power, too */
+    }
+}
+
 /* One event, and all that it has to hold. Every eighth step the state is printed before and after. */
 static inline void give(struct observer *o, struct trib_round_event event)
 {
@@ -534,8 +698,9 @@ static inline void give(struct observer *o, struct trib_round_event event)
     struct trib_buf before = {0}, after = {0};
     bool prints = o->totals->steps % 8 == 0;
     event.now_ms = o->now_ms;
+    o->was = trib_round_state(o->round);
     NEED(!prints || trib_round_print(o->round, &before) == TRIB_OK);
-    o->totals->met[trib_round_state(o->round)][event.kind]++;
+    o->totals->met[o->was][event.kind]++;
     NEED(trib_round_step(o->round, &event, &actions, &n, &ignored) == TRIB_OK);
     NEED(!prints || trib_round_print(o->round, &after) == TRIB_OK);
     NEED(n <= CLIENTS * 4 + 8);
@@ -556,7 +721,12 @@ static inline void give(struct observer *o, struct trib_round_event event)
             note_action(o, &event, &actions[i]);
         }
         check_gate(o, &event, actions, n);
-        if (!o->running) {
+        NEED(event.kind != TRIB_EVENT_STOP || !o->reopens || n == 1); /* nobody is told */
+        if (o->reopens && event.kind == TRIB_EVENT_RESUME) {
+            NEED(o->options.buffer > 0 && count_at_work(o) == 0); /* else it would have been begun */
+            o->reopens = false;
+        }
+        if (!o->running && !o->reopens) {
             NEED(count(o, TRIB_MEMBER_FOLDED) == 0 || trib_round_state(o->round) == TRIB_ROUND_WAITING || o->finished);
             for (int i = 0; i < CLIENTS; i++) {
                 NEED(o->actors[i].state != TRIB_MEMBER_FOLDED || o->actors[i].told); /* all of them were told */
@@ -566,11 +736,95 @@ static inline void give(struct observer *o, struct trib_round_event event)
     }
     check_members(o);
     check_round(o);
+    check_changes(o);
+    if (o->options.outlives) {
+        write_down(o, &event, ignored != NULL);
+    }
     if (prints) {
         check_counts(o, &after);
     }
     trib_buf_clear(&before);
     trib_buf_clear(&after);
+}
+
+/* ---- a process ends, and another begins ---- */
+
+/* Where a client's part stands in the next process; it is away. */
+static inline void take_up(struct observer *o, uint32_t client, const struct actor *then, bool open, bool kept)
+{
+    struct actor *actor = &o->actors[client];
+    uint64_t tasks = actor->tasks; /* what was picked since is not remembered, but it was */
+    *actor = *then;
+    actor->tasks = tasks;
+    actor->known = actor->here = actor->eligible = false;
+    actor->folds = 0;
+    if (has_delivered(then->state) || is_pending(then->state)) {
+        actor->state = kept ? TRIB_MEMBER_UPLOADED : TRIB_MEMBER_TASKED;
+        actor->spool = true;
+    } else if (!open) {
+        actor->state = TRIB_MEMBER_NONE;
+    }
+    NEED(!kept || has_delivered(then->state));
+}
+
+static inline void check_taken_up(struct observer *o, const struct snapshot *disk)
+{
+    struct trib_round_memory memory;
+    trib_round_recall(o->round, false, &memory);
+    NEED(memory.number == o->number && memory.attempt == o->attempt && memory.commits == o->commits);
+    NEED(memory.open == o->reopens && memory.open == disk->books.open);
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        o->known[i] = trib_round_recall_member(o->round, i, &o->memories[i]);
+        NEED(o->known[i] == disk->kept.has[i] && (o->known[i] || o->actors[i].round == 0));
+        NEED(trib_round_member(o->round, i) == o->actors[i].state);
+        NEED(!o->known[i] || o->memories[i].folded == o->history[i].times);
+    }
+}
+
+/* The engine is thrown away, with all that it was at; the next one knows what is on the disk. */
+static inline void restart_from(struct observer *o, const struct snapshot *from)
+{
+    struct snapshot disk = *from;
+    struct trib_error error = {0};
+    NEED(disk.books.commits >= o->commits && disk.books.number > disk.books.commits);
+    if (disk.books.number > o->options.rounds) {
+        o->over = true;
+        return;
+    }
+    trib_round_free(o->round);
+    o->round = NULL;
+    NEED(trib_round_new(&o->options, &o->round, &error) == TRIB_OK);
+    NEED(take_kept(&disk.kept, o->uploads, o->round, &error) == TRIB_OK);
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        take_up(o, i, &disk.books.actors[i], disk.books.open, o->uploads[i].round != 0);
+        o->totals->folded_again += o->uploads[i].round != 0;
+    }
+    o->number = disk.books.number;
+    o->attempt = disk.books.attempt;
+    o->commits = disk.books.commits;
+    o->reopens = disk.books.open;
+    o->running = o->committing = o->finished = false;
+    o->n_work = 0;
+    o->now = o->before = disk;
+    memset(o->dirty, 1, sizeof o->dirty);
+    check_taken_up(o, &disk);
+    give(o, (struct trib_round_event){.kind = TRIB_EVENT_RESUME});
+}
+
+/* At any instant; of a commit under way nobody knows whether it was done. */
+static inline void crash(struct observer *o)
+{
+    bool done = o->committing && trib_rng_below(&o->rng, 2) == 0;
+    bool power_lost = !done && trib_rng_below(&o->rng, 4) == 0;
+    o->totals->crashes++;
+    o->totals->set_back += power_lost;
+    if (o->committing) {
+        o->totals->doubts[done]++;
+    }
+    if (done) {
+        note_durable(o);
+    }
+    restart_from(o, done ? &o->next : power_lost ? &o->before : &o->now);
 }
 
 #endif

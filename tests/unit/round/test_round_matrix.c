@@ -3,9 +3,9 @@
 
 enum { EVENTS = TRIB_EVENT_STOP + 1 };
 /* the columns of both tables */
-static const char *const event_names[EVENTS] = {"JOINED",  "ELIGIBLE",  "LEFT",      "PROGRESS", "OFFER",
-                                                "SCORED",  "FAILURE",   "UPLOADED",  "REFUSED",  "FOLDED",
-                                                "APPLIED", "EVALUATED", "COMMITTED", "TICK",     "STOP"};
+static const char *const event_names[EVENTS] = {"JOINED",    "ELIGIBLE", "LEFT",    "PROGRESS", "OFFER",   "SCORED",
+                                                "FAILURE",   "UPLOADED", "REFUSED", "FOLDED",   "APPLIED", "EVALUATED",
+                                                "COMMITTED", "TICK",     "RESUME",  "STOP"};
 
 /* The event that every cell gets; client 0 becomes ineligible by ELIGIBLE. */
 static void meet(int kind)
@@ -71,10 +71,10 @@ START_TEST(every_state_meets_every_event)
 {
     static const char letters[TRIB_ROUND_STATE_COUNT + 1] = "WCDAEMF";
     static const char *const expected[TRIB_ROUND_STATE_COUNT] = {
-        [TRIB_ROUND_WAITING] = "WWW.!..!.....WF",    [TRIB_ROUND_COLLECTING] = "CCCCC.C.C....CF",
-        [TRIB_ROUND_DECIDING] = "DDDD.CD.D....DF",   [TRIB_ROUND_APPLYING] = "AAA.......E..AA",
-        [TRIB_ROUND_EVALUATING] = "EEE........M.EE", [TRIB_ROUND_COMMITTING] = "MMM.........WMM",
-        [TRIB_ROUND_FINISHED] = "...............",
+        [TRIB_ROUND_WAITING] = "WWW.!..!.....WWF",    [TRIB_ROUND_COLLECTING] = "CCCCC.C.C....C.F",
+        [TRIB_ROUND_DECIDING] = "DDDD.CD.D....D.F",   [TRIB_ROUND_APPLYING] = "AAA.......E..A.A",
+        [TRIB_ROUND_EVALUATING] = "EEE........M.E.E", [TRIB_ROUND_COMMITTING] = "MMM.........WM.M",
+        [TRIB_ROUND_FINISHED] = "................",
     };
     struct tally tally = {0};
     for (int from = 0; from < TRIB_ROUND_STATE_COUNT; from++) {
@@ -101,12 +101,12 @@ START_TEST(every_member_state_meets_every_event)
 {
     static const char letters[TRIB_MEMBER_STATE_COUNT + 1] = "NTOAGUDFSREL";
     static const char *const expected[TRIB_MEMBER_STATE_COUNT] = {
-        [TRIB_MEMBER_NONE] = "NNN.!..!.....NN",    [TRIB_MEMBER_TASKED] = "TTTTG.E.R....TN",
-        [TRIB_MEMBER_OFFERED] = "TOTO..E.R....ON", [TRIB_MEMBER_ADMITTED] = "TATA..E.R....AN",
-        [TRIB_MEMBER_GRANTED] = "TGTGG.EDR....GN", [TRIB_MEMBER_UPLOADED] = "UUU.......U..UU",
-        [TRIB_MEMBER_FOLDING] = "DDD......F...DN", [TRIB_MEMBER_FOLDED] = "FFF..........FN",
-        [TRIB_MEMBER_SKIPPED] = "SSS.s..s.....SN", [TRIB_MEMBER_REJECTED] = "RRR.!..!.....RN",
-        [TRIB_MEMBER_FAILED] = "EEE.!..!.....EN",  [TRIB_MEMBER_LATE] = "LLL.!..!.....LN",
+        [TRIB_MEMBER_NONE] = "NNN.!..!.....N.N",    [TRIB_MEMBER_TASKED] = "TTTTG.E.R....T.N",
+        [TRIB_MEMBER_OFFERED] = "TOTO..E.R....O.N", [TRIB_MEMBER_ADMITTED] = "TATA..E.R....A.N",
+        [TRIB_MEMBER_GRANTED] = "TGTGG.EDR....G.N", [TRIB_MEMBER_UPLOADED] = "UUU.......U..U.U",
+        [TRIB_MEMBER_FOLDING] = "DDD......F...D.N", [TRIB_MEMBER_FOLDED] = "FFF..........F.N",
+        [TRIB_MEMBER_SKIPPED] = "SSS.s..s.....S.N", [TRIB_MEMBER_REJECTED] = "RRR.!..!.....R.N",
+        [TRIB_MEMBER_FAILED] = "EEE.!..!.....E.N",  [TRIB_MEMBER_LATE] = "LLL.!..!.....L.N",
     };
     struct tally tally = {0};
     for (int from = 0; from < TRIB_MEMBER_STATE_COUNT; from++) {

@@ -1,6 +1,6 @@
 /* Random events against the round engine in all its modes: clients that flap, lie and repeat themselves, clocks that
- * jump, work that fails, answers nobody asked for. The observer checks every step; honest clients and time alone have
- * to end what was begun. The seed is in every message. */
+ * jump, work that fails, answers nobody asked for, and a process that dies at any instant. The observer checks every
+ * step; honest clients and time alone have to end what was begun. The seed is in every message. */
 #include "round_observer.h"
 
 enum { SEEDS = 2500, STEPS = 250, PATIENCE = 400 };
@@ -60,6 +60,7 @@ static struct trib_round_options random_options(struct observer *o)
         options.max_staleness = 1 + (uint32_t)below(o, 3);
         options.buffer = chance(o, 50) ? 1 + (uint32_t)below(o, 6) : 0;
     }
+    options.outlives = chance(o, 60);
     return options;
 }
 
@@ -110,7 +111,8 @@ static void random_event(struct observer *o)
         TRIB_EVENT_JOINED,   TRIB_EVENT_JOINED,   TRIB_EVENT_LEFT,     TRIB_EVENT_LEFT,      TRIB_EVENT_ELIGIBLE,
         TRIB_EVENT_PROGRESS, TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,    TRIB_EVENT_OFFER,     TRIB_EVENT_FAILURE,
         TRIB_EVENT_UPLOADED, TRIB_EVENT_UPLOADED, TRIB_EVENT_UPLOADED, TRIB_EVENT_REFUSED,   TRIB_EVENT_TICK,
-        TRIB_EVENT_TICK,     TRIB_EVENT_APPLIED,  TRIB_EVENT_FOLDED,   TRIB_EVENT_COMMITTED, TRIB_EVENT_EVALUATED};
+        TRIB_EVENT_TICK,     TRIB_EVENT_APPLIED,  TRIB_EVENT_FOLDED,   TRIB_EVENT_COMMITTED, TRIB_EVENT_EVALUATED,
+        TRIB_EVENT_RESUME};
     uint32_t client = (uint32_t)below(o, CLIENTS);
     struct trib_round_event event = {.kind = kinds[below(o, sizeof kinds / sizeof kinds[0])],
                                      .client = client,
@@ -207,14 +209,14 @@ static void only_honest(struct observer *o)
     NEED(o->number > number || o->finished);
 }
 
-/* Is a task that was out then still out? Who has offered and waits for the server may be waiting for a round that
- * cannot begin. */
+/* Is a task that was out then still out? Who has offered or uploaded and waits for the server may be waiting for a
+ * round that cannot begin. */
 static bool any_left(const struct observer *o, const struct actor *then)
 {
     for (int i = 0; i < CLIENTS; i++) {
         const struct actor *actor = &o->actors[i];
-        if (actor->tasks == then[i].tasks && is_at_work(actor->state) &&
-            (o->running || !waits_for_gate(actor->state))) {
+        bool waits = waits_for_gate(actor->state) || actor->state == TRIB_MEMBER_UPLOADED;
+        if (actor->tasks == then[i].tasks && is_at_work(actor->state) && (o->running || !waits)) {
             return true;
         }
     }
@@ -252,11 +254,39 @@ static void pass_time(struct observer *o)
     }
 }
 
+/* Once it was told to stop, or has done all. */
+static void finish(struct observer *o)
+{
+    give(o, (struct trib_round_event){.kind = TRIB_EVENT_STOP});
+    while (o->n_work > 0) {
+        answer_work(o, false);
+    }
+    NEED(o->finished && trib_round_next_tick(o->round) == INT64_MAX);
+    for (int i = 0; i < 20; i++) {
+        random_event(o); /* finished is final: the observer sees to it */
+    }
+}
+
+/* What was written down last is all that there is. */
+static void start_again(struct observer *o)
+{
+    gather(o, &o->now);
+    o->totals->stops++;
+    restart_from(o, &o->now);
+}
+
+static bool crashes_now(struct observer *o)
+{
+    return o->options.outlives && chance(o, o->committing ? 20 : 2);
+}
+
 static void play(struct observer *o)
 {
-    for (int i = 0; i < STEPS && !o->finished; i++) {
+    for (int i = 0; i < STEPS && !o->over && !o->finished; i++) {
         pass_time(o);
-        if (o->n_work > 0 && chance(o, o->n_work > MAX_WORK / 2 ? 100 : 30)) {
+        if (crashes_now(o)) {
+            crash(o);
+        } else if (o->n_work > 0 && chance(o, o->n_work > MAX_WORK / 2 ? 100 : 30)) {
             answer_work(o, false);
         } else if (chance(o, 1) && chance(o, 10)) {
             give(o, (struct trib_round_event){.kind = TRIB_EVENT_STOP});
@@ -272,14 +302,24 @@ static void play(struct observer *o)
             random_event(o);
         }
     }
-    only_honest(o);
-    give(o, (struct trib_round_event){.kind = TRIB_EVENT_STOP});
-    while (o->n_work > 0) {
-        answer_work(o, false);
+}
+
+/* Once more from where it was stopped, if its rounds are not done; and then it is left in peace. */
+static void play_all(struct observer *o)
+{
+    play(o);
+    if (o->over) {
+        return;
     }
-    NEED(o->finished && trib_round_next_tick(o->round) == INT64_MAX);
-    for (int i = 0; i < 20; i++) {
-        random_event(o); /* finished is final: the observer sees to it */
+    only_honest(o);
+    finish(o);
+    if (!o->options.outlives) {
+        return;
+    }
+    start_again(o);
+    if (!o->over) {
+        only_honest(o);
+        finish(o);
     }
 }
 
@@ -292,7 +332,11 @@ static void run_seed(uint64_t seed, struct totals *totals)
     o->options = random_options(o);
     ck_assert_msg(trib_round_new(&o->options, &o->round, &error) == TRIB_OK, "seed %" PRIu64 ": %s", seed,
                   error.message);
-    play(o);
+    if (o->options.outlives) {
+        gather(o, &o->now);
+        o->before = o->now;
+    }
+    play_all(o);
     trib_round_free(o->round);
 }
 
@@ -338,6 +382,11 @@ START_TEST(random_events_keep_the_rules)
            " carried, %" PRIu64 " abandoned, %" PRIu64 " begun anew; updates: %" PRIu64 " stale, %" PRIu64 " skipped\n",
            SEEDS, totals.steps, totals.ignored, totals.commits, totals.carried, totals.abandoned, totals.restarts,
            totals.stale, totals.skipped);
+    printf("crashes: %" PRIu64 ", with a commit under way that was done %" PRIu64 ", that was not %" PRIu64
+           ", with a loss of power %" PRIu64 "; stops: %" PRIu64 "; rounds that went on: %" PRIu64
+           ", uploads folded again: %" PRIu64 "\n",
+           totals.crashes, totals.doubts[true], totals.doubts[false], totals.set_back, totals.stops, totals.reopened,
+           totals.folded_again);
     printf("states x events met: %d of %d\n", met, TRIB_ROUND_STATE_COUNT * EVENT_KINDS);
     check_turns(&totals);
     ck_assert_uint_gt(totals.commits, SEEDS / 2);
@@ -345,6 +394,12 @@ START_TEST(random_events_keep_the_rules)
     ck_assert_uint_gt(totals.carried, SEEDS / 50);
     ck_assert_uint_gt(totals.stale, SEEDS / 10);
     ck_assert_uint_gt(totals.restarts, 0);
+    ck_assert_uint_gt(totals.crashes, SEEDS);
+    ck_assert_uint_gt(totals.doubts[true], SEEDS / 50);
+    ck_assert_uint_gt(totals.doubts[false], SEEDS / 50);
+    ck_assert_uint_gt(totals.set_back, SEEDS / 10);
+    ck_assert_uint_gt(totals.reopened, SEEDS / 5);
+    ck_assert_uint_gt(totals.folded_again, SEEDS / 10);
 }
 END_TEST
 

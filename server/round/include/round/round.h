@@ -20,6 +20,9 @@
  * work and nobody left to pick. A deadline that comes before any answer begins anew: those whose part is over may be
  * picked again, and the others' work is kept.
  *
+ * What a restarted process has to know is recalled from one engine and restored into the next: it goes on in the same
+ * attempt of the same round, with the same members, and counts again what was uploaded.
+ *
  * An event that does not fit the state (an offer for another round, an upload that was not granted) changes nothing
  * and gives no action but, where the peer should know, an OUTCOME, or a DISCARD of what cannot be used; *ignored then
  * says why.
@@ -85,6 +88,7 @@ struct trib_round_options {
     bool compare_offers;    /* the gate needs SCORE: relevance is known only when a round's offers are together */
     uint32_t buffer;        /* updates that close a round, without cohorts; 0 = rounds with cohorts */
     uint32_t max_staleness; /* rounds that an update may be behind */
+    bool outlives;          /* what is being collected when it is stopped goes on after a restart: nobody is told */
 };
 
 enum trib_round_event_kind {
@@ -103,8 +107,9 @@ enum trib_round_event_kind {
     TRIB_EVENT_APPLIED,
     TRIB_EVENT_EVALUATED, /* a failed evaluation does not stop the round */
     TRIB_EVENT_COMMITTED,
-    TRIB_EVENT_TICK, /* time has passed */
-    TRIB_EVENT_STOP  /* drain: finish what is being committed, abandon what is being collected */
+    TRIB_EVENT_TICK,   /* time has passed */
+    TRIB_EVENT_RESUME, /* the first one after trib_round_restore: go on with the round that was open, if one was */
+    TRIB_EVENT_STOP    /* drain: finish what is being committed, abandon what is being collected */
 };
 struct trib_score {
     uint32_t client;
@@ -193,8 +198,46 @@ enum trib_member_state trib_round_member(const struct trib_round *round, uint32_
 bool trib_round_is_at_work(enum trib_member_state state);
 /* The round and the attempt of a client's last task; 0 = it never had one. */
 uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt);
+/* ---- what outlives the process ---- */
+
+/* The engine itself, without its members. */
+struct trib_round_memory {
+    uint64_t number, attempt, commits, offers, draws;
+    bool open;                /* tasks are out: the round goes on, or its updates wait to be committed */
+    bool decided;             /* the offers of this round have been compared ... */
+    struct trib_gate_cut cut; /* ... and this is what they had to reach */
+    uint32_t wanted;
+    const void *selector_state; /* [selector's state_size]; borrowed */
+    size_t selector_state_len;
+};
+/* A client's part in the open round, and what selectors go by. */
+struct trib_member_memory {
+    uint32_t client;
+    enum trib_member_state state;
+    uint64_t task_round, task_attempt, task_commits;
+    bool admitted, has_offered, has_score;
+    uint64_t key, examples, last_round, barred_until, offer_order, bytes;
+    double offer_loss, offer_seconds, offer_relevance, admitted_relevance;
+    uint64_t admitted_bytes;
+    uint64_t picked, folded, skipped, skipped_in_row, failed;
+    double loss, seconds, relevance;
+};
+/* As it is; or, from COMMITTING, as it will be when the commit is done (after_commit). */
+void trib_round_recall(const struct trib_round *round, bool after_commit, struct trib_round_memory *memory);
+/* False: the client is not known. */
+bool trib_round_recall_member(const struct trib_round *round, uint32_t client, struct trib_member_memory *memory);
+/* The clients whose memory may have changed since the last call; valid until the next step. */
+size_t trib_round_take_changed(struct trib_round *round, const uint32_t **clients);
+/* Make a new engine what it was. Nobody is here yet: who was at work may come back within the longer of the idle and
+ * the away timeout, and gets the same task. UPLOADED, FOLDING, FOLDED mean that the caller has the whole upload: it is
+ * folded again. TRIB_CORRUPT: the memory contradicts itself or the options; the engine is of no use then. */
+TRIB_MUST_CHECK enum trib_status trib_round_restore(struct trib_round *round, const struct trib_round_memory *memory,
+                                                    const struct trib_member_memory *members, size_t n,
+                                                    struct trib_error *error);
+
 const char *trib_round_state_name(enum trib_round_state state);
 const char *trib_member_state_name(enum trib_member_state state);
+const char *trib_outcome_name(enum trib_outcome outcome); /* "folded", ... */
 /* The whole state, for people and tests. */
 TRIB_MUST_CHECK enum trib_status trib_round_print(const struct trib_round *round, struct trib_buf *text);
 

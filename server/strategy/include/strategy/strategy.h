@@ -42,7 +42,12 @@ struct trib_strategy {
      * state: afterwards only commit, clear and begin are allowed. */
     enum trib_status (*finish)(void *state, const float *model, float *next, struct trib_error *error);
     void (*commit)(void *state); /* what finish made is committed; NULL: it keeps nothing */
-    void (*clear)(void *state);  /* frees everything; state may be begun again */
+    /* REMEMBERS: after finish, before commit: what it will remember once that is committed, in this many bytes; and
+     * back, into a state that is zeroed, for n elements. TRIB_CORRUPT: they are not of such a state. NULL: nothing. */
+    size_t (*saved_len)(const void *state);
+    void (*save)(const void *state, void *to);
+    enum trib_status (*load)(void *state, size_t n, const void *from, size_t len, struct trib_error *error);
+    void (*clear)(void *state); /* frees everything; state may be begun again */
 };
 
 size_t trib_strategies(const struct trib_strategy *const **list);
