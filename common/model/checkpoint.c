@@ -2,22 +2,20 @@
  * in memory. Any thread; two writers of one path are the caller's business. */
 #include "safetensors.h"
 
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-static enum trib_status add_floats(struct trib_file_writer *writer, const float *floats, size_t n,
-                                   struct trib_error *error)
+static enum trib_status emit_floats(const float *floats, size_t n, trib_checkpoint_sink *sink, void *context,
+                                    struct trib_error *error)
 {
-    return trib_file_writer_add(writer, floats, n * sizeof *floats, error);
+    return sink(context, floats, n * sizeof *floats, error);
 }
 
 static void from_little_endian(float *floats, size_t n)
@@ -26,8 +24,8 @@ static void from_little_endian(float *floats, size_t n)
     (void)n;
 }
 #else
-static enum trib_status add_floats(struct trib_file_writer *writer, const float *floats, size_t n,
-                                   struct trib_error *error)
+static enum trib_status emit_floats(const float *floats, size_t n, trib_checkpoint_sink *sink, void *context,
+                                    struct trib_error *error)
 {
     uint8_t piece[16384];
     enum { PIECE_N = sizeof piece / sizeof(float) };
@@ -38,7 +36,7 @@ static enum trib_status add_floats(struct trib_file_writer *writer, const float 
             memcpy(&bits, floats + at + i, sizeof bits);
             trib_store_u32(piece + i * sizeof bits, bits);
         }
-        TRIB_TRY(trib_file_writer_add(writer, piece, count * sizeof(float), error));
+        TRIB_TRY(sink(context, piece, count * sizeof(float), error));
     }
     return TRIB_OK;
 }
@@ -54,30 +52,50 @@ static void from_little_endian(float *floats, size_t n)
 }
 #endif
 
+enum trib_status trib_checkpoint_emit(const struct trib_schema *schema, const float *model,
+                                      const struct trib_checkpoint_entry *entries, size_t n_entries,
+                                      trib_checkpoint_sink *sink, void *context, struct trib_error *error)
+{
+    struct trib_buf header = {0};
+    enum trib_status status = trib_safetensors_header(schema, entries, n_entries, &header, error);
+    if (status == TRIB_OK) {
+        status = sink(context, header.data, header.len, error);
+    }
+    if (status == TRIB_OK) {
+        status = emit_floats(model, schema->n_floats, sink, context, error);
+    }
+    trib_buf_clear(&header);
+    return status;
+}
+
+enum trib_status trib_checkpoint_len(const struct trib_schema *schema, const struct trib_checkpoint_entry *entries,
+                                     size_t n_entries, uint64_t *len, struct trib_error *error)
+{
+    struct trib_buf header = {0};
+    enum trib_status status = trib_safetensors_header(schema, entries, n_entries, &header, error);
+    if (status == TRIB_OK) {
+        *len = header.len + (uint64_t)schema->n_floats * sizeof(float);
+    }
+    trib_buf_clear(&header);
+    return status;
+}
+
+static enum trib_status add_to_file(void *context, const void *bytes, size_t len, struct trib_error *error)
+{
+    return trib_file_writer_add(context, bytes, len, error);
+}
+
 enum trib_status trib_checkpoint_write(const char *path, const struct trib_schema *schema, const float *model,
                                        const struct trib_checkpoint_entry *entries, size_t n_entries,
                                        struct trib_error *error)
 {
-    struct trib_buf header = {0};
-    enum trib_status status = trib_safetensors_header(schema, entries, n_entries, &header, error);
-    if (status != TRIB_OK) {
-        goto out;
-    }
     struct trib_file_writer writer;
-    status = trib_file_writer_open(&writer, path, error);
-    if (status != TRIB_OK) {
-        goto out;
-    }
-    status = trib_file_writer_add(&writer, header.data, header.len, error);
-    if (status == TRIB_OK) {
-        status = add_floats(&writer, model, schema->n_floats, error);
-    }
+    TRIB_TRY(trib_file_writer_open(&writer, path, error));
+    enum trib_status status = trib_checkpoint_emit(schema, model, entries, n_entries, add_to_file, &writer, error);
     if (status == TRIB_OK) {
         status = trib_file_writer_commit(&writer, error);
     }
     trib_file_writer_abort(&writer);
-out:
-    trib_buf_clear(&header);
     return status;
 }
 
@@ -201,23 +219,23 @@ static enum trib_status read_tensors(const struct reader *reader, const struct t
 static enum trib_status open_file(const char *path, int *fd, uint64_t *len, struct trib_error *error)
 {
     /* not to wait for a writer, should the path be a pipe */
-    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int opened = trib_disk_open(path, O_RDONLY | O_NONBLOCK, 0);
     if (opened < 0) {
         return trib_fail_errno(error, errno, "%s: cannot open the checkpoint", path);
     }
-    struct stat info;
+    struct trib_disk_info info;
     enum trib_status status = TRIB_OK;
-    if (fstat(opened, &info) != 0) {
+    if (trib_disk_fd_info(opened, &info) != 0) {
         status = trib_fail_errno(error, errno, "%s: cannot stat the checkpoint", path);
-    } else if (!S_ISREG(info.st_mode)) {
-        status = trib_fail(error, TRIB_INVALID, "%s: not a regular file", path);
+    } else if (info.is_dir) {
+        status = trib_fail(error, TRIB_INVALID, "%s: is a folder, not a checkpoint", path);
     }
     if (status != TRIB_OK) {
-        close(opened);
+        trib_disk_close(opened);
         return status;
     }
     *fd = opened;
-    *len = (uint64_t)info.st_size;
+    *len = info.len;
     return TRIB_OK;
 }
 
@@ -238,7 +256,7 @@ enum trib_status trib_checkpoint_read(const char *path, const struct trib_schema
     if (status == TRIB_OK) {
         status = read_tensors(&reader, schema, model, error);
     }
-    close(reader.fd);
+    trib_disk_close(reader.fd);
     trib_free(reader.tensors);
     return status;
 }
@@ -278,7 +296,7 @@ enum trib_status trib_checkpoint_read_values(const char *path, float **values, s
     if (status == TRIB_OK) {
         status = read_values(&reader, len, values, n, error);
     }
-    close(reader.fd);
+    trib_disk_close(reader.fd);
     trib_free(reader.tensors);
     return status;
 }

@@ -227,8 +227,8 @@ START_TEST(what_is_no_file_is_said)
     ck_assert_int_eq(trib_checkpoint_read(path, &schema, back, &error), TRIB_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(error.message, path));
     ck_assert_int_eq(trib_checkpoint_read(dir, &schema, back, &error), TRIB_INVALID);
-    ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert_int_eq(trib_checkpoint_read(path, &schema, back, &error), TRIB_INVALID);
+    ck_assert_int_eq(mkfifo(path, 0600), 0); /* read as an empty file, without waiting for a writer */
+    ck_assert_int_eq(trib_checkpoint_read(path, &schema, back, &error), TRIB_CORRUPT);
 }
 END_TEST
 
@@ -319,6 +319,44 @@ START_TEST(oversized_headers_are_refused)
 }
 END_TEST
 
+static enum trib_status collect(void *context, const void *bytes, size_t len, struct trib_error *error)
+{
+    (void)error;
+    return trib_buf_add(context, bytes, len);
+}
+
+static enum trib_status refuse(void *context, const void *bytes, size_t len, struct trib_error *error)
+{
+    int *left = context;
+    (void)bytes;
+    (void)len;
+    return (*left)-- > 0 ? TRIB_OK : trib_fail(error, TRIB_NO_SPACE, "full");
+}
+
+START_TEST(a_sink_gets_the_bytes_of_the_file)
+{
+    const struct trib_checkpoint_entry entry = {"round", "7"}, bad = {"schema", "x"};
+    struct trib_buf emitted = {0};
+    uint64_t len = 0;
+    ck_assert_int_eq(trib_checkpoint_write(path, &schema, model, &entry, 1, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_checkpoint_emit(&schema, model, &entry, 1, collect, &emitted, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_checkpoint_len(&schema, &entry, 1, &len, NULL), TRIB_OK);
+    struct trib_buf file = read_file();
+    ck_assert_uint_eq(file.len, emitted.len);
+    ck_assert_uint_eq(file.len, len);
+    ck_assert_mem_eq(file.data, emitted.data, file.len);
+    trib_buf_clear(&file);
+    trib_buf_clear(&emitted);
+    for (int pieces = 0; pieces < 2; pieces++) {
+        int left = pieces;
+        ck_assert_int_eq(trib_checkpoint_emit(&schema, model, &entry, 1, refuse, &left, NULL), TRIB_NO_SPACE);
+    }
+    ck_assert_int_eq(trib_checkpoint_emit(&schema, model, &bad, 1, collect, &emitted, NULL), TRIB_INVALID);
+    ck_assert_int_eq(trib_checkpoint_len(&schema, &bad, 1, &len, NULL), TRIB_INVALID);
+    ck_assert_uint_eq(emitted.len, 0);
+}
+END_TEST
+
 START_TEST(every_failed_allocation_is_reported_and_the_old_file_stays)
 {
     write_model();
@@ -363,6 +401,7 @@ int main(void)
     tcase_add_test(tcase, what_is_no_file_is_said);
     tcase_add_loop_test(tcase, headers_are_read_strictly, 0, (int)(sizeof headers / sizeof headers[0]));
     tcase_add_test(tcase, oversized_headers_are_refused);
+    tcase_add_test(tcase, a_sink_gets_the_bytes_of_the_file);
     tcase_add_test(tcase, every_failed_allocation_is_reported_and_the_old_file_stays);
     suite_add_tcase(suite, tcase);
     return trib_test_run(suite);

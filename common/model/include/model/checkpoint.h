@@ -14,6 +14,17 @@ struct trib_checkpoint_entry {
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_write(const char *path, const struct trib_schema *schema,
                                                        const float *model, const struct trib_checkpoint_entry *entries,
                                                        size_t n_entries, struct trib_error *error);
+/* The same bytes, piece by piece: the header, which goes when the call returns, and the values, straight from `model`
+ * where the machine's byte order allows. */
+typedef enum trib_status trib_checkpoint_sink(void *context, const void *bytes, size_t len, struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_checkpoint_emit(const struct trib_schema *schema, const float *model,
+                                                      const struct trib_checkpoint_entry *entries, size_t n_entries,
+                                                      trib_checkpoint_sink *sink, void *context,
+                                                      struct trib_error *error);
+/* How many bytes they are. */
+TRIB_MUST_CHECK enum trib_status trib_checkpoint_len(const struct trib_schema *schema,
+                                                     const struct trib_checkpoint_entry *entries, size_t n_entries,
+                                                     uint64_t *len, struct trib_error *error);
 /* Read every tensor of `schema` from the file into model (schema->n_floats). Tensors must match by name, type F32
  * and shape (TRIB_MISMATCH names the first that does not); tensors that the schema lacks are an error too. A
  * truncated, oversized or overlapping file is TRIB_CORRUPT. All that is checked before the first byte goes to model,
