@@ -3,14 +3,11 @@
 
 #include "base/buf.h"
 #include "base/crc.h"
+#include "base/disk.h"
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { HEAD_LEN = 128, RUN_AT = 64, CRC_LEN = 4, VERSION = 1 };
 static const char magic[4] = "TRFB";
@@ -48,6 +45,11 @@ static uint64_t crc_offset(const struct trib_feedback_key *key)
     return HEAD_LEN + trib_feedback_floats(key) * sizeof(float);
 }
 
+uint64_t trib_feedback_image_len(const struct trib_feedback_key *key)
+{
+    return crc_offset(key) + CRC_LEN;
+}
+
 /* ---- the head ---- */
 
 static void write_head(const struct trib_feedback_image *image, uint8_t head[HEAD_LEN])
@@ -76,7 +78,7 @@ static enum trib_status read_head(struct trib_feedback_image *image, const uint8
                    ? (enum trib_feedback_kind)kind
                    : TRIB_FEEDBACK_NONE;
     if (key.kind == TRIB_FEEDBACK_NONE || key.n == 0 || key.n > TRIB_FRAME_MAX_ELEMENTS ||
-        memchr(key.run, '\0', sizeof key.run) == NULL || len != crc_offset(&key) + CRC_LEN) {
+        memchr(key.run, '\0', sizeof key.run) == NULL || len != trib_feedback_image_len(&key)) {
         return trib_fail(error, TRIB_CORRUPT, "%s: is damaged: %llu bytes do not fit its head", image->path,
                          (unsigned long long)len);
     }
@@ -90,21 +92,21 @@ static enum trib_status read_head(struct trib_feedback_image *image, const uint8
 enum trib_status trib_feedback_image_find(struct trib_feedback_image *image, struct trib_error *error)
 {
     uint8_t head[HEAD_LEN];
-    struct stat info;
+    struct trib_disk_info info;
     if (image->path == NULL) {
         return TRIB_OK;
     }
-    int fd = open(image->path, O_RDONLY | O_CLOEXEC);
+    int fd = trib_disk_open(image->path, O_RDONLY, 0);
     if (fd < 0) {
         return errno == ENOENT ? TRIB_OK : trib_fail_errno(error, errno, "%s: cannot be opened", image->path);
     }
-    enum trib_status status = fstat(fd, &info) == 0
+    enum trib_status status = trib_disk_fd_info(fd, &info) == 0
                                   ? trib_file_pread(fd, head, sizeof head, 0, image->path, error)
                                   : trib_fail_errno(error, errno, "%s: cannot be examined", image->path);
     if (status == TRIB_OK) {
-        status = read_head(image, head, (uint64_t)info.st_size, error);
+        status = read_head(image, head, info.len, error);
     }
-    close(fd);
+    trib_disk_close(fd);
     image->there = status == TRIB_OK;
     return status;
 }
@@ -112,7 +114,7 @@ enum trib_status trib_feedback_image_find(struct trib_feedback_image *image, str
 enum trib_status trib_feedback_image_open(struct trib_feedback_image *image, struct trib_error *error)
 {
     if (image->path != NULL) {
-        image->fd = open(image->path, O_RDONLY | O_CLOEXEC);
+        image->fd = trib_disk_open(image->path, O_RDONLY, 0);
         if (image->fd < 0) {
             return trib_fail_errno(error, errno, "%s: cannot be opened", image->path);
         }
@@ -123,7 +125,7 @@ enum trib_status trib_feedback_image_open(struct trib_feedback_image *image, str
 void trib_feedback_image_close(struct trib_feedback_image *image)
 {
     if (image->path != NULL) {
-        close(image->fd);
+        trib_disk_close(image->fd);
     }
 }
 
@@ -171,7 +173,7 @@ enum trib_status trib_feedback_image_verify(struct trib_feedback_image *image, f
 enum trib_status trib_feedback_image_move(struct trib_feedback_image *from, struct trib_feedback_image *to,
                                           struct trib_error *error)
 {
-    if (from->path != NULL && rename(from->path, to->path) != 0) {
+    if (from->path != NULL && trib_disk_rename(from->path, to->path) != 0) {
         return trib_fail_errno(error, errno, "%s: cannot be renamed to %s", from->path, to->path);
     }
     const char *path = to->path;
@@ -186,7 +188,7 @@ enum trib_status trib_feedback_image_move(struct trib_feedback_image *from, stru
 void trib_feedback_image_drop(struct trib_feedback_image *image)
 {
     if (image->path != NULL) {
-        (void)unlink(image->path); /* what cannot be removed is found out by its round */
+        (void)trib_disk_unlink(image->path); /* what cannot be removed is found out by its round */
     }
     trib_free(image->memory);
     image->memory = NULL;
@@ -254,7 +256,7 @@ enum trib_status trib_feedback_draft_read(struct trib_feedback_draft *draft, siz
     struct trib_feedback_image view = draft->image;
     if (view.path != NULL) {
         if (draft->fd < 0) { /* the writer's own cannot read */
-            draft->fd = open(draft->writer.temporary, O_RDONLY | O_CLOEXEC);
+            draft->fd = trib_disk_open(draft->writer.temporary, O_RDONLY, 0);
         }
         if (draft->fd < 0) {
             return trib_fail_errno(error, errno, "%s: cannot be opened", draft->writer.temporary);
@@ -293,7 +295,7 @@ void trib_feedback_draft_abort(struct trib_feedback_draft *draft)
     if (draft->image.path != NULL) {
         trib_file_writer_abort(&draft->writer);
         if (draft->fd >= 0) {
-            close(draft->fd);
+            trib_disk_close(draft->fd);
         }
     }
 }

@@ -31,6 +31,8 @@ size_t trib_feedback_blocks(const struct trib_feedback_key *key);
 size_t trib_feedback_block_n(const struct trib_feedback_key *key, size_t block);
 uint64_t trib_feedback_floats(const struct trib_feedback_key *key); /* of all vectors together */
 
+uint64_t trib_feedback_image_len(const struct trib_feedback_key *key); /* of the file */
+
 /* ---- a finished state ---- */
 
 struct trib_feedback_image {

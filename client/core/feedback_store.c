@@ -2,13 +2,13 @@
 #include "session/feedback_store.h"
 #include "feedback_image.h"
 
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char component[] = "feedback";
 
@@ -68,6 +68,22 @@ size_t trib_feedback_store_memory(const struct trib_feedback_store *store, enum 
     return (states + TRIB_FEEDBACK_SCRATCH) * sizeof(float);
 }
 
+uint64_t trib_feedback_store_disk(const struct trib_feedback_store *store, enum trib_feedback_kind kind, size_t n)
+{
+    const struct trib_feedback_key key = {.kind = kind, .n = n};
+    return kind == TRIB_FEEDBACK_NONE || store->committed_path == NULL ? 0 : 2 * trib_feedback_image_len(&key);
+}
+
+bool trib_feedback_store_awaits(const char *dir, const char *run, uint64_t round)
+{
+    char *path = trib_path_join(dir, "feedback.pending");
+    struct trib_feedback_image pending = {.path = path};
+    bool awaits = path != NULL && trib_feedback_image_find(&pending, NULL) == TRIB_OK && pending.there &&
+                  pending.round == round && strcmp(pending.key.run, run) == 0;
+    trib_free(path);
+    return awaits;
+}
+
 static void drop(struct trib_feedback_store *store, enum trib_log_level level, const char *reason)
 {
     trib_log(level, component, "state_dropped", TRIB_F_STR("reason", reason));
@@ -95,7 +111,7 @@ static void find(struct trib_feedback_store *store)
     find_image(&store->pending);
     char *half_written = store->pending_path == NULL ? NULL : trib_asprintf("%s.tmp", store->pending_path);
     if (half_written != NULL) {
-        (void)unlink(half_written);
+        (void)trib_disk_unlink(half_written);
     }
     trib_free(half_written);
     if (store->committed.there) {

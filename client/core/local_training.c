@@ -6,6 +6,7 @@
  * next task and the owner's limits have room for it. A sketch takes a byte for each of its positions while the update
  * is coded. */
 #include "session/local_training.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "codec/sketch.h"
@@ -209,6 +210,24 @@ static enum trib_status share_memory(struct trib_local_training *local, const st
     return use_trainer(local, task, vector_bytes + larger, error);
 }
 
+/* Room for the states of error feedback, which the owner's limits.disk gives them before the model that is held. */
+static enum trib_status reserve_feedback(struct trib_local_training *local, const struct trib_client_task *task,
+                                         bool *keep, struct trib_error *error)
+{
+    const uint64_t len = trib_feedback_store_disk(local->feedback, task->feedback.kind, local->schema.n_floats);
+    struct trib_error fault = {.message = ""};
+    enum trib_status status = trib_disk_budget_set(local->budget, TRIB_DISK_FEEDBACK, len, &fault);
+    if (status == TRIB_LIMIT && *keep &&
+        trib_disk_budget_exchange(local->budget, TRIB_DISK_FEEDBACK, len, TRIB_DISK_MODEL, NULL) == TRIB_OK) {
+        /* Its file goes before a state is written. */
+        status = TRIB_OK;
+        trib_log(TRIB_LOG_WARN, "client", "held_model_dropped", TRIB_F_STR("run", task->run),
+                 TRIB_F_INT("model_version", task->model_version), TRIB_F_STR("reason", fault.message));
+        *keep = false;
+    }
+    return status == TRIB_OK ? TRIB_OK : trib_fail(error, status, "%s", fault.message);
+}
+
 /* Decode, train, subtract: `vector` holds the update then. */
 static enum trib_status make_update(struct trib_local_training *local, const struct trib_client_task *task,
                                     struct trib_model_spool *model, const _Atomic(bool) *stop, float *vector,
@@ -350,7 +369,10 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     if (vector == NULL) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu values", n);
     }
-    enum trib_status status = make_update(local, task, model, stop, vector, &keep, &made, error);
+    enum trib_status status = reserve_feedback(local, task, &keep, error);
+    if (status == TRIB_OK) {
+        status = make_update(local, task, model, stop, vector, &keep, &made, error);
+    }
     if (!keep) {
         if (model == local->cache.spool) {
             trib_model_cache_drop(&local->cache);
@@ -363,6 +385,9 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     trib_free(vector);
     if (status == TRIB_OK) {
         status = trib_sha256(trib_blob_data(made.frame), trib_blob_len(made.frame), made.sha256);
+        if (status != TRIB_OK) {
+            (void)trib_fail(error, status, "the update cannot be hashed: %s", trib_status_text(status));
+        }
     }
     if (status != TRIB_OK) {
         trib_client_update_clear(&made);

@@ -1,14 +1,13 @@
 /* Holding a model between tasks. */
 #include "session/model_cache.h"
 #include "base/clones.h"
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { PIECE = 1 << 20, NOTE_LEN = 80, NOTE_VERSION = 8, NOTE_SHA256 = 16, NOTE_RUN = 48 };
 static const char file_name[] = "model.frame", component[] = "client";
@@ -44,15 +43,15 @@ static bool read_note(const uint8_t note[NOTE_LEN], struct trib_held_model *held
 /* The length of the file's frame and what it is; false when there is no such file. */
 static bool peek(const char *path, uint64_t *frame_len, struct trib_held_model *held)
 {
-    struct stat status;
+    struct trib_disk_info info;
     uint8_t note[NOTE_LEN];
     struct trib_model_spool *spool = NULL;
     *held = (struct trib_held_model){0};
-    if (stat(path, &status) != 0 || status.st_size <= NOTE_LEN ||
-        trib_model_spool_open(path, (uint64_t)status.st_size, &spool, NULL) != TRIB_OK) {
+    if (trib_disk_path_info(path, &info) != 0 || info.len <= NOTE_LEN ||
+        trib_model_spool_open(path, info.len, &spool, NULL) != TRIB_OK) {
         return false;
     }
-    *frame_len = (uint64_t)status.st_size - NOTE_LEN;
+    *frame_len = info.len - NOTE_LEN;
     const struct trib_frame_source source = trib_model_spool_source(spool);
     bool found = source.read(source.context, *frame_len, note, sizeof note, NULL) == TRIB_OK && read_note(note, held);
     trib_model_spool_free(spool);
@@ -122,32 +121,71 @@ static enum trib_status check_hash(struct trib_model_spool *spool, const uint8_t
     return status;
 }
 
-/* Write the frame and its note to the file, and read it from there from now on. */
-static enum trib_status save(const char *path, const struct trib_held_model *held, struct trib_model_spool **spool,
-                             struct trib_error *error)
+static enum trib_status write_file(const char *path, const uint8_t note[NOTE_LEN], struct trib_model_spool *spool,
+                                   struct trib_error *error)
 {
-    uint8_t note[NOTE_LEN];
-    write_note(held, note);
     char *dir = trib_path_dir(path);
     enum trib_status status = dir == NULL ? trib_fail_no_memory(error) : trib_dir_make(dir, error);
     trib_free(dir);
     TRIB_TRY(status);
     struct trib_file_writer writer;
     TRIB_TRY(trib_file_writer_open(&writer, path, error));
-    status = each_piece(*spool, write_piece, &writer, error);
+    status = each_piece(spool, write_piece, &writer, error);
     if (status == TRIB_OK) {
-        status = trib_file_writer_add(&writer, note, sizeof note, error);
+        status = trib_file_writer_add(&writer, note, NOTE_LEN, error);
     }
     if (status == TRIB_OK) {
         status = trib_file_writer_commit(&writer, error);
     }
     trib_file_writer_abort(&writer);
+    return status;
+}
+
+static uint64_t len_of(const char *path)
+{
+    struct trib_disk_info info;
+    return trib_disk_path_info(path, &info) == 0 ? info.len : 0;
+}
+
+/* Beside the file that is there, or, where the owner leaves no room for both, in its stead. */
+static enum trib_status find_room(struct trib_model_cache *cache, uint64_t len, struct trib_error *error)
+{
+    if (trib_disk_budget_set(cache->budget, TRIB_DISK_MODEL, len + len_of(cache->path), NULL) == TRIB_OK) {
+        return TRIB_OK;
+    }
+    (void)trib_disk_unlink(cache->path);
+    trib_disk_budget_note(cache->budget, TRIB_DISK_MODEL, 0);
+    return trib_disk_budget_set(cache->budget, TRIB_DISK_MODEL, len, error);
+}
+
+/* Write the frame and its note to the file, and read it from there from now on. A download's own file becomes it. */
+static enum trib_status save(struct trib_model_cache *cache, struct trib_model_spool **spool, struct trib_error *error)
+{
+    uint8_t note[NOTE_LEN];
+    const uint64_t len = trib_model_spool_source(*spool).len;
+    write_note(&cache->held, note);
+    enum trib_status status = trib_model_spool_settle(*spool, cache->path, note, sizeof note, NULL);
+    if (status != TRIB_OK) {
+        TRIB_TRY(find_room(cache, len + NOTE_LEN, error));
+        status = write_file(cache->path, note, *spool, error);
+    }
+    trib_disk_budget_note(cache->budget, TRIB_DISK_MODEL, len_of(cache->path));
     TRIB_TRY(status);
     struct trib_model_spool *saved = NULL;
-    TRIB_TRY(trib_model_spool_open(path, trib_model_spool_source(*spool).len, &saved, error));
+    TRIB_TRY(trib_model_spool_open(cache->path, len, &saved, error));
     trib_model_spool_free(*spool);
     *spool = saved;
     return TRIB_OK;
+}
+
+/* What a crash has left of a file that was being written. */
+static void remove_half_written(const char *path)
+{
+    char *temporary = trib_asprintf("%s.tmp", path);
+    if (temporary != NULL) {
+        (void)trib_disk_unlink(temporary);
+    }
+    trib_free(temporary);
 }
 
 enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const char *dir, struct trib_error *error)
@@ -161,11 +199,16 @@ enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const cha
     }
     trib_model_cache_close(cache);
     cache->path = path;
+    remove_half_written(path);
     if (!peek(path, &len, &held)) {
         return TRIB_OK;
     }
     TRIB_TRY(trib_model_spool_open(path, len, &cache->spool, error));
-    if (check_hash(cache->spool, held.sha256, &fault) != TRIB_OK) {
+    enum trib_status status = trib_disk_budget_set(cache->budget, TRIB_DISK_MODEL, len + NOTE_LEN, &fault);
+    if (status == TRIB_OK) {
+        status = check_hash(cache->spool, held.sha256, &fault);
+    }
+    if (status != TRIB_OK) {
         trib_log(TRIB_LOG_WARN, component, "held_model_dropped", TRIB_F_STR("path", path),
                  TRIB_F_STR("reason", fault.message));
         trib_model_cache_drop(cache);
@@ -193,8 +236,9 @@ void trib_model_cache_drop(struct trib_model_cache *cache)
 {
     let_go(cache);
     if (cache->path != NULL) {
-        unlink(cache->path);
+        (void)trib_disk_unlink(cache->path);
     }
+    trib_disk_budget_note(cache->budget, TRIB_DISK_MODEL, 0);
 }
 
 void trib_model_cache_put(struct trib_model_cache *cache, const struct trib_client_task *task,
@@ -205,7 +249,7 @@ void trib_model_cache_put(struct trib_model_cache *cache, const struct trib_clie
     (void)trib_str_copy(cache->held.run, sizeof cache->held.run, task->run);
     cache->held.version = task->model_version;
     memcpy(cache->held.sha256, task->model_sha256, sizeof cache->held.sha256);
-    if (cache->path != NULL && save(cache->path, &cache->held, spool, &error) != TRIB_OK) {
+    if (cache->path != NULL && save(cache, spool, &error) != TRIB_OK) {
         trib_log_error(TRIB_LOG_WARN, component, "model_not_saved", &error);
     }
     cache->spool = *spool;
@@ -283,7 +327,9 @@ static enum trib_status fill_frame(const struct trib_model_cache *cache, const s
     TRIB_TRY(load_base(cache, schema, task, delivery, vector, error));
     TRIB_TRY(add_deltas(version, schema, task, delivery, pool, vector, error));
     TRIB_TRY(trib_frame_seal_raw(TRIB_FRAME_MODEL, schema->hash, schema->n_floats, frame, len, error));
-    TRIB_TRY(trib_sha256(frame, len, digest));
+    if (trib_sha256(frame, len, digest) != TRIB_OK) {
+        return trib_fail_no_memory(error);
+    }
     return memcmp(digest, task->model_sha256, sizeof digest) == 0
                ? TRIB_OK
                : trib_fail(error, TRIB_MISMATCH, "the deltas lead to another model than the server's");

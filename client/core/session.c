@@ -4,6 +4,8 @@
 #include "base/str.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -78,9 +80,9 @@ void trib_session_report(struct trib_session *session, enum trib_log_level level
 
 /* ---- the connection ---- */
 
+/* The task is the caller's to end. */
 static void end_with(struct trib_session *session, enum trib_status status, const char *text)
 {
-    trib_session_end_task(session);
     session->link = TRIB_LINK_DONE;
     session->connection = 0;
     session->release_at_ms = 0;
@@ -144,21 +146,30 @@ static bool run_is_sane(const char *run)
     return true;
 }
 
+static void refuse_protocol(struct trib_session *session, uint32_t protocol)
+{
+    snprintf(session->text, sizeof session->text,
+             "the server speaks protocol %" PRIu32 ", this client %d to %d: update the %s", protocol,
+             TRIB_PROTOCOL_LEAST, TRIB_PROTOCOL_VERSION, protocol > TRIB_PROTOCOL_VERSION ? "client" : "server");
+    trib_session_drop_link(session, TRIB_UNSUPPORTED, session->text, -1);
+}
+
 static void on_welcome(struct trib_session *session, const Tributary__V1__Welcome *message)
 {
     if (session->link != TRIB_LINK_GREETING) {
         trib_session_drop_link(session, TRIB_PROTOCOL, "the server sent a second welcome", -1);
         return;
     }
-    if (message->protocol != TRIB_PROTOCOL_VERSION) {
-        trib_session_drop_link(session, TRIB_UNSUPPORTED, "the server speaks another version of the protocol", -1);
+    if (message->protocol < TRIB_PROTOCOL_LEAST || message->protocol > TRIB_PROTOCOL_VERSION) {
+        refuse_protocol(session, message->protocol);
         return;
     }
     if (!run_is_sane(message->run)) {
         trib_session_drop_link(session, TRIB_PROTOCOL, "the server's welcome names no valid run", -1);
         return;
     }
-    if (session->phase != TRIB_PHASE_NONE && strcmp(message->run, session->task.run) != 0) {
+    if (session->phase != TRIB_PHASE_NONE &&
+        strcmp(message->run, session->task.run) != 0) { /* outcomes name rounds alone */
         trib_session_end_task(session);
     }
     uint32_t seconds = message->progress_seconds == 0 ? PROGRESS_DEFAULT_S : message->progress_seconds;
@@ -178,6 +189,7 @@ static void on_goodbye(struct trib_session *session, const Tributary__V1__Goodby
     if (message->final) {
         TRIB_REPORT(session, TRIB_LOG_INFO, "goodbye", TRIB_F_STR("reason", message->reason),
                     TRIB_F_BOOL("final", true));
+        trib_session_end_task(session);
         end_with(session, TRIB_OK, message->reason);
         return;
     }
@@ -244,6 +256,7 @@ static void on_data(struct trib_session *session, const struct trib_session_even
     if (session->link == TRIB_LINK_ONLINE || session->link == TRIB_LINK_GREETING) {
         trib_session_send_goodbye(session, "the client's own data cannot be used");
     }
+    trib_session_leave_task(session);
     end_with(session, event->status, event->reason);
 }
 
@@ -252,6 +265,7 @@ static void on_stop(struct trib_session *session, const struct trib_session_even
     if (session->link == TRIB_LINK_ONLINE || session->link == TRIB_LINK_GREETING) {
         trib_session_send_goodbye(session, "the client is stopping");
     }
+    trib_session_leave_task(session);
     end_with(session, TRIB_OK, event->reason);
 }
 
@@ -277,6 +291,10 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
         session->held = config->held;
         session->device = config->device;
         trib_backoff_init(&session->backoff, config->reconnect_min_ms, config->reconnect_max_ms, config->seed);
+        if (config->finished != NULL) {
+            trib_session_adopt(session, config->finished);
+        }
+        session->config.finished = NULL; /* not borrowed any longer */
     }
     return session;
 }

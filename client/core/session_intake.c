@@ -60,7 +60,9 @@ static enum trib_status read_plan(struct trib_session *session, const Tributary_
     }
     if (message->graph.len > 0) {
         uint8_t digest[TRIB_SHA256_LEN];
-        TRIB_TRY(trib_sha256(message->graph.data, message->graph.len, digest));
+        if (trib_sha256(message->graph.data, message->graph.len, digest) != TRIB_OK) {
+            return trib_fail_no_memory(error);
+        }
         if (memcmp(digest, task->plan_sha256, sizeof digest) != 0) {
             return trib_fail(error, TRIB_CORRUPT, "the plan's SHA-256 is not the one that the task names");
         }

@@ -57,6 +57,7 @@ struct trib_session {
     enum trib_session_phase phase;
     struct trib_client_task task;     /* when phase is not NONE */
     struct trib_client_update update; /* from READY on */
+    bool saved;                       /* the update is kept for another life */
     bool confirmed;                   /* the server has sent this task on this connection */
     bool transferring;                /* a download's or an upload's event is still to come */
     uint64_t work_job;                /* of the download, training or upload whose event is awaited */
@@ -101,6 +102,10 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
 void trib_session_on_uploaded(struct trib_session *session, const struct trib_session_event *event);
 void trib_session_task_offline(struct trib_session *session); /* the connection is gone */
 void trib_session_end_task(struct trib_session *session);     /* NONE, with everything of the task freed */
+/* The same at the client's own end: what another life can go on from stays. */
+void trib_session_leave_task(struct trib_session *session);
+/* Begin with what an earlier life has finished. */
+void trib_session_adopt(struct trib_session *session, const struct trib_client_finished *finished);
 
 /* Whether the server has sent the task on the present connection. */
 bool trib_session_can_talk(const struct trib_session *session);

@@ -41,6 +41,7 @@ void trib_session_send_hello(struct trib_session *session)
     Tributary__V1__Hello hello;
     tributary__v1__hello__init(&hello);
     hello.protocol = TRIB_PROTOCOL_VERSION;
+    hello.protocol_least = TRIB_PROTOCOL_LEAST;
     hello.software = trib_message_lend(session->config.software);
     hello.node = trib_message_lend(session->config.node);
     hello.codecs = names;

@@ -117,8 +117,38 @@ void trib_session_retry(struct trib_session *session)
     }
 }
 
+void trib_session_adopt(struct trib_session *session, const struct trib_client_finished *finished)
+{
+    session->task = finished->task;
+    session->task.plan = NULL; /* it is trained */
+    session->update = finished->update;
+    session->update.frame = trib_blob_ref(finished->update.frame);
+    session->update.sketch = trib_blob_ref(finished->update.sketch);
+    session->phase = TRIB_PHASE_READY; /* its deadline is known again with the task */
+    session->saved = true;
+}
+
+static void forget_update(struct trib_session *session)
+{
+    if (session->saved) {
+        trib_session_act(session, TRIB_SESSION_FORGET_UPDATE);
+        session->saved = false;
+    }
+}
+
+void trib_session_leave_task(struct trib_session *session)
+{
+    session->saved = false;
+    if (session->phase == TRIB_PHASE_DOWNLOADING) {
+        trib_session_act(session, TRIB_SESSION_CANCEL_TRANSFER);
+        session->phase = TRIB_PHASE_READY; /* its bytes stay */
+    }
+    trib_session_end_task(session);
+}
+
 void trib_session_end_task(struct trib_session *session)
 {
+    forget_update(session);
     if (session->phase == TRIB_PHASE_DOWNLOADING || session->phase == TRIB_PHASE_TRAINING ||
         session->phase == TRIB_PHASE_UPLOADING) {
         trib_session_act(session, TRIB_SESSION_CANCEL_WORK);
@@ -214,6 +244,11 @@ void trib_session_on_task(struct trib_session *session, const Tributary__V1__Tas
         return;
     }
     bool same = session->phase != TRIB_PHASE_NONE && trib_session_same_task(&task, &session->task);
+    if (session->phase != TRIB_PHASE_NONE && session->confirmed && task.round < session->task.round) {
+        trib_blob_unref(task.plan);
+        trib_session_ignore(session, "task", "of an earlier round than the one at hand");
+        return;
+    }
     if (same && session->confirmed) {
         trib_blob_unref(task.plan);
         trib_session_ignore(session, "task", "sent twice");
@@ -239,23 +274,43 @@ void trib_session_on_task(struct trib_session *session, const Tributary__V1__Tas
     }
 }
 
-/* Error feedback hears what became of the round. */
+/* Error feedback hears that the update was folded; the update without its state must not be met again before that. That
+ * it was not, only the next task can tell: a server that was killed may yet fold what it has given up. */
 static void settle(struct trib_session *session, bool folded)
 {
-    if (session->task.feedback.kind != TRIB_FEEDBACK_NONE) {
+    forget_update(session);
+    if (folded && session->task.feedback.kind != TRIB_FEEDBACK_NONE) {
         struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_SETTLE);
         action->task = &session->task;
         action->folded = folded;
     }
 }
 
+static void begin_upload(struct trib_session *session, uint64_t offset)
+{
+    struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_UPLOAD);
+    action->job = begin_job(session);
+    action->task = &session->task;
+    action->update = &session->update;
+    action->offset = offset;
+    action->chunk_bytes = session->chunk_bytes;
+    session->upload_began_ms = session->now_ms;
+    session->upload_bytes = trib_blob_len(session->update.frame) - offset;
+    session->phase = TRIB_PHASE_UPLOADING;
+    session->transferring = true;
+    session->progress_at_ms = session->now_ms + session->progress_every_ms;
+}
+
 void trib_session_on_decision(struct trib_session *session, const Tributary__V1__Decision *message)
 {
-    if (session->phase != TRIB_PHASE_OFFERED || message->round != session->task.round) {
+    const bool skips = message->kind == TRIBUTARY__V1__DECISION__KIND__SKIP;
+    /* A server may remember an offer that was made before a connection was lost. */
+    bool offered = session->phase == TRIB_PHASE_OFFERED || (skips && session->phase == TRIB_PHASE_READY);
+    if (!offered || message->round != session->task.round) {
         trib_session_ignore(session, "decision", "there is no offer of that round");
         return;
     }
-    if (message->kind == TRIBUTARY__V1__DECISION__KIND__SKIP) {
+    if (skips) {
         TRIB_REPORT(session, TRIB_LOG_INFO, "skipped", TRIB_F_INT("round", message->round),
                     TRIB_F_STR("reason", message->reason));
         settle(session, false);
@@ -270,17 +325,13 @@ void trib_session_on_decision(struct trib_session *session, const Tributary__V1_
         trib_session_drop_link(session, TRIB_PROTOCOL, "the server asks for bytes beyond the update's end", -1);
         return;
     }
-    struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_UPLOAD);
-    action->job = begin_job(session);
-    action->task = &session->task;
-    action->update = &session->update;
-    action->offset = message->offset;
-    action->chunk_bytes = session->chunk_bytes;
-    session->upload_began_ms = session->now_ms;
-    session->upload_bytes = trib_blob_len(session->update.frame) - message->offset;
-    session->phase = TRIB_PHASE_UPLOADING;
-    session->transferring = true;
-    session->progress_at_ms = session->now_ms + session->progress_every_ms;
+    if (message->offset == trib_blob_len(session->update.frame)) { /* an upload whose receipt was lost */
+        session->phase = TRIB_PHASE_WAITING;
+        TRIB_REPORT(session, TRIB_LOG_INFO, "uploaded_before", TRIB_F_INT("round", message->round),
+                    TRIB_F_INT("bytes", message->offset));
+        return;
+    }
+    begin_upload(session, message->offset);
 }
 
 void trib_session_on_outcome(struct trib_session *session, const Tributary__V1__Outcome *message)
@@ -350,6 +401,7 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
         return;
     }
     session->update = event->is.update;
+    session->saved = event->saved;
     event->is.update = (struct trib_client_update){0};
     const struct trib_train_result *result = &session->update.result;
     TRIB_REPORT(session, TRIB_LOG_INFO, "trained", TRIB_F_INT("round", session->task.round),

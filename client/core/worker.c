@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "session/client_data.h"
 #include "session/local_training.h"
+#include "session/task_store.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -12,13 +13,19 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+enum job_kind {
+    JOB_TRAIN,
+    JOB_FORGET, /* the finished update */
+    JOB_SETTLE  /* the task's round has an outcome */
+};
 struct job {
     struct job *next;
+    enum job_kind kind;
     struct trib_session_event *event; /* prepared, so that the result can always be told */
     struct trib_client_task task;
     struct trib_model_delivery delivery;
     _Atomic(bool) stop;
-    bool settles, folded; /* no training: the task's round has an outcome */
+    bool folded;
 };
 
 struct trib_worker {
@@ -91,6 +98,7 @@ static void open_cache(struct trib_worker *worker)
 {
     struct trib_error error;
     const char *dir = worker->config.settings->state_dir;
+    worker->local.cache.budget = worker->config.budget;
     if (dir != NULL && trib_model_cache_open(&worker->local.cache, dir, &error) != TRIB_OK) {
         trib_log_error(TRIB_LOG_WARN, "client", "held_model_not_opened", &error);
     }
@@ -115,24 +123,71 @@ static enum trib_status prepare(struct trib_worker *worker, struct trib_error *e
     worker->local.pool = worker->pool;
     worker->local.data = &worker->data;
     worker->local.limits = trib_client_settings_limits(worker->config.settings);
+    worker->local.budget = worker->config.budget;
     return TRIB_OK;
+}
+
+static void forget_update(struct trib_worker *worker)
+{
+    trib_task_store_forget(worker->config.settings->state_dir);
+}
+
+/* Within the owner's budget, the update comes before the model that is held. */
+static enum trib_status make_room(struct trib_worker *worker, uint64_t len, struct trib_error *error)
+{
+    struct trib_model_cache *cache = &worker->local.cache;
+    enum trib_status status = trib_disk_budget_set(worker->config.budget, TRIB_DISK_UPDATE, len, error);
+    if (status == TRIB_OK || cache->held.run[0] == '\0' ||
+        trib_disk_budget_exchange(worker->config.budget, TRIB_DISK_UPDATE, len, TRIB_DISK_MODEL, NULL) != TRIB_OK) {
+        return status;
+    }
+    trib_log(TRIB_LOG_WARN, "client", "held_model_dropped", TRIB_F_STR("run", cache->held.run),
+             TRIB_F_INT("model_version", cache->held.version), TRIB_F_STR("reason", error->message));
+    trib_model_cache_drop(cache);
+    return TRIB_OK;
+}
+
+/* For another life of this client; what cannot be kept is offered all the same. */
+static bool save_update(struct trib_worker *worker, const struct job *job)
+{
+    struct trib_error error = {.message = ""};
+    const char *dir = worker->config.settings->state_dir;
+    const struct trib_client_update *update = &job->event->is.update;
+    if (dir == NULL || atomic_load(&job->stop)) {
+        return false;
+    }
+    enum trib_status status = make_room(worker, trib_task_store_len(update), &error);
+    if (status == TRIB_OK) {
+        status = trib_task_store_save(dir, &job->task, update, &error);
+    }
+    if (status != TRIB_OK) {
+        trib_disk_budget_note(worker->config.budget, TRIB_DISK_UPDATE, 0);
+        trib_log_error(TRIB_LOG_WARN, "client", "update_not_saved", &error);
+        forget_update(worker); /* it may be there in spite of that */
+    }
+    return status == TRIB_OK;
 }
 
 static void run_job(struct trib_worker *worker, struct job *job)
 {
     struct trib_error error = {.message = ""};
+    forget_update(worker); /* of an earlier task, that was cancelled as it was saved */
     enum trib_status status = prepare(worker, &error);
     if (status == TRIB_OK) {
         status = trib_local_training_run(&worker->local, &job->task, &job->delivery, &job->stop, &job->event->is.update,
                                          &error);
     }
-    if (status != TRIB_OK) { /* what is cached may be half made */
+    const bool unusable = status != TRIB_OK && job->delivery.unusable;
+    trib_model_delivery_clear(&job->delivery);
+    if (status == TRIB_OK) {
+        job->event->saved = save_update(worker, job);
+    } else { /* what is cached may be half made */
         trib_local_training_forget(&worker->local);
     }
     struct trib_session_event *event = job->event;
     job->event = NULL;
     event->held = worker->local.cache.held;
-    event->model_unusable = status != TRIB_OK && job->delivery.unusable;
+    event->model_unusable = unusable;
     push_result(worker, event, status, &error);
 }
 
@@ -141,6 +196,21 @@ static void settle(struct trib_worker *worker, const struct job *job)
     struct trib_error error;
     if (open_feedback(worker, &error) == TRIB_OK) {
         trib_feedback_store_settle(worker->local.feedback, job->task.run, job->task.round, job->folded);
+    }
+}
+
+static void do_job(struct trib_worker *worker, struct job *job)
+{
+    switch (job->kind) {
+    case JOB_TRAIN:
+        run_job(worker, job);
+        break;
+    case JOB_FORGET:
+        forget_update(worker);
+        break;
+    case JOB_SETTLE:
+        settle(worker, job);
+        break;
     }
 }
 
@@ -165,11 +235,7 @@ static void *worker_main(void *argument)
             }
             worker->running = job;
             pthread_mutex_unlock(&worker->lock);
-            if (job->settles) {
-                settle(worker, job);
-            } else {
-                run_job(worker, job);
-            }
+            do_job(worker, job);
             pthread_mutex_lock(&worker->lock);
             worker->running = NULL;
             job_free(job);
@@ -260,7 +326,7 @@ static void add_job(struct trib_worker *worker, struct job *job)
     pthread_mutex_lock(&worker->lock);
     *worker->last = job;
     worker->last = &job->next;
-    worker->release = worker->release && job->settles;
+    worker->release = worker->release && job->kind != JOB_TRAIN;
     pthread_cond_signal(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
 }
@@ -285,6 +351,17 @@ enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, 
     return TRIB_OK;
 }
 
+/* Out of memory, it stays until the next task: its round is over, and nobody asks for it any more. */
+void trib_worker_forget_update(struct trib_worker *worker)
+{
+    trib_disk_budget_note(worker->config.budget, TRIB_DISK_UPDATE, 0);
+    struct job *job = trib_calloc(1, sizeof *job);
+    if (job != NULL) {
+        job->kind = JOB_FORGET;
+        add_job(worker, job);
+    }
+}
+
 /* Out of memory, it is not told: the next task's folded_round tells it then. */
 void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t round, bool folded)
 {
@@ -294,7 +371,7 @@ void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t ro
     }
     (void)trib_str_copy(job->task.run, sizeof job->task.run, run);
     job->task.round = round;
-    job->settles = true;
+    job->kind = JOB_SETTLE;
     job->folded = folded;
     add_job(worker, job);
 }
@@ -313,6 +390,7 @@ void trib_worker_cancel(struct trib_worker *worker)
 
 void trib_worker_drop_model(struct trib_worker *worker)
 {
+    trib_disk_budget_note(worker->config.budget, TRIB_DISK_MODEL, 0); /* so that what comes next has its room at once */
     pthread_mutex_lock(&worker->lock);
     worker->drop_model = true;
     pthread_cond_signal(&worker->changed);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "link/link.h"
 #include "session/client_data.h"
+#include "session/task_store.h"
 #include "session/worker.h"
 
 #include <poll.h>
@@ -24,6 +25,7 @@ struct daemon {
     char identity[TRIB_IDENTITY_MAX];
     struct trib_net_tls tls;
     struct trib_event_queue *queue;
+    struct trib_disk_budget *budget; /* of the state directory */
     struct trib_link *link;
     struct trib_worker *worker;
     struct trib_session *session;
@@ -144,8 +146,7 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
         send(daemon, action);
         break;
     case TRIB_SESSION_DOWNLOAD:
-        if (trib_link_download(daemon->link, action->job, action->sha256, action->len, action->offset, &error) !=
-            TRIB_OK) {
+        if (trib_link_download(daemon->link, action->job, action->sha256, action->len, &error) != TRIB_OK) {
             fail_on_the_spot(daemon, TRIB_SESSION_DOWNLOADED, action->job, &error);
         }
         break;
@@ -167,6 +168,9 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
         break;
     case TRIB_SESSION_DROP_MODEL:
         trib_worker_drop_model(daemon->worker);
+        break;
+    case TRIB_SESSION_FORGET_UPDATE:
+        trib_worker_forget_update(daemon->worker);
         break;
     case TRIB_SESSION_SETTLE:
         trib_worker_settle(daemon->worker, action->task->run, action->task->round, action->folded);
@@ -280,6 +284,26 @@ static void loop(struct daemon *daemon)
 
 /* ---- life ---- */
 
+/* What an earlier life of this client left finished, unless the owner has no room for it any more. */
+static bool load_finished(struct daemon *daemon, struct trib_client_finished *finished)
+{
+    const char *dir = daemon->settings->state_dir;
+    struct trib_error error;
+    if (!trib_task_store_load(dir, finished)) {
+        trib_disk_budget_note(daemon->budget, TRIB_DISK_UPDATE, 0);
+        return false;
+    }
+    if (trib_disk_budget_set(daemon->budget, TRIB_DISK_UPDATE, trib_task_store_len(&finished->update), &error) ==
+        TRIB_OK) {
+        return true;
+    }
+    trib_log_error(TRIB_LOG_WARN, component, "update_dropped", &error);
+    trib_client_update_clear(&finished->update);
+    trib_disk_budget_note(daemon->budget, TRIB_DISK_UPDATE, 0);
+    trib_task_store_forget(dir);
+    return false;
+}
+
 static enum trib_status open_session(struct daemon *daemon, const char *software, struct trib_error *error)
 {
     const struct trib_client_settings *settings = daemon->settings;
@@ -289,7 +313,9 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
              TRIB_F_STR("server", settings->server_address), TRIB_F_STR("backend", daemon->backend->name),
              TRIB_F_STR("backend_is", about), TRIB_F_INT("threads", threads), TRIB_F_INT("pid", getpid()));
     struct trib_held_model held;
+    struct trib_client_finished finished;
     trib_model_cache_peek(settings->state_dir, &held);
+    bool has_finished = load_finished(daemon, &finished);
     const struct trib_session_config config = {
         .node = daemon->identity,
         .software = software,
@@ -302,9 +328,13 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
         /* Clients that start together must not wait in step. */
         .seed = trib_hash64(daemon->identity, strlen(daemon->identity), (uint64_t)trib_clock_ns()),
         .held = held,
+        .finished = has_finished ? &finished : NULL,
         .device = look_at_device(daemon),
     };
     daemon->session = trib_session_new(&config, trib_clock_ms());
+    if (has_finished) {
+        trib_client_update_clear(&finished.update);
+    }
     return daemon->session == NULL ? trib_fail_no_memory(error) : TRIB_OK;
 }
 
@@ -315,8 +345,9 @@ static enum trib_status open_link(struct daemon *daemon, struct trib_error *erro
         .address = settings->server_address,
         .server_name = settings->server_name,
         .tls = &daemon->tls,
-        .state_dir = settings->state_dir,
-        .limits = trib_client_settings_limits(settings),
+        .place = {.dir = settings->state_dir,
+                  .budget = daemon->budget,
+                  .limits = trib_client_settings_limits(settings)},
         .queue = daemon->queue,
     };
     trib_net_limits_default(&config.net);
@@ -331,13 +362,17 @@ static enum trib_status open_all(struct daemon *daemon, const char *software, st
     TRIB_TRY(trib_client_daemon_check(daemon->settings, daemon->identity, error));
     TRIB_TRY(find_backend(daemon->settings, &daemon->backend, error));
     TRIB_TRY(trib_event_queue_new(&daemon->queue, error));
+    TRIB_TRY(trib_disk_budget_new((uint64_t)daemon->settings->max_disk, &daemon->budget, error));
+    if (daemon->settings->state_dir != NULL) {
+        trib_disk_budget_look(daemon->budget, daemon->settings->state_dir);
+    }
     TRIB_TRY(open_link(daemon, error));
     TRIB_TRY(open_session(daemon, software, error));
     /* The connection is under way while the data are being read. */
     struct trib_session_event tick = {.kind = TRIB_SESSION_TICK};
     step_all(daemon, &tick);
     const struct trib_worker_config worker = {
-        .settings = daemon->settings, .backend = daemon->backend, .queue = daemon->queue};
+        .settings = daemon->settings, .backend = daemon->backend, .queue = daemon->queue, .budget = daemon->budget};
     return trib_worker_new(&worker, &daemon->worker, error);
 }
 
@@ -350,6 +385,7 @@ static void close_all(struct daemon *daemon)
     trib_link_free(daemon->link);
     trib_session_free(daemon->session);
     trib_event_queue_free(daemon->queue);
+    trib_disk_budget_free(daemon->budget);
 }
 
 enum trib_status trib_client_daemon_run(const struct trib_client_settings *settings, const char *software,

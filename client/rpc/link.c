@@ -28,6 +28,9 @@ enum trib_status trib_link_new(const struct trib_link_config *config, struct tri
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&made->closed, &attributes);
     pthread_condattr_destroy(&attributes);
+    uint8_t furthest[32];
+    bool found = trib_model_spool_longest(config->place.dir, furthest);
+    trib_model_spool_tidy(config->place.dir, found ? furthest : NULL);
     *link = made;
     return TRIB_OK;
 }
@@ -38,9 +41,9 @@ void trib_link_free(struct trib_link *link)
         return;
     }
     trib_net_channel_free(link->channel); /* every `closed` has run then */
-    trib_link_partial_free(link->partial);
+    trib_link_partial_leave(link->partial);
     for (size_t i = 0; i < link->n_complete; i++) {
-        trib_model_spool_free(link->complete[i]);
+        trib_model_spool_leave(link->complete[i]);
     }
     pthread_cond_destroy(&link->closed);
     pthread_mutex_destroy(&link->lock);
@@ -79,7 +82,7 @@ void trib_link_call_unref(struct trib_link_call *call)
     trib_net_call_unref(call->call);
     trib_session_event_free(call->final);
     trib_session_event_free(call->incoming);
-    trib_link_partial_free(call->partial);
+    trib_link_partial_leave(call->partial);
     trib_blob_unref(call->frame);
     pthread_mutex_destroy(&call->pump);
     trib_free(call);
@@ -186,6 +189,9 @@ void trib_link_cancel(struct trib_link *link, bool keep)
         link->n_complete = 0;
         if (calls[0] != NULL) {
             calls[0]->drop = true;
+            if (calls[0]->partial != NULL) { /* at once: the next download may be of the same blob */
+                trib_model_spool_forget(calls[0]->partial->spool);
+            }
         }
     }
     pthread_mutex_unlock(&link->lock);

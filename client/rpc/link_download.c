@@ -8,31 +8,91 @@
 #include <stdio.h>
 #include <string.h>
 
-void trib_link_partial_free(struct trib_link_partial *partial)
+enum { PIECE = 1 << 20 };
+
+static void partial_free(struct trib_link_partial *partial, void (*free_spool)(struct trib_model_spool *spool))
 {
-    if (partial == NULL) {
-        return;
+    if (partial != NULL) {
+        trib_chunk_receiver_clear(&partial->receiver);
+        free_spool(partial->spool);
+        trib_free(partial);
     }
-    trib_chunk_receiver_clear(&partial->receiver);
-    trib_model_spool_free(partial->spool);
-    trib_free(partial);
 }
 
-static enum trib_status partial_new(const struct trib_link *link, const uint8_t sha256[32], uint64_t len,
-                                    struct trib_link_partial **partial, struct trib_error *error)
+void trib_link_partial_free(struct trib_link_partial *partial)
+{
+    partial_free(partial, trib_model_spool_free);
+}
+
+void trib_link_partial_leave(struct trib_link_partial *partial)
+{
+    partial_free(partial, trib_model_spool_leave);
+}
+
+/* The first bytes of the file, which an earlier life has left, into the running hash. */
+static enum trib_status hash_found(struct trib_link_partial *partial, uint64_t found, struct trib_error *error)
+{
+    const struct trib_frame_source source = trib_model_spool_source(partial->spool);
+    uint8_t *piece = trib_malloc(PIECE);
+    enum trib_status status = piece == NULL ? trib_fail_no_memory(error) : TRIB_OK;
+    for (uint64_t at = 0; at < found && status == TRIB_OK; at += PIECE) {
+        size_t len = found - at < PIECE ? (size_t)(found - at) : PIECE;
+        status = source.read(source.context, at, piece, len, error);
+        if (status == TRIB_OK) {
+            status = trib_chunk_receiver_hash(&partial->receiver, piece, len, error);
+        }
+    }
+    trib_free(piece);
+    return status;
+}
+
+/* Go on behind what was found. When it is the whole already, its hash decides. */
+static enum trib_status take_found(struct trib_link_partial *partial, uint64_t found, struct trib_error *error)
+{
+    TRIB_TRY(hash_found(partial, found, error));
+    partial->receiver.received = found;
+    if (found < partial->receiver.blob_len) {
+        return TRIB_OK;
+    }
+    const struct trib_chunk end = {.offset = found, .last = true};
+    return trib_chunk_receiver_end(&partial->receiver, &end, end.crc32c, error);
+}
+
+/* *found: what of it is in the file already; 0 = nothing. */
+static enum trib_status partial_open(const struct trib_link *link, const uint8_t sha256[32], uint64_t len,
+                                     struct trib_link_partial **partial, uint64_t *found, struct trib_error *error)
 {
     struct trib_link_partial *made = trib_calloc(1, sizeof *made);
     if (made == NULL) {
         return trib_fail_no_memory(error);
     }
-    enum trib_status status =
-        trib_model_spool_new(len, link->config.state_dir, &link->config.limits, &made->spool, error);
+    enum trib_status status = trib_model_spool_new(&link->config.place, sha256, len, &made->spool, found, error);
     if (status == TRIB_OK) {
         status = trib_chunk_receiver_init(&made->receiver, sha256, len, error);
     }
     if (status != TRIB_OK) {
-        trib_link_partial_free(made);
+        trib_link_partial_leave(made);
         return status;
+    }
+    *partial = made;
+    return TRIB_OK;
+}
+
+static enum trib_status partial_new(const struct trib_link *link, const uint8_t sha256[32], uint64_t len,
+                                    struct trib_link_partial **partial, struct trib_error *error)
+{
+    struct trib_error fault = {.message = ""};
+    struct trib_link_partial *made = NULL;
+    uint64_t found = 0;
+    trib_model_spool_tidy(link->config.place.dir, sha256);
+    TRIB_TRY(partial_open(link, sha256, len, &made, &found, error));
+    if (found > 0 && take_found(made, found, &fault) != TRIB_OK) {
+        trib_log(TRIB_LOG_WARN, "client", "download_dropped", TRIB_F_INT("bytes", found),
+                 TRIB_F_STR("reason", fault.message));
+        trib_link_partial_free(made);
+        TRIB_TRY(partial_open(link, sha256, len, &made, &found, error));
+    } else if (found > 0) {
+        trib_log(TRIB_LOG_INFO, "client", "download_found", TRIB_F_INT("bytes", found), TRIB_F_INT("of", len));
     }
     *partial = made;
     return TRIB_OK;
@@ -73,12 +133,19 @@ static enum trib_status keep(struct trib_link_partial *partial, uint64_t offset,
                              void *context, struct trib_error *error)
 {
     (void)context;
-    TRIB_TRY(trib_chunk_receiver_hash(&partial->receiver, piece, len, error));
     return trib_model_spool_write(partial->spool, offset, piece, len, error);
 }
 
-/* One chunk. Its checksum is settled before a byte of it reaches the running hash, so that a bad chunk costs no more
- * than itself: the download resumes where it began. */
+static enum trib_status hash(struct trib_link_partial *partial, uint64_t offset, const uint8_t *piece, size_t len,
+                             void *context, struct trib_error *error)
+{
+    (void)offset;
+    (void)context;
+    return trib_chunk_receiver_hash(&partial->receiver, piece, len, error);
+}
+
+/* One chunk. Its checksum is settled and all of it is written before a byte reaches the running hash, so that a bad
+ * chunk, or a full disk, costs no more than the chunk: the download resumes where it began. */
 static enum trib_status take_chunk(struct trib_link_partial *partial, const struct trib_net_message *message,
                                    struct trib_error *error)
 {
@@ -97,6 +164,7 @@ static enum trib_status take_chunk(struct trib_link_partial *partial, const stru
     TRIB_TRY(each_piece(partial, message, payload_offset, chunk.offset, add_to_crc, &crc, error));
     if (crc == chunk.crc32c) {
         TRIB_TRY(each_piece(partial, message, payload_offset, chunk.offset, keep, NULL, error));
+        TRIB_TRY(each_piece(partial, message, payload_offset, chunk.offset, hash, NULL, error));
     }
     return trib_chunk_receiver_end(&partial->receiver, &chunk, crc, error);
 }
@@ -188,15 +256,14 @@ static enum trib_status send_request(struct trib_link_call *call, const uint8_t 
     return TRIB_OK;
 }
 
-/* What an earlier attempt left, if it is of this blob and reaches exactly to `offset`; anything else is freed. */
-static struct trib_link_partial *take_partial(struct trib_link *link, const uint8_t sha256[32], uint64_t len,
-                                              uint64_t offset)
+/* What an earlier attempt of this link left, if it is of this blob; of another, its file goes. */
+static struct trib_link_partial *take_partial(struct trib_link *link, const uint8_t sha256[32], uint64_t len)
 {
     pthread_mutex_lock(&link->lock);
     struct trib_link_partial *partial = link->partial;
     link->partial = NULL;
     pthread_mutex_unlock(&link->lock);
-    if (partial != NULL && (offset == 0 || partial->receiver.received != offset || partial->receiver.blob_len != len ||
+    if (partial != NULL && (partial->receiver.blob_len != len ||
                             memcmp(partial->receiver.sha256, sha256, sizeof partial->receiver.sha256) != 0)) {
         trib_link_partial_free(partial);
         partial = NULL;
@@ -207,22 +274,42 @@ static struct trib_link_partial *take_partial(struct trib_link *link, const uint
     return partial;
 }
 
+static enum trib_status begin_call(struct trib_link_call *call, const uint8_t sha256[32], struct trib_error *error)
+{
+    call->head.offset = call->partial->receiver.received;
+    TRIB_TRY(trib_link_call_start(call, TRIB_PATH_DOWNLOAD, &download_events, error));
+    if (send_request(call, sha256, NULL) != TRIB_OK) {
+        trib_net_call_cancel(call->call); /* its event tells */
+    }
+    return TRIB_OK;
+}
+
+/* Nothing has to be asked for: all of it was found. */
+static void finish_at_once(struct trib_link_call *call)
+{
+    pthread_mutex_lock(&call->link->lock);
+    struct trib_link_partial *unwanted = settle(call);
+    struct trib_session_event *final = call->final;
+    call->final = NULL;
+    pthread_mutex_unlock(&call->link->lock);
+    trib_link_partial_free(unwanted);
+    trib_event_queue_push(call->link->config.queue, final);
+}
+
 enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32], uint64_t len,
-                                    uint64_t offset, struct trib_error *error)
+                                    struct trib_error *error)
 {
     struct trib_link_call *call = NULL;
     TRIB_TRY(trib_link_call_new(link, &link->download, TRIB_SESSION_DOWNLOADED, job, &call, error));
-    call->partial = take_partial(link, sha256, len, offset);
     enum trib_status status = TRIB_OK;
+    call->partial = take_partial(link, sha256, len);
     if (call->partial == NULL) {
         status = partial_new(link, sha256, len, &call->partial, error);
     }
-    if (status == TRIB_OK) {
-        call->head.offset = call->partial->receiver.received;
-        status = trib_link_call_start(call, TRIB_PATH_DOWNLOAD, &download_events, error);
-    }
-    if (status == TRIB_OK && send_request(call, sha256, NULL) != TRIB_OK) {
-        trib_net_call_cancel(call->call); /* its event tells */
+    if (status == TRIB_OK && call->partial->receiver.complete) {
+        finish_at_once(call);
+    } else if (status == TRIB_OK) {
+        status = begin_call(call, sha256, error);
     }
     trib_link_call_unref(call);
     return status;
@@ -235,5 +322,8 @@ size_t trib_link_take(struct trib_link *link, struct trib_model_spool *blobs[TRI
     memcpy(blobs, link->complete, n * sizeof *blobs);
     link->n_complete = 0;
     pthread_mutex_unlock(&link->lock);
+    if (n == 0) { /* nothing had to be downloaded: nor will what others left be of use */
+        trib_model_spool_tidy(link->config.place.dir, NULL);
+    }
     return n;
 }

@@ -64,6 +64,7 @@ void trib_link_call_done(struct trib_link_call *call);
 void trib_link_call_note(struct trib_link_call *call, const struct trib_net_close *how);
 
 /* link_download.c */
-void trib_link_partial_free(struct trib_link_partial *partial); /* NULL is allowed */
+void trib_link_partial_free(struct trib_link_partial *partial);  /* with its file; NULL is allowed */
+void trib_link_partial_leave(struct trib_link_partial *partial); /* the file stays */
 
 #endif

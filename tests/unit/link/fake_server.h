@@ -36,6 +36,10 @@ struct fake_server {
     struct trib_blob *blob;
     uint8_t sha256[32];
     size_t chunk_len;
+    pthread_mutex_t serving; /* guards what follows: the download that is served */
+    uint64_t next;           /* its next byte */
+    bool begins, served;
+    const struct trib_net_call *downloading;
     pthread_mutex_t lock; /* the rest */
     struct trib_buf uploaded;
     struct trib_chunk first; /* of the last upload */
@@ -75,11 +79,15 @@ static inline enum trib_status fake_send_chunk(struct trib_net_call *call, const
     return status;
 }
 
-static inline void fake_serve(struct fake_server *fake, struct trib_net_call *call, uint64_t offset)
+/* Up to the end, or to what the transport takes just now. */
+static inline void fake_serve(struct fake_server *fake, struct trib_net_call *call)
 {
     const enum fake_download mode = fake->download;
     const uint64_t len = trib_blob_len(fake->blob), fault_at = fake->fault_at;
-    bool first = true;
+    if (fake->served) {
+        return;
+    }
+    fake->served = true;
     if (mode == FAKE_NOT_FOUND || mode == FAKE_GARBAGE) {
         if (mode == FAKE_GARBAGE) {
             (void)!trib_net_call_send(call, "\xff\xff\xff\xff", 4, NULL, 0, 0);
@@ -87,25 +95,28 @@ static inline void fake_serve(struct fake_server *fake, struct trib_net_call *ca
         trib_net_call_finish(call, mode == FAKE_GARBAGE ? TRIB_OK : TRIB_NOT_FOUND, "no such blob");
         return;
     }
-    while (offset < len) {
+    while (fake->next < len) {
+        const uint64_t offset = fake->next;
         bool here = offset == fault_at;
         if (here && (mode == FAKE_TRUNCATE || mode == FAKE_BREAK)) {
             trib_net_call_finish(call, mode == FAKE_BREAK ? TRIB_UNAVAILABLE : TRIB_OK, "going away");
             return;
         }
-        struct trib_chunk chunk = {.offset = offset, .has_sha256 = first, .blob_len = first ? len : 0};
+        struct trib_chunk chunk = {.offset = offset, .has_sha256 = fake->begins, .blob_len = fake->begins ? len : 0};
         memcpy(chunk.sha256, fake->sha256, sizeof chunk.sha256);
         chunk.payload_len = len - offset < fake->chunk_len ? len - offset : fake->chunk_len;
         chunk.last = offset + chunk.payload_len == len && mode != FAKE_TOO_LONG;
-        offset += chunk.payload_len;
         if (here && mode == FAKE_SKIP) {
+            fake->next += chunk.payload_len;
             continue;
         }
-        first = false;
         if (fake_send_chunk(call, fake, &chunk, here && mode == FAKE_OTHER_BYTES, here && mode == FAKE_CORRUPT) !=
             TRIB_OK) {
+            fake->served = false; /* `writable` goes on, or it has been cancelled */
             return;
         }
+        fake->begins = false;
+        fake->next += chunk.payload_len;
     }
     if (mode == FAKE_TOO_LONG) {
         struct trib_chunk chunk = {.offset = 0, .payload_len = fake->chunk_len};
@@ -127,7 +138,23 @@ static inline void fake_download_message(void *user, struct trib_net_call *call,
     trib_net_message_free(message);
     fake->last_offset = ((Tributary__V1__DownloadRequest *)(void *)request)->offset;
     trib_message_free(request);
-    fake_serve(fake, call, fake->last_offset);
+    pthread_mutex_lock(&fake->serving);
+    fake->next = fake->last_offset;
+    fake->begins = true;
+    fake->downloading = call;
+    fake->served = false;
+    fake_serve(fake, call);
+    pthread_mutex_unlock(&fake->serving);
+}
+
+static inline void fake_download_writable(void *user, struct trib_net_call *call)
+{
+    struct fake_server *fake = user;
+    pthread_mutex_lock(&fake->serving);
+    if (fake->downloading == call) {
+        fake_serve(fake, call);
+    }
+    pthread_mutex_unlock(&fake->serving);
 }
 
 /* ---- upload ---- */
@@ -228,7 +255,8 @@ static inline void fake_closed(void *user, struct trib_net_call *call, const str
 
 static const struct trib_net_events fake_session_events = {.message = fake_session_message,
                                                            .closed = fake_session_closed};
-static const struct trib_net_events fake_download_events = {.message = fake_download_message, .closed = fake_closed};
+static const struct trib_net_events fake_download_events = {
+    .message = fake_download_message, .writable = fake_download_writable, .closed = fake_closed};
 static const struct trib_net_events fake_upload_events = {.message = fake_upload_message, .closed = fake_closed};
 
 static inline enum trib_status fake_open_session(void *service, struct trib_net_call *call,
@@ -289,6 +317,8 @@ static inline void fake_start(struct fake_server *fake, int port, size_t blob_le
     memset(fake, 0, sizeof *fake);
     fake->fault_at = UINT64_MAX;
     fake->chunk_len = chunk_len;
+    fake->served = true; /* nothing is asked for */
+    pthread_mutex_init(&fake->serving, NULL);
     pthread_mutex_init(&fake->lock, NULL);
     fake->blob = trib_blob_new(blob_len);
     ck_assert_ptr_nonnull(fake->blob);
@@ -311,6 +341,7 @@ static inline void fake_stop(struct fake_server *fake)
     trib_blob_unref(fake->blob);
     trib_buf_clear(&fake->uploaded);
     trib_buf_clear(&fake->heard);
+    pthread_mutex_destroy(&fake->serving);
     pthread_mutex_destroy(&fake->lock);
 }
 

@@ -1,123 +1,14 @@
 /* The client's link against a server that misbehaves: downloads that break and resume, uploads that are refused, a
  * server that vanishes. */
-#include "fake_server.h"
-
-#include "base/clock.h"
-
-#include <poll.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-enum { BLOB_LEN = 100000, CHUNK_LEN = 8192, DEADLINE_MS = 20000 };
-
-struct fixture {
-    struct fake_server fake;
-    struct trib_event_queue *queue;
-    struct trib_link *link;
-    struct trib_session_event *event; /* the last that was awaited */
-    char address[64];
-};
-
-static void open_link(struct fixture *f, const char *state_dir, int64_t max_bytes)
-{
-    struct trib_error error = {.message = ""};
-    snprintf(f->address, sizeof f->address, "127.0.0.1:%d", trib_net_server_port(f->fake.server));
-    struct trib_link_config config = {
-        .address = f->address, .queue = f->queue, .state_dir = state_dir, .limits = {.max_bytes = max_bytes}};
-    trib_net_limits_default(&config.net);
-    config.net.threads = 1;
-    ck_assert_msg(trib_link_new(&config, &f->link, &error) == TRIB_OK, "%s", error.message);
-}
-
-static void setup_with(struct fixture *f, size_t blob_len, size_t chunk_len, const char *state_dir, int64_t max_bytes)
-{
-    memset(f, 0, sizeof *f);
-    trib_net_init();
-    fake_start(&f->fake, 0, blob_len, chunk_len);
-    ck_assert_int_eq(trib_event_queue_new(&f->queue, NULL), TRIB_OK);
-    open_link(f, state_dir, max_bytes);
-}
-
-static void setup(struct fixture *f)
-{
-    setup_with(f, BLOB_LEN, CHUNK_LEN, NULL, 0);
-}
-
-static void teardown(struct fixture *f)
-{
-    trib_session_event_free(f->event);
-    trib_link_free(f->link);
-    fake_stop(&f->fake);
-    trib_event_queue_free(f->queue);
-    trib_net_shutdown();
-}
-
-/* The next event, within the deadline; it must be of this kind. */
-static struct trib_session_event *await(struct fixture *f, enum trib_session_event_kind kind)
-{
-    int64_t until = trib_clock_ms() + DEADLINE_MS;
-    trib_session_event_free(f->event);
-    while ((f->event = trib_event_queue_pop(f->queue)) == NULL) {
-        struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
-        int64_t left = until - trib_clock_ms();
-        ck_assert_msg(left > 0, "no event came");
-        (void)poll(&fd, 1, (int)left);
-    }
-    ck_assert_msg(f->event->kind == kind, "event %d, not %d: %s", f->event->kind, kind, f->event->reason);
-    return f->event;
-}
+#include "link_fixture.h"
 
 /* ---- download ---- */
-
-static struct trib_session_event *download(struct fixture *f, uint64_t offset)
-{
-    struct trib_error error = {.message = ""};
-    enum trib_status status =
-        trib_link_download(f->link, 5, f->fake.sha256, trib_blob_len(f->fake.blob), offset, &error);
-    ck_assert_msg(status == TRIB_OK, "%s", error.message);
-    struct trib_session_event *event = await(f, TRIB_SESSION_DOWNLOADED);
-    ck_assert_uint_eq(event->job, 5);
-    return event;
-}
-
-/* The blob that was downloaded, NULL when none was. */
-static struct trib_model_spool *take(struct trib_link *link)
-{
-    struct trib_model_spool *blobs[TRIB_TASK_DELTAS];
-    size_t n = trib_link_take(link, blobs);
-    ck_assert_uint_le(n, 1);
-    return n == 1 ? blobs[0] : NULL;
-}
-
-/* What was downloaded is the blob. */
-static void check_model(struct fixture *f)
-{
-    struct trib_model_spool *model = take(f->link);
-    ck_assert_ptr_nonnull(model);
-    const struct trib_frame_source source = trib_model_spool_source(model);
-    size_t len = trib_blob_len(f->fake.blob);
-    uint8_t *bytes = trib_malloc(len);
-    ck_assert_uint_eq(source.len, len);
-    ck_assert_int_eq(source.read(source.context, 0, bytes, len, NULL), TRIB_OK);
-    ck_assert_mem_eq(bytes, trib_blob_data(f->fake.blob), len);
-    trib_free(bytes);
-    trib_model_spool_free(model);
-    ck_assert_ptr_null(take(f->link));
-}
-
-static void finish_from(struct fixture *f, uint64_t offset)
-{
-    f->fake.download = FAKE_WHOLE;
-    ck_assert_int_eq(download(f, offset)->status, TRIB_OK);
-    ck_assert_uint_eq(f->fake.last_offset, offset);
-    check_model(f);
-}
 
 START_TEST(a_blob_comes_whole)
 {
     struct fixture f;
     setup(&f);
-    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     ck_assert_uint_eq(f.event->is.received, BLOB_LEN);
     check_model(&f);
     teardown(&f);
@@ -130,20 +21,20 @@ START_TEST(blobs_wait_in_order_until_they_are_taken)
     struct fixture f;
     setup(&f);
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+        ck_assert_int_eq(download(&f)->status, TRIB_OK);
     }
     ck_assert_uint_eq(trib_link_take(f.link, blobs), 3);
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(trib_model_spool_source(blobs[i]).len, BLOB_LEN);
         trib_model_spool_free(blobs[i]);
     }
-    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     trib_link_cancel(f.link, true); /* a lost connection: they stay */
-    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     ck_assert_uint_eq(trib_link_take(f.link, blobs), 2);
     trib_model_spool_free(blobs[0]);
     trib_model_spool_free(blobs[1]);
-    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     trib_link_cancel(f.link, false); /* another task: they go */
     ck_assert_uint_eq(trib_link_take(f.link, blobs), 0);
     teardown(&f);
@@ -156,7 +47,7 @@ START_TEST(a_large_blob_goes_to_a_file_and_leaves_none)
     struct fixture f;
     ck_assert_ptr_nonnull(mkdtemp(dir));
     setup_with(&f, BLOB_LEN, CHUNK_LEN, dir, 2 * BLOB_LEN); /* more than a quarter of the owner's memory */
-    ck_assert_int_eq(download(&f, 0)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     struct trib_model_spool *model = take(f.link);
     ck_assert_ptr_nonnull(model);
     ck_assert_uint_eq(trib_model_spool_memory(model), 0);
@@ -171,7 +62,7 @@ START_TEST(a_blob_beyond_the_owners_memory_is_refused)
     struct fixture f;
     struct trib_error error = {.message = ""};
     setup_with(&f, BLOB_LEN, CHUNK_LEN, NULL, BLOB_LEN / 2);
-    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, 0, &error), TRIB_LIMIT);
+    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, &error), TRIB_LIMIT);
     ck_assert_msg(strstr(error.message, "limits.max_memory") != NULL, "%s", error.message);
     teardown(&f);
 }
@@ -183,7 +74,7 @@ START_TEST(a_corrupt_chunk_costs_only_itself)
     setup(&f);
     f.fake.download = FAKE_CORRUPT;
     f.fake.fault_at = 3 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
     ck_assert_msg(strstr(f.event->reason, "checksum") != NULL, "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 3 * CHUNK_LEN);
@@ -200,7 +91,7 @@ START_TEST(a_stream_that_ends_early_resumes)
     setup(&f);
     f.fake.download = modes[_i];
     f.fake.fault_at = 4 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     ck_assert_int_eq(f.event->status, TRIB_UNAVAILABLE);
     ck_assert_uint_eq(f.event->is.received, 4 * CHUNK_LEN);
     if (modes[_i] == FAKE_TRUNCATE) {
@@ -211,15 +102,19 @@ START_TEST(a_stream_that_ends_early_resumes)
 }
 END_TEST
 
-START_TEST(a_resume_that_does_not_fit_begins_anew)
+START_TEST(a_partial_download_of_another_blob_goes)
 {
     struct fixture f;
+    struct trib_error error = {.message = ""};
+    uint8_t other[32] = {1};
     setup(&f);
     f.fake.download = FAKE_BREAK;
     f.fake.fault_at = 4 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     f.fake.download = FAKE_WHOLE;
-    ck_assert_int_eq(download(&f, 3 * CHUNK_LEN)->status, TRIB_OK); /* nothing reaches exactly to there */
+    ck_assert_int_eq(trib_link_download(f.link, 6, other, BLOB_LEN, &error), TRIB_OK);
+    ck_assert_int_eq(await(&f, TRIB_SESSION_DOWNLOADED)->status, TRIB_MISMATCH);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     ck_assert_uint_eq(f.fake.last_offset, 0);
     check_model(&f);
     teardown(&f);
@@ -232,7 +127,7 @@ START_TEST(other_bytes_are_found_out_and_nothing_of_them_kept)
     setup(&f);
     f.fake.download = FAKE_OTHER_BYTES;
     f.fake.fault_at = CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
     ck_assert_msg(strstr(f.event->reason, "SHA-256") != NULL, "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 0);
@@ -255,7 +150,7 @@ START_TEST(breaches_end_the_download)
     setup(&f);
     f.fake.download = cases[_i].mode;
     f.fake.fault_at = 2 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     ck_assert_msg(f.event->status == cases[_i].status, "%s: %s", trib_status_name(f.event->status), f.event->reason);
     ck_assert_ptr_null(take(f.link));
     teardown(&f);
@@ -268,14 +163,14 @@ START_TEST(a_cancelled_download_is_kept_or_dropped_as_told)
     setup(&f);
     f.fake.download = FAKE_BREAK;
     f.fake.fault_at = 4 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     trib_link_cancel(f.link, true);
     finish_from(&f, 4 * CHUNK_LEN);
     f.fake.download = FAKE_BREAK;
-    download(&f, 0);
+    download(&f);
     trib_link_cancel(f.link, false);
     f.fake.download = FAKE_WHOLE;
-    ck_assert_int_eq(download(&f, 4 * CHUNK_LEN)->status, TRIB_OK);
+    ck_assert_int_eq(download(&f)->status, TRIB_OK);
     ck_assert_uint_eq(f.fake.last_offset, 0);
     trib_link_cancel(f.link, false); /* also what is complete */
     ck_assert_ptr_null(take(f.link));
@@ -290,12 +185,12 @@ START_TEST(a_vanished_server_is_resumed_when_it_is_back)
     int port = trib_net_server_port(f.fake.server);
     f.fake.download = FAKE_BREAK;
     f.fake.fault_at = 5 * CHUNK_LEN;
-    download(&f, 0);
+    download(&f);
     fake_stop(&f.fake);
     struct trib_error error = {.message = ""};
     uint8_t sha256[32];
     memcpy(sha256, f.fake.sha256, sizeof sha256);
-    ck_assert_int_eq(trib_link_download(f.link, 6, sha256, BLOB_LEN, 5 * CHUNK_LEN, &error), TRIB_OK);
+    ck_assert_int_eq(trib_link_download(f.link, 6, sha256, BLOB_LEN, &error), TRIB_OK);
     struct trib_session_event *event = await(&f, TRIB_SESSION_DOWNLOADED);
     ck_assert_int_eq(event->status, TRIB_UNAVAILABLE);
     ck_assert_uint_eq(event->is.received, 5 * CHUNK_LEN);
@@ -541,7 +436,7 @@ int main(void)
     tcase_add_test(tests, a_blob_beyond_the_owners_memory_is_refused);
     tcase_add_test(tests, a_corrupt_chunk_costs_only_itself);
     tcase_add_loop_test(tests, a_stream_that_ends_early_resumes, 0, 2);
-    tcase_add_test(tests, a_resume_that_does_not_fit_begins_anew);
+    tcase_add_test(tests, a_partial_download_of_another_blob_goes);
     tcase_add_test(tests, other_bytes_are_found_out_and_nothing_of_them_kept);
     tcase_add_loop_test(tests, breaches_end_the_download, 0, 4);
     tcase_add_test(tests, a_cancelled_download_is_kept_or_dropped_as_told);

@@ -27,6 +27,7 @@ struct harness {
     uint8_t blob;                /* its name's first byte */
     struct trib_held_model held; /* what TRAINED events say that is held */
     uint64_t feedback_round;     /* of their update */
+    bool saves;                  /* they say that it was saved */
     size_t sketch_len;           /* of their update; 0 = it has none */
     bool folded;                 /* of the last SETTLE */
     uint64_t settled_round;
@@ -41,21 +42,13 @@ struct harness {
 };
 
 /* C connect, X disconnect, S send, D download, T train, U upload, t cancel transfer, w cancel work, r release,
- * s settle, R report (left out of `did`), m drop the held model, E exit */
+ * f forget the saved update, s settle, R report (left out of `did`), m drop the held model, E exit */
 static const char letters[] = {
-    [TRIB_SESSION_CONNECT] = 'C',
-    [TRIB_SESSION_DISCONNECT] = 'X',
-    [TRIB_SESSION_SEND] = 'S',
-    [TRIB_SESSION_DOWNLOAD] = 'D',
-    [TRIB_SESSION_TRAIN] = 'T',
-    [TRIB_SESSION_UPLOAD] = 'U',
-    [TRIB_SESSION_CANCEL_TRANSFER] = 't',
-    [TRIB_SESSION_CANCEL_WORK] = 'w',
-    [TRIB_SESSION_RELEASE] = 'r',
-    [TRIB_SESSION_SETTLE] = 's',
-    [TRIB_SESSION_REPORT] = 'R',
-    [TRIB_SESSION_DROP_MODEL] = 'm',
-    [TRIB_SESSION_EXIT] = 'E',
+    [TRIB_SESSION_CONNECT] = 'C',         [TRIB_SESSION_DISCONNECT] = 'X',  [TRIB_SESSION_SEND] = 'S',
+    [TRIB_SESSION_DOWNLOAD] = 'D',        [TRIB_SESSION_TRAIN] = 'T',       [TRIB_SESSION_UPLOAD] = 'U',
+    [TRIB_SESSION_CANCEL_TRANSFER] = 't', [TRIB_SESSION_CANCEL_WORK] = 'w', [TRIB_SESSION_RELEASE] = 'r',
+    [TRIB_SESSION_FORGET_UPDATE] = 'f',   [TRIB_SESSION_SETTLE] = 's',      [TRIB_SESSION_REPORT] = 'R',
+    [TRIB_SESSION_DROP_MODEL] = 'm',      [TRIB_SESSION_EXIT] = 'E',
 };
 
 static inline void take_actions(struct harness *h)
@@ -346,6 +339,7 @@ static inline void trained(struct harness *h)
         memset(trib_blob_fill(event->is.update.sketch), 0x5a, h->sketch_len);
     }
     event->held = h->held;
+    event->saved = h->saves;
     give(h, event);
 }
 
@@ -361,7 +355,7 @@ static inline void uploaded(struct harness *h, enum trib_status status, bool acc
     give(h, event);
 }
 
-static inline void setup(struct harness *h)
+static inline void setup_after(struct harness *h, const struct trib_client_finished *finished)
 {
     static const char *const tags[] = {"ward-3"};
     const struct trib_session_config config = {.node = "boat-7",
@@ -371,10 +365,16 @@ static inline void setup(struct harness *h)
                                                .threads = 2,
                                                .reconnect_min_ms = MIN_MS,
                                                .reconnect_max_ms = MAX_MS,
-                                               .seed = 1};
+                                               .seed = 1,
+                                               .finished = finished};
     *h = (struct harness){.now = 1000, .fail_step = -1};
     h->session = trib_session_new(&config, h->now);
     ck_assert_ptr_nonnull(h->session);
+}
+
+static inline void setup(struct harness *h)
+{
+    setup_after(h, NULL);
 }
 
 static inline void teardown(struct harness *h)

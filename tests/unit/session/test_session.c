@@ -15,6 +15,7 @@ START_TEST(a_round_from_connecting_to_its_outcome)
     ck_assert_sent(&h, HELLO);
     ck_assert_str_eq(h.sent->hello->node, "boat-7");
     ck_assert_uint_eq(h.sent->hello->protocol, 1);
+    ck_assert_uint_eq(h.sent->hello->protocol_least, 1);
     ck_assert_uint_eq(h.sent->hello->n_tags, 1);
     ck_assert_uint_ge(h.sent->hello->n_codecs, 2);
     ck_assert_state(&h, TRIB_STATE_GREETING);

@@ -264,7 +264,12 @@ START_TEST(breaches_of_the_greeting_end_the_connection)
     connected(&h);
     welcome_to(&h, RUN, 2);
     ck_assert_did(&h, "X");
-    ck_assert_ptr_nonnull(strstr(h.texts, "another version of the protocol"));
+    ck_assert_ptr_nonnull(strstr(h.texts, "the server speaks protocol 2, this client 1 to 1: update the client"));
+    wake(&h);
+    connected(&h);
+    welcome_to(&h, RUN, 0);
+    ck_assert_did(&h, "X");
+    ck_assert_ptr_nonnull(strstr(h.texts, "the server speaks protocol 0, this client 1 to 1: update the server"));
     wake(&h);
     connected(&h);
     welcome_to(&h, "", 1);

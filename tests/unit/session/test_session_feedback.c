@@ -23,10 +23,10 @@ START_TEST(an_outcome_is_told_to_whom_it_concerns)
         const char *did;
         bool folded;
     } cases[] = {{"ef", TRIBUTARY__V1__OUTCOME__KIND__FOLDED, "s", true},
-                 {"dgc", TRIBUTARY__V1__OUTCOME__KIND__SKIPPED, "s", false},
-                 {"ef21", TRIBUTARY__V1__OUTCOME__KIND__REJECTED, "s", false},
-                 {"ef", TRIBUTARY__V1__OUTCOME__KIND__LATE, "s", false},
-                 {"ef", TRIBUTARY__V1__OUTCOME__KIND__ABANDONED, "s", false},
+                 {"dgc", TRIBUTARY__V1__OUTCOME__KIND__SKIPPED, "", false},
+                 {"ef21", TRIBUTARY__V1__OUTCOME__KIND__REJECTED, "", false},
+                 {"ef", TRIBUTARY__V1__OUTCOME__KIND__LATE, "", false},
+                 {"ef", TRIBUTARY__V1__OUTCOME__KIND__ABANDONED, "", false},
                  {"none", TRIBUTARY__V1__OUTCOME__KIND__FOLDED, "", false},
                  {"", TRIBUTARY__V1__OUTCOME__KIND__FOLDED, "", false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

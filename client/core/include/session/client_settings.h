@@ -21,7 +21,7 @@ struct trib_client_settings {
     int device_battery; /* enum trib_battery_rule */
     char *training_backend;
     int64_t training_threads;
-    int64_t max_epochs, max_ms, max_memory;
+    int64_t max_epochs, max_ms, max_memory, max_disk;
     char *state_dir;
     int64_t reconnect_min_ms, reconnect_max_ms;
     int log_level, log_format; /* as in base/log.h */

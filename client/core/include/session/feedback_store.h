@@ -51,6 +51,10 @@ TRIB_MUST_CHECK enum trib_status trib_feedback_store_keep(struct trib_feedback_s
                                                           struct trib_error *error);
 /* Instead: it was not coded. reason: the state may be to blame, so it is dropped; NULL: it stands. */
 void trib_feedback_store_abandon(struct trib_feedback_store *store, const char *reason);
+/* Does the directory's pending state belong to that round? For whoever has no store yet. */
+bool trib_feedback_store_awaits(const char *dir, const char *run, uint64_t round);
+/* Bytes of its files, committed and pending, for states of n elements; 0 without a directory. */
+uint64_t trib_feedback_store_disk(const struct trib_feedback_store *store, enum trib_feedback_kind kind, size_t n);
 /* A round has an outcome. Others than the pending one are ignored. */
 void trib_feedback_store_settle(struct trib_feedback_store *store, const char *run, uint64_t round, bool folded);
 

@@ -16,6 +16,7 @@ struct trib_local_training {
     const struct trib_client_data *data;
     struct trib_client_limits limits;
     struct trib_feedback_store *feedback;
+    struct trib_disk_budget *budget; /* may be NULL */
     /* Of the last plan; zeroed at first. */
     bool has_plan;
     uint8_t plan_sha256[32];

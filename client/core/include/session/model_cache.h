@@ -18,9 +18,10 @@
 #include "session/session.h"
 
 struct trib_model_cache {
-    char *path;                     /* of the file; NULL = in memory only */
-    struct trib_held_model held;    /* what `spool` is; run "" = nothing */
-    struct trib_model_spool *spool; /* a frame */
+    char *path;                      /* of the file; NULL = in memory only */
+    struct trib_disk_budget *budget; /* borrowed; may be NULL */
+    struct trib_held_model held;     /* what `spool` is; run "" = nothing */
+    struct trib_model_spool *spool;  /* a frame */
 };
 
 /* What came for a task: the plan's blobs, in order. */
@@ -34,7 +35,8 @@ void trib_model_delivery_clear(struct trib_model_delivery *delivery);
 
 /* What the folder's file says that it is, unchecked; run "" when there is none. dir may be NULL. Any thread. */
 void trib_model_cache_peek(const char *dir, struct trib_held_model *held);
-/* Use the folder, and the file in it if its hash is right; one that is not goes, with a line in the log. */
+/* Use the folder, and the file in it if its hash is right and the owner's limits.disk leaves it room; one that is
+ * not goes, with a line in the log. */
 TRIB_MUST_CHECK enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const char *dir,
                                                        struct trib_error *error);
 void trib_model_cache_close(struct trib_model_cache *cache); /* the file stays */

@@ -3,7 +3,8 @@
  *
  * Two things are tracked side by side: the connection, and the work on the current task. The work outlives a lost
  * connection: training goes on, a download resumes where it broke off, and a finished update is kept and offered again
- * when the server sends the same task again. A different task, an outcome or the task's deadline ends it.
+ * when the server sends the same task again, also by a client that was started anew and is given what it had finished
+ * (trib_session_config.finished). A different task, another run, an outcome or the task's deadline ends it.
  *
  * Every action that starts something carries a job number, and the event that reports on it carries the same number:
  * reports on what is no longer current are ignored, so that late and reordered events do no harm. One thread. */
@@ -56,6 +57,11 @@ struct trib_client_update {
     struct trib_blob *sketch; /* packed as in codec/sketch.h, one reference; NULL = the task asks for none */
 };
 void trib_client_update_clear(struct trib_client_update *update);
+/* Both together, as they are kept for another life: of the task, what makes it the same one. */
+struct trib_client_finished {
+    struct trib_client_task task;
+    struct trib_client_update update;
+};
 
 /* ---- events ---- */
 
@@ -64,7 +70,7 @@ enum trib_session_event_kind {
     TRIB_SESSION_DISCONNECTED, /* job; status, reason */
     TRIB_SESSION_MESSAGE,      /* job; message */
     TRIB_SESSION_DOWNLOADED,   /* job; status, reason, received: bytes that are held, also after a failure */
-    TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK; held; model_unusable */
+    TRIB_SESSION_TRAINED,      /* job; status, reason; update when TRIB_OK, saved; held; model_unusable */
     TRIB_SESSION_UPLOADED,     /* job; status, reason: of the call; receipt when TRIB_OK */
     TRIB_SESSION_DATA,         /* status, reason; examples: the client's own data are ready, or never will be */
     TRIB_SESSION_DEVICE,       /* device: as it is now, as often as somebody looks */
@@ -84,6 +90,7 @@ struct trib_session_event {
     enum trib_status status;
     char reason[TRIB_ERROR_MESSAGE_LEN];
     struct trib_held_model held; /* the model that is held from now on, whatever the status */
+    bool saved;                  /* the update is kept for another life until FORGET_UPDATE */
     bool model_unusable;         /* what is held and what came do not give the task's model: it takes the whole */
     union {
         Tributary__V1__ServerMessage *message; /* owned by the event */
@@ -103,7 +110,8 @@ enum trib_session_action_kind {
     TRIB_SESSION_CONNECT,    /* job: open the stream */
     TRIB_SESSION_DISCONNECT, /* end the stream; no event is awaited */
     TRIB_SESSION_SEND,       /* bytes: a packed ClientMessage */
-    TRIB_SESSION_DOWNLOAD,   /* job, sha256, len: a blob, from `offset` on; what came before stays with the executor */
+    TRIB_SESSION_DOWNLOAD,   /* job, sha256, len: a blob, from what the executor holds of it on; `offset` is how much
+                                that was when the session last heard of it */
     TRIB_SESSION_TRAIN,      /* job, task, plan: with the blobs that were downloaded since the last */
     TRIB_SESSION_UPLOAD,     /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
     TRIB_SESSION_CANCEL_TRANSFER, /* download or upload: end it; what was downloaded stays */
@@ -111,6 +119,7 @@ enum trib_session_action_kind {
     TRIB_SESSION_RELEASE,         /* idle for a while: free what the next task can do without */
     TRIB_SESSION_REPORT,          /* a line for the log */
     TRIB_SESSION_DROP_MODEL,      /* the model that is held will not be needed any more */
+    TRIB_SESSION_FORGET_UPDATE,   /* what was kept of the update for another life goes; comes before its SETTLE */
     TRIB_SESSION_SETTLE,          /* task, folded: its round has an outcome, which error feedback waits for */
     TRIB_SESSION_EXIT             /* status, text: the client's end */
 };
@@ -124,8 +133,8 @@ struct trib_session_action {
     const struct trib_model_plan *plan;
     const uint8_t *sha256; /* [32] */
     uint64_t len, offset;
-    uint32_t chunk_bytes;
     bool folded;
+    uint32_t chunk_bytes;
     enum trib_status status;
     const char *text;
     enum trib_log_level level;
@@ -153,7 +162,10 @@ struct trib_session_config { /* all borrowed for the session's life */
     int64_t reconnect_min_ms, reconnect_max_ms;
     uint64_t seed;               /* of the backoff's jitter */
     struct trib_held_model held; /* from an earlier life */
-    struct trib_device device;   /* at the start */
+    /* From an earlier life too, kept there until FORGET_UPDATE; NULL = nothing. Read by trib_session_new alone, which
+     * takes references of its own. */
+    const struct trib_client_finished *finished;
+    struct trib_device device; /* at the start */
 };
 enum trib_session_state {
     TRIB_STATE_OFFLINE, /* waiting for the next attempt */

@@ -14,6 +14,7 @@ struct trib_worker_config { /* all borrowed for the worker's life */
     const struct trib_client_settings *settings;
     const struct trib_backend *backend;
     struct trib_event_queue *queue;
+    struct trib_disk_budget *budget; /* may be NULL */
 };
 TRIB_MUST_CHECK enum trib_status trib_worker_new(const struct trib_worker_config *config, struct trib_worker **worker,
                                                  struct trib_error *error);
@@ -25,6 +26,8 @@ TRIB_MUST_CHECK enum trib_status trib_worker_train(struct trib_worker *worker, u
 void trib_worker_cancel(struct trib_worker *worker); /* what is trained or waits to be; events still come */
 /* Hold no model any more; before the next training begins. */
 void trib_worker_drop_model(struct trib_worker *worker);
+/* What was kept of a finished update for another life goes, durably; in its turn, as trib_worker_settle. */
+void trib_worker_forget_update(struct trib_worker *worker);
 /* A round has an outcome: tell the state of error feedback. After what is trained at present, before what comes later.
  */
 void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t round, bool folded);

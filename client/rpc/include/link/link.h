@@ -18,8 +18,7 @@ struct trib_link_config { /* all borrowed for the link's life */
     const char *server_name;        /* NULL = host of the address */
     const struct trib_net_tls *tls; /* NULL = plain text, for tests on loopback only */
     struct trib_net_limits net;
-    const char *state_dir; /* where large models go; NULL = memory only */
-    struct trib_client_limits limits;
+    struct trib_spool_place place; /* of what is downloaded */
     struct trib_event_queue *queue;
 };
 TRIB_MUST_CHECK enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link,
@@ -39,9 +38,11 @@ void trib_link_disconnect(struct trib_link *link); /* at once */
 /* Let what was sent arrive, for at most grace_ms, then disconnect. */
 void trib_link_finish(struct trib_link *link, int64_t grace_ms);
 
-/* Into memory or a file. Resumes when `offset` is what an earlier attempt at the same blob got to, else starts anew. */
+/* Into memory or a file. Goes on from what there is of the blob: from an earlier attempt of this link, or, in a file,
+ * of a link before it, maybe of another process; its bytes are read and hashed first. The event says how far it got.
+ * Files of other blobs go: one partial download is kept at most. */
 TRIB_MUST_CHECK enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32],
-                                                    uint64_t len, uint64_t offset, struct trib_error *error);
+                                                    uint64_t len, struct trib_error *error);
 /* The blobs that were downloaded since the last time, verified, in order; the caller owns them. How many. */
 size_t trib_link_take(struct trib_link *link, struct trib_model_spool *blobs[TRIB_TASK_DELTAS]);
 
@@ -55,7 +56,8 @@ struct trib_link_upload {
 };
 TRIB_MUST_CHECK enum trib_status trib_link_upload(struct trib_link *link, uint64_t job,
                                                   const struct trib_link_upload *upload, struct trib_error *error);
-/* End the download and the upload; their events still come. keep: what was downloaded stays and may be resumed. */
+/* End the download and the upload; their events still come. keep: what was downloaded stays and may be resumed, else it
+ * goes, with its file. trib_link_free leaves the files, for the next link to find. */
 void trib_link_cancel(struct trib_link *link, bool keep);
 
 #endif
