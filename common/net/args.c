@@ -14,7 +14,17 @@ void trib_net_limits_default(struct trib_net_limits *limits)
         .handshake_timeout_ms = 10000,
         .lookahead_bytes = 0,
         .threads = 0,
+        .idle_ms = 60000,
+        .max_strangers = 512,
+        .connection_rate = 0,
+        .calls_per_connection = 256,
+        .memory_bytes = 0,
     };
+}
+
+static int64_t or_default(int64_t value, int64_t standard)
+{
+    return value > 0 ? value : standard;
 }
 
 struct trib_net_limits trib_net_limits_or_default(const struct trib_net_limits *limits, int default_threads)
@@ -22,15 +32,16 @@ struct trib_net_limits trib_net_limits_or_default(const struct trib_net_limits *
     struct trib_net_limits chosen;
     trib_net_limits_default(&chosen);
     if (limits != NULL) {
-        size_t max_message = chosen.max_message_bytes;
-        size_t send_queue = chosen.send_queue_bytes;
-        int64_t keepalive_timeout = chosen.keepalive_timeout_ms;
-        int64_t handshake_timeout = chosen.handshake_timeout_ms;
+        const struct trib_net_limits standard = chosen;
         chosen = *limits;
-        chosen.max_message_bytes = chosen.max_message_bytes > 0 ? chosen.max_message_bytes : max_message;
-        chosen.send_queue_bytes = chosen.send_queue_bytes > 0 ? chosen.send_queue_bytes : send_queue;
-        chosen.keepalive_timeout_ms = chosen.keepalive_timeout_ms > 0 ? chosen.keepalive_timeout_ms : keepalive_timeout;
-        chosen.handshake_timeout_ms = chosen.handshake_timeout_ms > 0 ? chosen.handshake_timeout_ms : handshake_timeout;
+        chosen.max_message_bytes =
+            limits->max_message_bytes > 0 ? limits->max_message_bytes : standard.max_message_bytes;
+        chosen.send_queue_bytes = limits->send_queue_bytes > 0 ? limits->send_queue_bytes : standard.send_queue_bytes;
+        chosen.keepalive_timeout_ms = or_default(limits->keepalive_timeout_ms, standard.keepalive_timeout_ms);
+        chosen.handshake_timeout_ms = or_default(limits->handshake_timeout_ms, standard.handshake_timeout_ms);
+        chosen.idle_ms = or_default(limits->idle_ms, standard.idle_ms);
+        chosen.calls_per_connection =
+            limits->calls_per_connection > 0 ? limits->calls_per_connection : standard.calls_per_connection;
     }
     chosen.threads = chosen.threads > 0 ? chosen.threads : default_threads;
     return chosen;
@@ -82,6 +93,13 @@ void trib_net_args_add_common(struct trib_net_args *args, const struct trib_net_
         trib_net_args_add_int(args, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, limits->lookahead_bytes);
         trib_net_args_add_int(args, GRPC_ARG_HTTP2_BDP_PROBE, 0);
     }
+}
+
+void trib_net_args_add_quota(struct trib_net_args *args, grpc_resource_quota *quota)
+{
+    grpc_arg *arg = next_arg(args, GRPC_ARG_RESOURCE_QUOTA, GRPC_ARG_POINTER);
+    arg->value.pointer.p = quota;
+    arg->value.pointer.vtable = grpc_resource_quota_arg_vtable();
 }
 
 grpc_channel_args trib_net_args_done(struct trib_net_args *args)

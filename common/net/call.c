@@ -2,7 +2,9 @@
  * keeps gRPC's object alive across a batch that starts outside the lock is the tag counted before. */
 #include "call.h"
 #include "net_message.h"
+#include "runtime.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -17,6 +19,8 @@ enum {
     MESSAGE_CHARGE = 256
 };
 
+static void moved(struct trib_net_call *call);
+static bool take_put_off(struct trib_net_call *call);
 static void on_read(struct trib_net_tag *tag, bool ok);
 static void on_written(struct trib_net_tag *tag, bool ok);
 static void on_end(struct trib_net_tag *tag, bool ok);
@@ -39,6 +43,7 @@ struct trib_net_call *trib_net_call_new(grpc_call *transport, bool server, const
     call->server = server;
     call->max_message_bytes = limits->max_message_bytes;
     call->send_queue_bytes = limits->send_queue_bytes;
+    call->linger_ms = limits->idle_ms;
     call->events = &trib_net_call_ignore;
     call->transport = transport;
     call->headers_sent = !server; /* a client's go with the first batch */
@@ -100,6 +105,7 @@ static void dismantle(struct trib_net_call *call)
     grpc_slice_unref(call->received_details);
     grpc_slice_unref(call->end_details);
     grpc_call_unref(transport);
+    (void)take_put_off(call);
     trib_net_roster_leave(call->roster, call);
 }
 
@@ -128,7 +134,7 @@ enum trib_status trib_net_call_start(struct trib_net_call *call, struct trib_err
     trib_net_tag_set(&call->read_tag, on_read);
     trib_net_tag_set(&call->write_tag, on_written);
     trib_net_tag_set(&call->end_tag, on_end);
-    grpc_call_error failure = grpc_call_start_batch(transport, ops, n_ops, &call->end_tag, NULL);
+    grpc_call_error failure = trib_net_start_batch(transport, ops, n_ops, &call->end_tag);
     if (failure != GRPC_CALL_OK) {
         dismantle(call);
         trib_net_call_unref(call);
@@ -168,6 +174,10 @@ static void deliver_closed(struct trib_net_call *call)
         snprintf(details, sizeof details, "%s%s", received, hint_of(call, received));
         how.grpc_code = (int)call->received_code;
         how.status = trib_status_from_grpc(how.grpc_code);
+    } else if (call->expired) {
+        how.grpc_code = GRPC_STATUS_DEADLINE_EXCEEDED;
+        how.status = TRIB_TIMEOUT;
+        how.details = "nothing moved on this call for too long";
     } else if (call->peer_cancelled) {
         how.grpc_code = GRPC_STATUS_CANCELLED;
         how.status = TRIB_CANCELLED;
@@ -205,21 +215,97 @@ static void on_end(struct trib_net_tag *tag, bool ok)
 
 /* ---- cancelling ---- */
 
-void trib_net_call_cancel(struct trib_net_call *call)
+/* details NULL: gRPC's plain cancelling. */
+static void cancel(struct trib_net_call *call, bool expired, grpc_status_code code, const char *details)
 {
     grpc_call *transport = NULL;
     pthread_mutex_lock(&call->lock);
     if (!call->ended && !call->cancelled) {
         call->cancelled = true;
+        call->expired = expired;
         transport = call->transport;
         grpc_call_ref(transport);
     }
     struct trib_net_outgoing *unsent = take_queue(call);
     pthread_mutex_unlock(&call->lock);
     free_outgoing(unsent);
-    if (transport != NULL) {
+    if (transport == NULL) {
+        return;
+    }
+    if (details != NULL) {
+        grpc_call_cancel_with_status(transport, code, details, NULL);
+    } else {
         grpc_call_cancel(transport, NULL);
-        grpc_call_unref(transport);
+    }
+    grpc_call_unref(transport);
+}
+
+void trib_net_call_cancel(struct trib_net_call *call)
+{
+    cancel(call, false, GRPC_STATUS_CANCELLED, NULL);
+}
+
+void trib_net_call_abort(struct trib_net_call *call, enum trib_status status, const char *details)
+{
+    cancel(call, false, (grpc_status_code)trib_status_to_grpc(status), details);
+}
+
+/* ---- what is due ---- */
+
+static void moved(struct trib_net_call *call)
+{
+    int64_t limit_ms = atomic_load(&call->idle_limit_ms);
+    if (limit_ms > 0) {
+        atomic_store(&call->idle_due_ms, trib_clock_ms() + limit_ms);
+    }
+}
+
+void trib_net_call_idle_limit(struct trib_net_call *call, int64_t limit_ms)
+{
+    atomic_store(&call->idle_due_ms, trib_clock_ms() + limit_ms);
+    atomic_store(&call->idle_limit_ms, limit_ms);
+}
+
+void trib_net_call_read_after(struct trib_net_call *call, int64_t wait_ms)
+{
+    if (wait_ms > 0) {
+        atomic_fetch_add(&call->roster->n_put_off, 1);
+        atomic_store(&call->read_at_ms, trib_clock_ms() + wait_ms);
+    } else {
+        trib_net_call_read(call);
+    }
+}
+
+bool trib_net_call_is_due(struct trib_net_call *call, int64_t now_ms)
+{
+    int64_t read_at_ms = atomic_load(&call->read_at_ms);
+    if (read_at_ms != 0) {
+        return now_ms >= read_at_ms;
+    }
+    return atomic_load(&call->idle_limit_ms) > 0 && now_ms >= atomic_load(&call->idle_due_ms);
+}
+
+/* Whoever takes the time away does what was put off, or drops it. */
+static bool take_put_off(struct trib_net_call *call)
+{
+    bool taken = atomic_exchange(&call->read_at_ms, 0) != 0;
+    if (taken) {
+        atomic_fetch_sub(&call->roster->n_put_off, 1);
+    }
+    return taken;
+}
+
+void trib_net_call_tick(struct trib_net_call *call, int64_t now_ms)
+{
+    if (!trib_net_call_is_due(call, now_ms)) {
+        return;
+    }
+    if (take_put_off(call)) {
+        moved(call);
+        trib_net_call_read(call);
+    } else {
+        cancel(call, true, GRPC_STATUS_DEADLINE_EXCEEDED,
+               "nothing moved on this call for too long; it may be tried again");
     }
 }
 
@@ -250,7 +336,7 @@ void trib_net_call_read(struct trib_net_call *call)
     memset(&op, 0, sizeof op);
     op.op = GRPC_OP_RECV_MESSAGE;
     op.data.recv_message.recv_message = &call->incoming;
-    grpc_call_error failure = grpc_call_start_batch(transport, &op, 1, &call->read_tag, NULL);
+    grpc_call_error failure = trib_net_start_batch(transport, &op, 1, &call->read_tag);
     if (failure != GRPC_CALL_OK) {
         batch_refused(call, "read", failure);
     }
@@ -267,6 +353,8 @@ static void on_read(struct trib_net_tag *tag, bool ok)
     }
     if (came && message == NULL) {
         trib_net_call_cancel(call);
+    } else if (came) {
+        moved(call);
     }
     call->answered = call->answered || came;
     pthread_mutex_lock(&call->lock);
@@ -327,8 +415,13 @@ static void pump(struct trib_net_call *call)
     if (n_ops == 0) {
         return;
     }
-    grpc_call_error failure = grpc_call_start_batch(transport, ops, n_ops, &call->write_tag, NULL);
+    grpc_call_error failure = trib_net_start_batch(transport, ops, n_ops, &call->write_tag);
     if (failure != GRPC_CALL_OK) {
+        pthread_mutex_lock(&call->lock);
+        struct trib_net_outgoing *unsent = call->sending;
+        call->sending = NULL;
+        pthread_mutex_unlock(&call->lock);
+        free_outgoing(unsent);
         batch_refused(call, "write", failure);
     }
 }
@@ -355,6 +448,9 @@ static void on_written(struct trib_net_tag *tag, bool ok)
     pthread_mutex_unlock(&call->lock);
     free_outgoing(sent);
     free_outgoing(unsent);
+    if (ok) {
+        moved(call);
+    }
     pump(call);
     if (writable && call->events->writable != NULL) {
         call->events->writable(call->user, call);
@@ -469,6 +565,9 @@ static void want_end(struct trib_net_call *call, grpc_status_code code, const ch
         call->end_details = text;
     }
     pthread_mutex_unlock(&call->lock);
+    if (first && call->server && atomic_load(&call->idle_limit_ms) == 0) {
+        trib_net_call_idle_limit(call, call->linger_ms); /* what is queued may never be read */
+    }
     if (first) {
         pump(call);
     } else {

@@ -28,6 +28,12 @@ struct trib_net_call {
     bool server;
     size_t max_message_bytes;
     size_t send_queue_bytes;
+    int64_t linger_ms; /* of a server's call that is to end */
+
+    /* What the tick looks at without the call's lock. */
+    _Atomic(int64_t) idle_limit_ms; /* 0: none */
+    _Atomic(int64_t) idle_due_ms;   /* when it is reached; counts only with a limit */
+    _Atomic(int64_t) read_at_ms;    /* when a read that was put off is due; 0: none was */
 
     /* Set before the first event; used by events alone, which all run on the queue's thread. */
     const struct trib_net_events *events;
@@ -40,6 +46,7 @@ struct trib_net_call {
     unsigned outstanding; /* tags that have not come back */
     bool ended;
     bool cancelled;
+    bool expired; /* cancelled, at its idle limit */
     bool reading;
     bool no_more_input;
     bool writing;
@@ -75,6 +82,9 @@ struct trib_net_call *trib_net_call_new(grpc_call *transport, bool server, const
 /* Start the batch that a call begins with; from here on the call holds a reference of its own until it is closed. On
  * failure (our own bug, by gRPC's contract) it is dismantled: no closed event, off the roster, only to be unref'ed. */
 TRIB_MUST_CHECK enum trib_status trib_net_call_start(struct trib_net_call *call, struct trib_error *error);
+/* What is due at this time: a read that was put off, or the end for want of movement. */
+bool trib_net_call_is_due(struct trib_net_call *call, int64_t now_ms);
+void trib_net_call_tick(struct trib_net_call *call, int64_t now_ms);
 /* Events for calls that nobody serves. */
 extern const struct trib_net_events trib_net_call_ignore;
 

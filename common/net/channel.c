@@ -105,7 +105,7 @@ enum trib_status trib_net_channel_new(const char *address, const char *server_na
         status = trib_net_tls_source_new(tls, false, &made->tls, error);
     }
     if (status == TRIB_OK) {
-        status = trib_net_queues_start(&made->queues, made->limits.threads, error);
+        status = trib_net_queues_start(&made->queues, made->limits.threads, NULL, error);
     }
     if (status == TRIB_OK) {
         status = make_transport(made, &made->transport, error);

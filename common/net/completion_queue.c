@@ -1,6 +1,7 @@
 /* The threads that drive gRPC: each takes completions from its own queue and runs their tags. */
 #include "queue.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <signal.h>
@@ -14,12 +15,32 @@ bool trib_net_on_queue_thread(void)
     return on_queue_thread;
 }
 
+static gpr_timespec wait_of(const struct trib_net_queue *queue, int64_t due_ms)
+{
+    if (queue->tick.run == NULL) {
+        return gpr_inf_future(GPR_CLOCK_REALTIME);
+    }
+    int64_t wait_ms = due_ms - trib_clock_ms();
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(wait_ms > 0 ? wait_ms : 0, GPR_TIMESPAN));
+}
+
+static int64_t tick_if_due(const struct trib_net_queue *queue, int64_t due_ms)
+{
+    int64_t now_ms = queue->tick.run != NULL ? trib_clock_ms() : 0;
+    if (queue->tick.run == NULL || now_ms < due_ms) {
+        return due_ms;
+    }
+    queue->tick.run(queue->tick.context, now_ms);
+    return now_ms + TRIB_NET_TICK_MS;
+}
+
 static void *drive(void *argument)
 {
-    grpc_completion_queue *transport = argument;
+    const struct trib_net_queue *queue = argument;
+    int64_t due_ms = trib_clock_ms() + TRIB_NET_TICK_MS;
     on_queue_thread = true;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(transport, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event = grpc_completion_queue_next(queue->transport, wait_of(queue, due_ms), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return NULL;
         }
@@ -28,6 +49,7 @@ static void *drive(void *argument)
             void (*done)(struct trib_net_tag *, bool) = atomic_load_explicit(&tag->done, memory_order_acquire);
             done(tag, event.success != 0);
         }
+        due_ms = tick_if_due(queue, due_ms);
     }
 }
 
@@ -38,7 +60,7 @@ static int start_one(struct trib_net_queue *queue, int number)
     queue->transport = grpc_completion_queue_create_for_next(NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&queue->thread, NULL, drive, queue->transport);
+    int failure = pthread_create(&queue->thread, NULL, drive, queue);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0) {
         grpc_completion_queue_shutdown(queue->transport);
@@ -51,11 +73,15 @@ static int start_one(struct trib_net_queue *queue, int number)
     return 0;
 }
 
-enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n, struct trib_error *error)
+enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n, const struct trib_net_tick *tick,
+                                       struct trib_error *error)
 {
     struct trib_net_queues made = {.items = trib_calloc((size_t)n, sizeof *made.items), .n = 0};
     if (made.items == NULL) {
         return trib_fail_no_memory(error);
+    }
+    if (tick != NULL) {
+        made.items[0].tick = *tick;
     }
     while (made.n < n) {
         int failure = start_one(&made.items[made.n], made.n);

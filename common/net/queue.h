@@ -21,8 +21,16 @@ static inline void trib_net_tag_set(struct trib_net_tag *tag, void (*done)(struc
     atomic_store_explicit(&tag->done, done, memory_order_release);
 }
 
+/* Something to do every now and then on a queue's thread. */
+enum { TRIB_NET_TICK_MS = 250 };
+struct trib_net_tick {
+    void (*run)(void *context, int64_t now_ms);
+    void *context;
+};
+
 struct trib_net_queue {
     grpc_completion_queue *transport;
+    struct trib_net_tick tick; /* run NULL: nothing */
     pthread_t thread;
 };
 
@@ -31,8 +39,10 @@ struct trib_net_queues {
     int n;
 };
 
-/* Create n >= 1 queues and start their threads, with every signal blocked in them. */
-TRIB_MUST_CHECK enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n, struct trib_error *error);
+/* Create n >= 1 queues and start their threads, with every signal blocked in them. tick: of the first one, every
+ * TRIB_NET_TICK_MS; NULL = none. */
+TRIB_MUST_CHECK enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n,
+                                                       const struct trib_net_tick *tick, struct trib_error *error);
 /* Shut down, run what is still in the queues, join the threads. Nothing may start a batch from here on: gRPC aborts the
  * process when a batch meets a queue that was shut down. A zeroed struct is allowed. */
 void trib_net_queues_stop(struct trib_net_queues *queues);

@@ -121,3 +121,24 @@ void trib_net_roster_cancel(struct trib_net_roster *roster)
     }
     pthread_mutex_unlock(&roster->lock);
 }
+
+size_t trib_net_roster_due(struct trib_net_roster *roster, int64_t now_ms, struct trib_net_call **calls, size_t most)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&roster->lock);
+    for (struct trib_net_call *call = roster->first; call != NULL && n < most; call = call->links.next) {
+        if (trib_net_call_is_due(call, now_ms)) {
+            calls[n++] = trib_net_call_ref(call);
+        }
+    }
+    pthread_mutex_unlock(&roster->lock);
+    return n;
+}
+
+size_t trib_net_roster_count(struct trib_net_roster *roster)
+{
+    pthread_mutex_lock(&roster->lock);
+    size_t n = roster->n;
+    pthread_mutex_unlock(&roster->lock);
+    return n;
+}

@@ -5,6 +5,7 @@
 #define TRIB_NET_ROSTER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,8 @@ struct trib_net_roster {
     struct trib_net_call *first;
     struct trib_net_call *last;
     size_t n;
-    size_t n_holds; /* other work that stopping has to wait for */
+    size_t n_holds;             /* other work that stopping has to wait for */
+    _Atomic(int64_t) n_put_off; /* calls with a read that was put off; without the lock */
 };
 
 void trib_net_roster_init(struct trib_net_roster *roster);
@@ -38,5 +40,9 @@ bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms
 bool trib_net_roster_wait_all(struct trib_net_roster *roster, int64_t until_ms);
 /* Cancel every call that is open now; no new one may enter meanwhile. */
 void trib_net_roster_cancel(struct trib_net_roster *roster);
+
+size_t trib_net_roster_count(struct trib_net_roster *roster);
+/* Up to `most` calls for which something is due, with a reference each; how many. */
+size_t trib_net_roster_due(struct trib_net_roster *roster, int64_t now_ms, struct trib_net_call **calls, size_t most);
 
 #endif

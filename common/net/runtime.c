@@ -8,6 +8,7 @@
 #include <grpc/support/log.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -31,8 +32,8 @@ void trib_net_log_quiet(bool quiet)
     quiet_thread = quiet;
 }
 
-/* One line out of the budget; how many were held back since the last one. */
-static bool spend_line(int64_t *suppressed)
+/* One line out of the budget. */
+bool trib_net_log_may(int64_t *suppressed)
 {
     int64_t now_ms = trib_clock_ms();
     pthread_mutex_lock(&budget_lock);
@@ -92,7 +93,7 @@ static void route_log(gpr_log_func_args *line)
     if (quiet_thread || (!handshake && line->severity != GPR_LOG_SEVERITY_ERROR)) {
         trib_log(TRIB_LOG_DEBUG, "net", "grpc", TRIB_F_STR("file", line->file), TRIB_F_INT("line", line->line),
                  TRIB_F_STR("message", line->message));
-    } else if (!spend_line(&suppressed)) {
+    } else if (!trib_net_log_may(&suppressed)) {
         return;
     } else if (handshake) {
         trib_log(TRIB_LOG_WARN, "net", "handshake_failed", TRIB_F_STR("reason", line->message),
@@ -101,6 +102,37 @@ static void route_log(gpr_log_func_args *line)
         trib_log(TRIB_LOG_ERROR, "net", "grpc", TRIB_F_STR("reason", line->message),
                  TRIB_F_INT("suppressed", suppressed));
     }
+}
+
+/* ---- failing on purpose ---- */
+
+static _Atomic(int64_t) batches_left = -1;
+static _Atomic(int64_t) batches_counted;
+static _Atomic(bool) batches_sticky;
+
+int64_t trib_net_fail_after(int64_t after, bool sticky)
+{
+    atomic_store(&batches_sticky, sticky);
+    atomic_store(&batches_left, after);
+    return atomic_exchange(&batches_counted, 0);
+}
+
+static bool batch_fails(void)
+{
+    atomic_fetch_add_explicit(&batches_counted, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&batches_left, memory_order_relaxed) < 0) {
+        return false;
+    }
+    int64_t left = atomic_fetch_sub(&batches_left, 1);
+    if (left == 0 && atomic_load(&batches_sticky)) {
+        atomic_store(&batches_left, 0);
+    }
+    return left == 0;
+}
+
+grpc_call_error trib_net_start_batch(grpc_call *call, const grpc_op *ops, size_t n_ops, struct trib_net_tag *tag)
+{
+    return batch_fails() ? GRPC_CALL_ERROR : grpc_call_start_batch(call, ops, n_ops, tag, NULL);
 }
 
 void trib_net_init(void)

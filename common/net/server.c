@@ -2,6 +2,7 @@
  * one order, because gRPC aborts the process when a batch starts on a queue that was shut down: refuse new calls, let
  * the open ones end, cancel the rest, wait for our own count of them to reach zero, only then shut the queues down. */
 #include "call.h"
+#include "door.h"
 #include "listen.h"
 #include "runtime.h"
 #include "tls.h"
@@ -20,8 +21,13 @@ enum {
     DEFAULT_THREADS = 2,
     /* Pings at a faster pace than this count as misbehaviour of a client. */
     MIN_PING_INTERVAL_MS = 5000,
-    /* Calls that one connection may have open; more wait at the client. */
-    MAX_CALLS_PER_CONNECTION = 256,
+    /* How often calls are looked through for idle ones, and how many of them are ended at a time. */
+    LOOK_MS = 1000,
+    /* So long after so many calls have ended, their memory is given back; then not again for a while. */
+    TRIM_CALLS = 200,
+    TRIM_AFTER_MS = 5000,
+    TRIM_EVERY_MS = 30000,
+    DUE_AT_A_TIME = 64,
     IDENTITY_LEN = 256,
     ADDRESS_LEN = 128
 };
@@ -54,9 +60,14 @@ struct trib_net_server {
     size_t n_armings;
     struct trib_net_tls_source *tls;
     grpc_server *transport;
+    struct trib_net_door *door; /* NULL before it listens */
     struct trib_net_queues queues;
     struct trib_net_roster roster; /* holds: armings and the shutdown notice */
     struct trib_net_tag shutdown_tag;
+    int64_t looked_ms; /* the tick's, as what follows */
+    int64_t shrunk_ms; /* when enough calls had ended; 0: they have not, or memory was given back since */
+    size_t most_calls; /* since then */
+    int64_t trimmed_ms;
     int port;
     bool stopped;
 };
@@ -108,6 +119,7 @@ static enum trib_status offer_call(struct trib_net_server *server, const struct 
     }
     TRIB_TRY(method->opened(server->service, call, &peer, &events, &user, error));
     assert(events != NULL);
+    trib_net_door_known(server->door, address);
     call->events = events;
     call->user = user;
     return TRIB_OK;
@@ -185,6 +197,44 @@ static void on_arrival(struct trib_net_tag *tag, bool ok)
     trib_net_roster_release(&server->roster);
 }
 
+/* ---- what is due ---- */
+
+/* malloc keeps what thousands of connections leave behind, a little in every page. Wait until they have gone. */
+static void give_memory_back(struct trib_net_server *server, int64_t now_ms)
+{
+    size_t n = trib_net_roster_count(&server->roster);
+    if (n >= server->most_calls) {
+        server->most_calls = n;
+        server->shrunk_ms = 0;
+    } else if (n + TRIM_CALLS > server->most_calls) {
+        return;
+    } else if (server->shrunk_ms == 0) {
+        server->shrunk_ms = now_ms;
+    } else if (now_ms - server->shrunk_ms >= TRIM_AFTER_MS && now_ms - server->trimmed_ms >= TRIM_EVERY_MS) {
+        server->most_calls = n;
+        server->shrunk_ms = 0;
+        server->trimmed_ms = now_ms;
+        trib_mem_trim();
+    }
+}
+
+/* Late ones among more than DUE_AT_A_TIME have their turn at the next tick. */
+static void tick(void *context, int64_t now_ms)
+{
+    struct trib_net_server *server = context;
+    struct trib_net_call *due[DUE_AT_A_TIME];
+    if (now_ms - server->looked_ms < LOOK_MS && atomic_load(&server->roster.n_put_off) == 0) {
+        return;
+    }
+    server->looked_ms = now_ms;
+    give_memory_back(server, now_ms);
+    size_t n = trib_net_roster_due(&server->roster, now_ms, due, DUE_AT_A_TIME);
+    for (size_t i = 0; i < n; i++) {
+        trib_net_call_tick(due[i], now_ms);
+        trib_net_call_unref(due[i]);
+    }
+}
+
 /* ---- start ---- */
 
 static enum trib_status copy_methods(struct trib_net_server *server, const struct trib_net_method *methods, size_t n,
@@ -213,9 +263,19 @@ static enum trib_status make_transport(struct trib_net_server *server, struct tr
     trib_net_args_add_int(&args, GRPC_ARG_ALLOW_REUSEPORT, 0);
     trib_net_args_add_int(&args, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, server->limits.handshake_timeout_ms);
     trib_net_args_add_int(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, MIN_PING_INTERVAL_MS);
-    trib_net_args_add_int(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, MAX_CALLS_PER_CONNECTION);
+    trib_net_args_add_int(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, server->limits.calls_per_connection);
+    trib_net_args_add_int(&args, GRPC_ARG_MAX_CONNECTION_IDLE_MS, server->limits.idle_ms);
+    grpc_resource_quota *quota = NULL;
+    if (server->limits.memory_bytes > 0) {
+        quota = grpc_resource_quota_create("server");
+        grpc_resource_quota_resize(quota, server->limits.memory_bytes);
+        trib_net_args_add_quota(&args, quota);
+    }
     grpc_channel_args done = trib_net_args_done(&args);
     server->transport = grpc_server_create(&done, NULL);
+    if (quota != NULL) {
+        grpc_resource_quota_unref(quota);
+    }
     for (size_t i = 0; i < server->n_methods; i++) {
         struct method *method = &server->methods[i];
         method->registered =
@@ -242,7 +302,8 @@ static enum trib_status add_port(struct trib_net_server *server, const char *lis
     server->port = grpc_server_add_http2_port(server->transport, listen, credentials);
     trib_net_log_quiet(false);
     grpc_server_credentials_release(credentials);
-    return server->port != 0 ? TRIB_OK : trib_net_listen_diagnose(listen, error);
+    return server->port != 0 ? trib_net_door_open(server->port, &server->limits, &server->door, error)
+                             : trib_net_listen_diagnose(listen, error);
 }
 
 static enum trib_status start_transport(struct trib_net_server *server, struct trib_error *error)
@@ -283,7 +344,8 @@ enum trib_status trib_net_server_new(const char *listen, const struct trib_net_t
         status = trib_net_tls_source_new(tls, true, &made->tls, error);
     }
     if (status == TRIB_OK) {
-        status = trib_net_queues_start(&made->queues, made->limits.threads, error);
+        status = trib_net_queues_start(&made->queues, made->limits.threads,
+                                       &(struct trib_net_tick){.run = tick, .context = made}, error);
     }
     if (status == TRIB_OK) {
         status = make_transport(made, error);
@@ -349,6 +411,7 @@ void trib_net_server_free(struct trib_net_server *server)
     if (server->transport != NULL) {
         grpc_server_destroy(server->transport);
     }
+    trib_net_door_close(server->door);
     trib_net_tls_source_free(server->tls);
     trib_net_roster_clear(&server->roster);
     for (size_t i = 0; i < server->n_methods; i++) {

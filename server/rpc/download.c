@@ -11,12 +11,13 @@
 
 struct download {
     struct trib_federation_service *service;
+    struct trib_node *node;
     struct trib_blob *blob;
     uint8_t sha256[32];
     uint64_t offset;
     bool sent_first, sent_last;
     int64_t progress_ms; /* when the engine was last told */
-    char identity[TRIB_NODE_LEN];
+    char identity[TRIB_NODE_LEN], address[64];
 };
 
 /* Queue chunks until the queue is full or the blob is sent. Runs in the call's events only, so never twice at once. */
@@ -107,8 +108,15 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
 static void on_closed(void *user, struct trib_net_call *call, const struct trib_net_close *how)
 {
     (void)call;
-    (void)how;
     struct download *download = user;
+    if (how->status == TRIB_TIMEOUT) {
+        struct trib_error error;
+        (void)trib_fail(&error, how->status,
+                        "it does not read what it downloads (limits.idle_call); %" PRIu64 " of %zu bytes",
+                        download->offset, download->blob ? trib_blob_len(download->blob) : 0);
+        trib_service_complain(download->service, "download_idle", &error, download->identity, download->address);
+    }
+    trib_nodes_leave(download->service->nodes, download->node);
     trib_blob_unref(download->blob);
     trib_free(download);
 }
@@ -119,12 +127,18 @@ static const struct trib_net_events events_table = {
 enum trib_status trib_download_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                       const struct trib_net_events **events, void **user, struct trib_error *error)
 {
+    struct trib_federation_service *federation = service;
+    struct trib_node *node;
+    TRIB_TRY(trib_service_enter(federation, call, peer, &node, error));
     struct download *download = trib_calloc(1, sizeof *download);
     if (!download) {
+        trib_nodes_leave(federation->nodes, node);
         return trib_fail_no_memory(error);
     }
-    download->service = service;
+    download->service = federation;
+    download->node = node;
     trib_str_copy(download->identity, sizeof download->identity, peer->identity);
+    trib_str_copy(download->address, sizeof download->address, peer->address);
     *events = &events_table;
     *user = download;
     trib_net_call_read(call);

@@ -4,6 +4,7 @@
  * goes when the last is dropped. */
 #include "service_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -17,6 +18,7 @@ struct session {
     _Atomic(int) refs;
     struct trib_federation_service *service;
     struct trib_net_call *call; /* owned reference */
+    struct trib_node *node;
     char identity[TRIB_NODE_LEN];
     char address[64];
     bool greeted; /* transport side: Hello was taken */
@@ -50,9 +52,10 @@ static enum trib_status session_send(struct trib_peer *peer, const ProtobufCMess
     if (status == TRIB_OK) {
         trib_engine_count(session->service->engine, 0, len);
     } else if (status == TRIB_LIMIT) {
-        trib_log(TRIB_LOG_WARN, "rpc", "session_slow", TRIB_F_STR("node", session->identity),
-                 TRIB_F_STR("reason", "it does not read what it is sent; disconnecting it"));
-        trib_net_call_cancel(session->call);
+        struct trib_error error;
+        (void)trib_fail(&error, status, "it does not read what it is sent (limits.send_queue); disconnecting it");
+        trib_service_complain(session->service, "session_slow", &error, session->identity, session->address);
+        trib_net_call_abort(session->call, status, "this node does not read what it is sent");
     }
     return status;
 }
@@ -90,9 +93,13 @@ static const struct trib_peer_ops peer_ops = {
 static enum trib_status check_hello(const struct session *session, const Tributary__V1__Hello *hello,
                                     struct trib_error *error)
 {
-    if (hello->protocol != TRIB_PROTOCOL_VERSION) {
-        return trib_fail(error, TRIB_UNSUPPORTED, "protocol %u is not spoken here; this server speaks %d",
-                         hello->protocol, (int)TRIB_PROTOCOL_VERSION);
+    uint32_t least = hello->protocol_least > 0 ? hello->protocol_least : hello->protocol;
+    bool newer = least > TRIB_PROTOCOL_VERSION;
+    if (newer || hello->protocol < TRIB_PROTOCOL_LEAST) {
+        return trib_fail(error, TRIB_UNSUPPORTED,
+                         "protocol %u to %u are spoken by this client, %d to %d by this server: update the %s", least,
+                         hello->protocol, (int)TRIB_PROTOCOL_LEAST, (int)TRIB_PROTOCOL_VERSION,
+                         newer ? "server" : "client");
     }
     if (strcmp(hello->node, session->identity) != 0) {
         return trib_fail(error, TRIB_DENIED, "node \"%.100s\" is not what the certificate says (\"%.100s\")",
@@ -103,8 +110,7 @@ static enum trib_status check_hello(const struct session *session, const Tributa
 
 static void refuse(struct session *session, const struct trib_error *error)
 {
-    trib_log_error(TRIB_LOG_WARN, "rpc", "session_refused", error, TRIB_F_STR("node", session->identity),
-                   TRIB_F_STR("address", session->address));
+    trib_service_complain(session->service, "session_refused", error, session->identity, session->address);
     trib_net_call_finish(session->call, error->status, error->message);
 }
 
@@ -116,7 +122,7 @@ static enum trib_status take(struct session *session, Tributary__V1__ClientMessa
     enum trib_status status = TRIB_OK;
     if (session->greeted && !is_hello) {
         status = trib_engine_message(engine, &session->peer, message);
-        return status == TRIB_LIMIT ? trib_fail(error, status, "messages come faster than they can be taken")
+        return status == TRIB_LIMIT ? trib_nodes_pause(session->service->nodes, session->node, trib_clock_ms(), error)
                : status != TRIB_OK  ? trib_fail(error, status, "%s", trib_status_text(status))
                                     : TRIB_OK;
     }
@@ -129,7 +135,9 @@ static enum trib_status take(struct session *session, Tributary__V1__ClientMessa
     if (status == TRIB_OK) {
         status = trib_engine_connect(engine, &session->peer, session->identity, session->address, message->hello);
         session->greeted = status == TRIB_OK;
-        if (status != TRIB_OK) {
+        if (session->greeted) {
+            trib_net_call_idle_limit(session->call, 0); /* from here on it may be silent */
+        } else {
             status = trib_fail(error, status, "%s", trib_status_text(status));
         }
     }
@@ -147,7 +155,12 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         return;
     }
     trib_engine_count(session->service->engine, trib_net_message_len(message), 0);
-    enum trib_status status = trib_service_unpack(&tributary__v1__client_message__descriptor, message, &parsed, &error);
+    enum trib_status status = trib_nodes_message(session->service->nodes, session->node, trib_clock_ms(), &error);
+    if (status != TRIB_OK) {
+        trib_net_message_free(message);
+    } else {
+        status = trib_service_unpack(&tributary__v1__client_message__descriptor, message, &parsed, &error);
+    }
     if (status == TRIB_OK) {
         status = take(session, (Tributary__V1__ClientMessage *)(void *)parsed, &error);
     }
@@ -165,7 +178,12 @@ static void on_closed(void *user, struct trib_net_call *call, const struct trib_
     if (session->greeted) {
         trib_engine_disconnect(session->service->engine, &session->peer,
                                how->status == TRIB_OK ? "session ended" : "connection lost");
+    } else if (how->status == TRIB_TIMEOUT) {
+        struct trib_error error;
+        (void)trib_fail(&error, how->status, "it opened a session and said no Hello in time (limits.hello)");
+        trib_service_complain(session->service, "session_silent", &error, session->identity, session->address);
     }
+    trib_nodes_leave(session->service->nodes, session->node);
     session_unref(&session->peer);
 }
 
@@ -174,16 +192,19 @@ static const struct trib_net_events events_table = {.message = on_message, .clos
 enum trib_status trib_session_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                      const struct trib_net_events **events, void **user, struct trib_error *error)
 {
-    if (!peer->identity[0] || strlen(peer->identity) >= TRIB_NODE_LEN) {
-        return trib_fail(error, TRIB_UNAUTHENTICATED, "the certificate names no node, or a too long one");
-    }
+    struct trib_federation_service *federation = service;
+    struct trib_node *node;
+    TRIB_TRY(trib_service_enter(federation, call, peer, &node, error));
     struct session *session = trib_calloc(1, sizeof *session);
     if (!session) {
+        trib_nodes_leave(federation->nodes, node);
         return trib_fail_no_memory(error);
     }
+    trib_net_call_idle_limit(call, federation->hello_ms);
     session->peer.ops = &peer_ops;
     atomic_init(&session->refs, 1); /* dropped by on_closed */
-    session->service = service;
+    session->service = federation;
+    session->node = node;
     session->call = trib_net_call_ref(call);
     trib_str_copy(session->identity, sizeof session->identity, peer->identity);
     trib_str_copy(session->address, sizeof session->address, peer->address);

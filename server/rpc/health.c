@@ -1,6 +1,8 @@
 /* grpc.health.v1: serving as long as the daemon listens. */
 #include "service_private.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 static enum trib_status answer(struct trib_net_call *call, const Grpc__Health__V1__HealthCheckRequest *request,
@@ -24,6 +26,11 @@ static enum trib_status take(struct trib_net_call *call, struct trib_net_message
     return status;
 }
 
+struct probe {
+    struct trib_federation_service *service;
+    struct trib_node *node;
+};
+
 static void on_check(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     (void)user;
@@ -40,37 +47,49 @@ static void on_watch(void *user, struct trib_net_call *call, struct trib_net_mes
     enum trib_status status = message ? take(call, message, &error) : TRIB_PROTOCOL;
     if (status != TRIB_OK) {
         trib_net_call_finish(call, status, error.message);
+    } else {
+        trib_net_call_idle_limit(call, 0);
     }
 }
 
 static void on_closed(void *user, struct trib_net_call *call, const struct trib_net_close *how)
 {
-    (void)user;
     (void)call;
     (void)how;
+    struct probe *probe = user;
+    trib_nodes_leave(probe->service->nodes, probe->node);
+    trib_free(probe);
 }
 
 static const struct trib_net_events check_events = {.message = on_check, .closed = on_closed};
 static const struct trib_net_events watch_events = {.message = on_watch, .closed = on_closed};
 
+static enum trib_status opened(struct trib_federation_service *service, struct trib_net_call *call,
+                               const struct trib_net_peer *peer, void **user, struct trib_error *error)
+{
+    struct trib_node *node;
+    TRIB_TRY(trib_service_enter(service, call, peer, &node, error));
+    struct probe *probe = trib_malloc(sizeof *probe);
+    if (!probe) {
+        trib_nodes_leave(service->nodes, node);
+        return trib_fail_no_memory(error);
+    }
+    *probe = (struct probe){.service = service, .node = node};
+    *user = probe;
+    trib_net_call_read(call);
+    return TRIB_OK;
+}
+
 enum trib_status trib_health_check_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                           const struct trib_net_events **events, void **user, struct trib_error *error)
 {
-    (void)peer;
-    (void)error;
     *events = &check_events;
-    *user = service;
-    trib_net_call_read(call);
-    return TRIB_OK;
+    return opened(service, call, peer, user, error);
 }
 
 enum trib_status trib_health_watch_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                           const struct trib_net_events **events, void **user, struct trib_error *error)
 {
-    (void)peer;
-    (void)error;
     *events = &watch_events;
-    *user = service;
-    trib_net_call_read(call);
-    return TRIB_OK;
+    return opened(service, call, peer, user, error);
 }

@@ -9,10 +9,11 @@
 
 struct receiving {
     struct trib_federation_service *service;
+    struct trib_node *node;
     struct trib_upload *upload; /* NULL before the first chunk and after the end */
     int64_t progress_ms;        /* when the engine was last told */
     bool done, half_closed;
-    char identity[TRIB_NODE_LEN];
+    char identity[TRIB_NODE_LEN], address[64];
 };
 
 /* The first bytes of a message in one piece, for the parser of the chunk's head. */
@@ -85,6 +86,14 @@ static void end_upload(struct receiving *receiving, const struct trib_error *fau
     }
 }
 
+/* Trouble of this machine's own, which may name its files, is none of the client's business: it tries again. */
+static void refuse(struct trib_net_call *call, const struct trib_error *fault)
+{
+    bool own = fault->status == TRIB_IO || fault->status == TRIB_NO_SPACE || fault->status == TRIB_NO_MEMORY;
+    trib_net_call_finish(call, own ? TRIB_UNAVAILABLE : fault->status,
+                         own ? "the server cannot take the update just now; its log says why" : fault->message);
+}
+
 static void on_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     struct receiving *receiving = user;
@@ -95,12 +104,13 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         trib_net_call_finish(call, TRIB_PROTOCOL, "the upload ended before its last chunk");
         return;
     }
-    trib_engine_count(receiving->service->engine, trib_net_message_len(message), 0);
+    size_t len = trib_net_message_len(message);
+    trib_engine_count(receiving->service->engine, len, 0);
     enum trib_status status = take_chunk(receiving, message, &complete, &error);
     trib_net_message_free(message);
     if (status != TRIB_OK) {
         end_upload(receiving, &error);
-        trib_net_call_finish(call, status, error.message);
+        refuse(call, &error);
         return;
     }
     if (complete) {
@@ -114,7 +124,7 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         receiving->progress_ms = now_ms;
         trib_engine_progress(receiving->service->engine, receiving->identity);
     }
-    trib_net_call_read(call);
+    trib_net_call_read_after(call, trib_nodes_upload(receiving->service->nodes, receiving->node, len, now_ms));
 }
 
 static void on_closed(void *user, struct trib_net_call *call, const struct trib_net_close *how)
@@ -124,10 +134,14 @@ static void on_closed(void *user, struct trib_net_call *call, const struct trib_
     struct trib_error fault;
     if (receiving->half_closed && how->status == TRIB_OK) {
         (void)trib_fail(&fault, TRIB_PROTOCOL, "the upload ended before its last chunk");
+    } else if (how->status == TRIB_TIMEOUT) {
+        (void)trib_fail(&fault, TRIB_UNAVAILABLE, "its upload does not move (limits.idle_call)");
+        trib_service_complain(receiving->service, "upload_idle", &fault, receiving->identity, receiving->address);
     } else {
         (void)trib_fail(&fault, TRIB_UNAVAILABLE, "the connection broke");
     }
     end_upload(receiving, &fault);
+    trib_nodes_leave(receiving->service->nodes, receiving->node);
     trib_free(receiving);
 }
 
@@ -136,12 +150,18 @@ static const struct trib_net_events events_table = {.message = on_message, .clos
 enum trib_status trib_upload_opened(void *service, struct trib_net_call *call, const struct trib_net_peer *peer,
                                     const struct trib_net_events **events, void **user, struct trib_error *error)
 {
+    struct trib_federation_service *federation = service;
+    struct trib_node *node;
+    TRIB_TRY(trib_service_enter(federation, call, peer, &node, error));
     struct receiving *receiving = trib_calloc(1, sizeof *receiving);
     if (!receiving) {
+        trib_nodes_leave(federation->nodes, node);
         return trib_fail_no_memory(error);
     }
-    receiving->service = service;
+    receiving->service = federation;
+    receiving->node = node;
     trib_str_copy(receiving->identity, sizeof receiving->identity, peer->identity);
+    trib_str_copy(receiving->address, sizeof receiving->address, peer->address);
     *events = &events_table;
     *user = receiving;
     trib_net_call_read(call);

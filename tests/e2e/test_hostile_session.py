@@ -38,9 +38,16 @@ class Sessions(HostileCase):
         self.thrown_out(act, INVALID, "a second Hello")
 
     def test_wrong_protocol(self):
-        for version in (0, 2, 4000000000):
-            self.thrown_out(lambda session: session.hello(protocol=version), grpc.StatusCode.UNIMPLEMENTED,
-                            f"protocol {version} is not spoken here; this server speaks 1")
+        for most, least, update in ((0, 0, "client"), (2, 2, "server"), (3, 2, "server"), (4000000000, 0, "server")):
+            self.thrown_out(lambda session: session.hello(protocol=most, protocol_least=least),
+                            grpc.StatusCode.UNIMPLEMENTED,
+                            f"protocol {least or most} to {most} are spoken by this client, 1 to 1 by this server: "
+                            f"update the {update}")
+
+    def test_later_protocol(self):
+        """A client that speaks more than we do is told what both speak."""
+        with wire.joined(NAME, self.server.port, protocol=7, protocol_least=1) as (_, session):
+            self.assertEqual(session.welcome.protocol, 1)
 
     def test_garbage(self):
         for garbage in (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05abc", bytes(50)):

@@ -4,6 +4,7 @@
 #include "test_certs.h"
 
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,15 +71,35 @@ static double field(const char *line, const char *name)
     return at && sscanf(at + strlen(key), "%lf", &value) == 1 ? value : 0;
 }
 
+static void count_complaint(struct bench_server *server, const char *line)
+{
+    char event[sizeof server->complaints[0].event] = "";
+    const char *at = strstr(line, " event=");
+    if (at) {
+        (void)sscanf(at, " event=%47[^ \n]", event);
+    }
+    for (int i = 0; i < BENCH_MAX_COMPLAINTS; i++) {
+        struct bench_complaint *complaint = &server->complaints[i];
+        if (complaint->n == 0 || strcmp(complaint->event, event) == 0) {
+            snprintf(complaint->event, sizeof complaint->event, "%s", event);
+            complaint->n += 1 + (long)field(line, "suppressed");
+            return;
+        }
+    }
+}
+
 static void take_line(struct bench_server *server, const char *line)
 {
     if (strstr(line, "level=warn") || strstr(line, "level=error")) {
-        fputs(line, stderr);
+        count_complaint(server, line);
+        if (!server->quiet) {
+            fputs(line, stderr);
+        }
     }
     if (!strstr(line, "event=round_committed") || server->n_rounds == BENCH_MAX_ROUNDS) {
         return;
     }
-    struct bench_round *round = &server->rounds[server->n_rounds++];
+    struct bench_round *round = &server->rounds[server->n_rounds];
     round->bytes_up = field(line, "bytes_up");
     round->bytes_down = field(line, "bytes_down");
     round->seconds = field(line, "seconds");
@@ -87,6 +108,7 @@ static void take_line(struct bench_server *server, const char *line)
     round->seconds_commit = field(line, "seconds_commit");
     double peak = status_kilobytes(server->pid, "VmHWM:");
     server->peak_rss_bytes = peak > server->peak_rss_bytes ? peak : server->peak_rss_bytes;
+    server->n_rounds++;
 }
 
 static void *read_log(void *context)
@@ -166,4 +188,45 @@ void bench_server_finish(struct bench_server *server)
     char command[512];
     snprintf(command, sizeof command, "rm -rf '%s'", server->dir);
     NEED(system(command) == 0);
+}
+
+void bench_server_stop(struct bench_server *server)
+{
+    NEED(kill(server->pid, SIGTERM) == 0);
+    bench_server_finish(server);
+}
+
+double bench_server_rss(const struct bench_server *server)
+{
+    return status_kilobytes(server->pid, "VmRSS:");
+}
+
+double bench_server_peak_rss(const struct bench_server *server)
+{
+    return status_kilobytes(server->pid, "VmHWM:");
+}
+
+void bench_server_reset_peak(const struct bench_server *server)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", (int)server->pid);
+    FILE *file = fopen(path, "w");
+    if (file) {
+        fputs("5", file);
+        fclose(file);
+    }
+}
+
+double bench_server_cpu_s(const struct bench_server *server)
+{
+    char path[64], line[1024] = "";
+    unsigned long user = 0, system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)server->pid);
+    FILE *file = fopen(path, "r");
+    if (file) {
+        const char *after = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        NEED(after && sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2);
+        fclose(file);
+    }
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }

@@ -338,12 +338,17 @@ void load_clients_finish(struct load_clients *all, int64_t timeout_ms)
         NEED(pthread_cond_timedwait(&all->ended_cond, &all->mutex, &until) == 0);
     }
     pthread_mutex_unlock(&all->mutex);
+    load_clients_leave(all);
+}
+
+void load_clients_leave(struct load_clients *all)
+{
     for (int i = 0; i < all->options.n; i++) {
         struct load_client *client = &all->clients[i];
+        trib_net_channel_free(client->channel);
         trib_net_call_unref(client->session);
         trib_net_call_unref(client->download);
         trib_net_call_unref(client->upload);
-        trib_net_channel_free(client->channel);
     }
     trib_blob_unref(all->update);
     trib_free(all->clients);

@@ -18,4 +18,7 @@ struct load_clients *load_clients_start(const struct load_options *options);
 /* Wait until every session has ended (at most timeout_ms, else abort), and free. */
 void load_clients_finish(struct load_clients *clients, int64_t timeout_ms);
 
+/* Hang up, whatever they are doing, and free. */
+void load_clients_leave(struct load_clients *clients);
+
 #endif

@@ -25,6 +25,9 @@
 void trib_net_init(void);
 void trib_net_shutdown(void); /* waits */
 const char *trib_net_version(void);
+/* Test hook: let `after` gRPC batches of this process start, then refuse one (and, if `sticky`, all that follow). A
+ * negative number switches it off. Returns the batches counted since the last call. */
+int64_t trib_net_fail_after(int64_t after, bool sticky);
 
 /* ---- messages ---- */
 struct trib_net_message; /* one received message, in pieces as the transport cut it */
@@ -38,7 +41,7 @@ void trib_net_message_free(struct trib_net_message *message);
 /* ---- calls ---- */
 struct trib_net_call;
 struct trib_net_close {
-    enum trib_status status; /* client side: what the server answered; server side: OK or CANCELLED */
+    enum trib_status status; /* client: what the server answered; server: OK, CANCELLED, or TIMEOUT (idle limit) */
     const char *details;     /* text for people, "" when there is none; borrowed during the event */
     int grpc_code;
 };
@@ -56,6 +59,12 @@ void trib_net_call_unref(struct trib_net_call *call); /* NULL is allowed */
 /* Ask for the next message; at most one at a time. After the end it brings nothing but the closed event. At the client
  * a failing status may overtake messages that nobody asked for yet. */
 void trib_net_call_read(struct trib_net_call *call);
+/* Server: the same, but not before so many ms have passed (a quarter of a second more or less). */
+void trib_net_call_read_after(struct trib_net_call *call, int64_t wait_ms);
+/* Server: end the call when for so long no message that was asked for has come and none that was sent has been taken.
+ * 0: do not (so every call begins, and nothing can be lost by it while nobody waits). A call whose end was asked for
+ * has the limits' idle_ms at most. */
+void trib_net_call_idle_limit(struct trib_net_call *call, int64_t limit_ms);
 /* Queue one message: `head` is copied; then len bytes of blob from offset, by reference (blob NULL = none).
  * TRIB_LIMIT: the queue is full (limits below), nothing was queued, writable will come; TRIB_CANCELLED: the call has
  * ended, or its end was asked for; TRIB_INVALID: longer than max_message_bytes, or not within the blob; TRIB_NO_MEMORY.
@@ -71,6 +80,8 @@ void trib_net_call_half_close(struct trib_net_call *call);
 void trib_net_call_finish(struct trib_net_call *call, enum trib_status status, const char *details);
 /* Either side: end it now. */
 void trib_net_call_cancel(struct trib_net_call *call);
+/* Server: the same with a status and a text, which go past what is queued. */
+void trib_net_call_abort(struct trib_net_call *call, enum trib_status status, const char *details);
 
 /* ---- credentials ---- */
 struct trib_net_tls {
@@ -86,6 +97,12 @@ struct trib_net_limits {          /* a zero stands for the default, except where
     int64_t handshake_timeout_ms; /* server, default 10 s */
     int64_t lookahead_bytes;      /* 0 = gRPC's own flow control with BDP probing; else fixed, probing off */
     int threads;                  /* completion-queue threads, default 2 at the server, 1 at the client */
+    /* Server only. */
+    int64_t idle_ms; /* the end of connections without calls, and of calls that are ending but do not; default 60 s */
+    int64_t max_strangers;    /* connections of one address before their first call is taken; 0 = any number */
+    int64_t connection_rate;  /* connections of one address in a second; 0 = any number */
+    int calls_per_connection; /* more wait at the client; default 256 */
+    size_t memory_bytes;      /* that gRPC may use for connections; beyond, it closes some. 0 = any amount */
 };
 void trib_net_limits_default(struct trib_net_limits *limits);
 /* Read and check the three files as OpenSSL sees them, before gRPC does: messages name file and fault (missing, not
