@@ -6,8 +6,10 @@
 #include "core/engine.h"
 #include "core/settings.h"
 #include "rpc/federation_service.h"
+#include "store/state_check.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@
 struct arguments {
     const char *config;
     struct trib_option_list overrides;
-    bool check, dump, explain, sample, version, help;
+    bool check, check_state, dump, explain, new_run, sample, version, help;
 };
 
 static int fail(const struct trib_error *error)
@@ -85,6 +87,28 @@ static int explain_model(const struct trib_server_settings *settings)
     return print_buf(&text, status);
 }
 
+static void report_state(void *context, bool is_damage, const char *text)
+{
+    (void)context;
+    printf("%s%s\n", is_damage ? "DAMAGED: " : "", text);
+}
+
+static int check_state(const struct trib_server_settings *settings)
+{
+    struct trib_error error;
+    struct trib_state_summary summary;
+    enum trib_status status =
+        trib_state_check(settings->state_dir, TRIB_MEMBER_STATE_COUNT, report_state, NULL, &summary, &error);
+    if (status != TRIB_OK) {
+        return fail(&error);
+    }
+    printf("%s: sound: %" PRIu64 " runs, %" PRIu64 " rounds, %" PRIu64 " versions, %" PRIu64 " nodes, %" PRIu64
+           " files of %" PRIu64 " bytes\n",
+           settings->state_dir, summary.runs, summary.rounds, summary.versions, summary.nodes, summary.blobs,
+           summary.blob_bytes);
+    return 0;
+}
+
 /* ---- running ---- */
 
 static void on_finished(void *context)
@@ -137,11 +161,20 @@ static enum trib_status serve(const struct trib_server_settings *settings, struc
     trib_federation_service_free(service, 2000);
     if (status == TRIB_OK) {
         trib_engine_join(engine);
+        status = trib_engine_failure(engine, error);
     }
     return status;
 }
 
-static enum trib_status run(const struct trib_server_settings *settings, struct trib_error *error)
+/* The state directory holds a run that is over. */
+static void say_complete(const struct trib_server_settings *settings, const struct trib_engine *engine)
+{
+    trib_log(TRIB_LOG_INFO, "server", "run_complete", TRIB_F_STR("run", trib_engine_run_id(engine)),
+             TRIB_F_INT("rounds", settings->rounds), TRIB_F_STR("state_dir", settings->state_dir),
+             TRIB_F_STR("next", "raise federation.rounds to go on with it, or start with --new-run"));
+}
+
+static enum trib_status run(const struct trib_server_settings *settings, bool new_run, struct trib_error *error)
 {
     int signal_fd, finished_fd = eventfd(0, EFD_CLOEXEC);
     if (finished_fd < 0) {
@@ -150,9 +183,14 @@ static enum trib_status run(const struct trib_server_settings *settings, struct 
     TRIB_TRY(trib_signals_open(&signal_fd, error));
     struct trib_engine *engine;
     trib_net_init();
-    enum trib_status status = trib_engine_new(settings, SOFTWARE, &engine, error);
+    const struct trib_engine_setup setup = {.software = SOFTWARE, .new_run = new_run};
+    enum trib_status status = trib_engine_new(settings, &setup, &engine, error);
     if (status == TRIB_OK) {
-        status = serve(settings, engine, signal_fd, finished_fd, error);
+        if (trib_engine_done(engine)) {
+            say_complete(settings, engine);
+        } else {
+            status = serve(settings, engine, signal_fd, finished_fd, error);
+        }
         trib_engine_free(engine);
     }
     trib_net_shutdown();
@@ -161,7 +199,7 @@ static enum trib_status run(const struct trib_server_settings *settings, struct 
     return status;
 }
 
-static int run_logged(const struct trib_server_settings *settings)
+static int run_logged(const struct trib_server_settings *settings, bool new_run)
 {
     struct trib_error error;
     struct trib_log_options log = {.level = (enum trib_log_level)settings->log_level,
@@ -170,7 +208,7 @@ static int run_logged(const struct trib_server_settings *settings)
     if (trib_log_open(&log, &error) != TRIB_OK) {
         return fail(&error);
     }
-    enum trib_status status = run(settings, &error);
+    enum trib_status status = run(settings, new_run, &error);
     if (status != TRIB_OK) {
         trib_log_error(TRIB_LOG_ERROR, "server", "failed", &error);
     }
@@ -184,6 +222,10 @@ static enum trib_status parse_arguments(int argc, char **argv, struct arguments 
         {"config", 'c', TRIB_OPTION_STRING, &arguments->config, 0, 0, "FILE", "settings (required)"},
         {"set", 's', TRIB_OPTION_REPEAT, &arguments->overrides, 0, 0, "KEY=VALUE", "override one setting; repeatable"},
         {"check-config", 0, TRIB_OPTION_FLAG, &arguments->check, 0, 0, NULL, "check the settings and exit"},
+        {"check-state", 0, TRIB_OPTION_FLAG, &arguments->check_state, 0, 0, NULL,
+         "verify everything in the state directory and exit; the server must not be running"},
+        {"new-run", 0, TRIB_OPTION_FLAG, &arguments->new_run, 0, 0, NULL,
+         "begin a new run, whatever the state directory holds"},
         {"dump-config", 0, TRIB_OPTION_FLAG, &arguments->dump, 0, 0, NULL, "print the effective settings and exit"},
         {"explain-model", 0, TRIB_OPTION_FLAG, &arguments->explain, 0, 0, NULL,
          "print the training graph, each pass over it and its memory plan, and exit"},
@@ -234,10 +276,12 @@ int main(int argc, char **argv)
         code = print_settings(&settings);
     } else if (arguments.explain) {
         code = explain_model(&settings);
+    } else if (arguments.check_state) {
+        code = check_state(&settings);
     } else if (arguments.check) {
         code = check_settings(&settings, arguments.config);
     } else {
-        code = run_logged(&settings);
+        code = run_logged(&settings, arguments.new_run);
     }
     trib_server_settings_clear(&settings);
     return code;

@@ -54,7 +54,19 @@ static void free_event(struct event *event)
     trib_upload_unref(event->upload);
     trib_upload_unref(event->work.upload);
     trib_free(event->work.sketch);
+    trib_notes_clear(&event->work.notes);
+    trib_buf_clear(&event->work.made);
     trib_free(event);
+}
+
+void trib_engine_free_events(struct event_list *list)
+{
+    while (list->first) {
+        struct event *next = list->first->next;
+        free_event(list->first);
+        list->first = next;
+    }
+    list->last = &list->first;
 }
 
 /* Wait for events until the deadline (monotonic ms, INT64_MAX = for ever) and take them all. */
@@ -135,6 +147,9 @@ static void handle(struct trib_engine *engine, struct event *event)
     case EVENT_WORK_DONE:
         trib_engine_work_done(engine, &event->work);
         break;
+    case EVENT_RESUME:
+        trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_RESUME});
+        break;
     case EVENT_STOP:
         trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_STOP});
         break;
@@ -152,24 +167,26 @@ static void handle_all(struct trib_engine *engine, struct event *event)
     if (trib_engine_now_ms(engine) >= trib_round_next_tick(engine->round)) {
         trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_TICK});
     }
+    trib_engine_write_down(engine);
+}
+
+static int64_t next_wake_ms(const struct trib_engine *engine)
+{
+    int64_t round_ms = trib_round_next_tick(engine->round), notes_ms = trib_engine_notes_due_ms(engine);
+    return round_ms < notes_ms ? round_ms : notes_ms;
 }
 
 static void *engine_main(void *context)
 {
     struct trib_engine *engine = context;
     while (!engine->done) {
-        handle_all(engine, wait_inbox(engine, trib_round_next_tick(engine->round)));
+        handle_all(engine, wait_inbox(engine, next_wake_ms(engine)));
     }
     engine->finished(engine->finished_context);
     return NULL;
 }
 
 /* ---- without threads ---- */
-
-void trib_engine_drive(struct trib_engine *engine, const struct trib_engine_driver *driver)
-{
-    engine->driver = driver;
-}
 
 void trib_engine_turn(struct trib_engine *engine)
 {
@@ -187,7 +204,7 @@ void trib_engine_turn(struct trib_engine *engine)
 
 int64_t trib_engine_wake_ms(const struct trib_engine *engine)
 {
-    return engine->done ? INT64_MAX : trib_round_next_tick(engine->round);
+    return engine->done ? INT64_MAX : next_wake_ms(engine);
 }
 
 bool trib_engine_done(const struct trib_engine *engine)
@@ -232,12 +249,15 @@ void trib_engine_join(struct trib_engine *engine)
     pthread_cond_signal(&engine->worker.cond);
     pthread_mutex_unlock(&engine->worker.mutex);
     pthread_join(engine->worker.thread, NULL);
-    struct event *event = wait_inbox(engine, 0);
-    while (event) {
-        struct event *next = event->next;
-        free_event(event);
-        event = next;
+    trib_engine_free_events(&engine->inbox);
+}
+
+enum trib_status trib_engine_failure(const struct trib_engine *engine, struct trib_error *error)
+{
+    if (engine->failure.status != TRIB_OK && error) {
+        *error = engine->failure;
     }
+    return engine->failure.status;
 }
 
 const char *trib_engine_run_id(const struct trib_engine *engine)
@@ -282,7 +302,9 @@ enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_pee
     event->peer = peer->ops->ref(peer);
     trib_str_copy(event->node, sizeof event->node, node);
     trib_str_copy(event->address, sizeof event->address, address);
+    trib_str_copy(event->software, sizeof event->software, hello->software);
     event->examples = hello->examples;
+    event->protocol = hello->protocol;
     event->filtered = trib_filter_hello(engine->settings, hello);
     event->device = trib_device_of(hello->device);
     check_codecs(engine, hello, event);

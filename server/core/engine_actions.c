@@ -16,8 +16,7 @@ static bool may_be_stale(const struct trib_server_settings *settings)
     return settings->max_staleness > 0 || settings->buffer > 0;
 }
 
-/* Hand work to the worker; when memory is short, wait for better times: the round cannot go on without it. */
-static void submit(struct trib_engine *engine, struct work *work)
+void trib_engine_submit_work(struct trib_engine *engine, struct work *work)
 {
     work->round = trib_round_number(engine->round);
     work->attempt = trib_round_summary(engine->round)->attempt;
@@ -51,7 +50,8 @@ static void begin_round(struct trib_engine *engine)
     /* Without cohorts, clients may still come and be folded into this round. */
     uint64_t updates =
         engine->settings->buffer > 0 ? trib_engine_most_updates(engine->settings) : count_at_work(engine);
-    submit(engine, &(struct work){.kind = WORK_BEGIN, .max_total_weight = trib_engine_most_weight(engine, updates)});
+    trib_engine_submit_work(
+        engine, &(struct work){.kind = WORK_BEGIN, .max_total_weight = trib_engine_most_weight(engine, updates)});
 }
 
 uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t updates)
@@ -88,14 +88,39 @@ static uint64_t base_weight(const struct trib_engine *engine, const struct clien
 {
     const struct trib_server_settings *s = engine->settings;
     uint64_t examples = client->offer_examples;
-    if (client->examples > 0 && examples > client->examples) {
-        examples = client->examples; /* it has told how many it has */
-    }
     uint64_t weight = s->weights == TRIB_WEIGHTS_EXAMPLES ? examples
                       : s->weights == TRIB_WEIGHTS_STEPS  ? count_steps(s, client->offer_steps, examples)
                                                           : 1;
     bool remembered = (engine->worker.strategy->caps & TRIB_STRATEGY_REMEMBERS) && client->folded_round > 0;
     return remembered ? client->weight : weight > (uint64_t)s->max_examples ? (uint64_t)s->max_examples : weight;
+}
+
+/* Its file stays until the round is committed, so that a restarted server need not ask for it again; as far as there is
+ * room for that. */
+static void keep_upload(struct trib_engine *engine, uint32_t number, struct trib_upload *upload)
+{
+    struct client *client = &engine->clients[number];
+    if (!upload || !trib_engine_remembers(engine) || client->kept) {
+        return;
+    }
+    client->kept = engine->kept_bytes + client->offer_len <= (uint64_t)engine->settings->keep_uploads;
+    if (client->kept) {
+        engine->kept_bytes += client->offer_len;
+        trib_engine_note_upload(engine, number);
+    } else {
+        trib_upload_unwanted(upload);
+    }
+}
+
+/* Nobody will ask for it again. */
+static void let_upload_go(struct trib_engine *engine, uint32_t number)
+{
+    struct client *client = &engine->clients[number];
+    if (client->kept) {
+        client->kept = false;
+        engine->kept_bytes -= client->offer_len;
+        trib_uploads_remove(&engine->uploads, client->node, client->offer_sha256);
+    }
 }
 
 static void fold_upload(struct trib_engine *engine, const struct trib_round_action *action)
@@ -107,8 +132,9 @@ static void fold_upload(struct trib_engine *engine, const struct trib_round_acti
                         .upload = trib_uploads_take_complete(&engine->uploads, action->client),
                         .sketch = client->sketch,
                         .task_round = action->round};
-    client->sketch = NULL;
     client->weight = base_weight(engine, client);
+    keep_upload(engine, action->client, work.upload);
+    client->sketch = NULL;
     work.info.examples = client->offer_examples;
     work.info.weight = work.info.counted = client->weight;
     work.info.first = client->folded_round == 0;
@@ -117,7 +143,7 @@ static void fold_upload(struct trib_engine *engine, const struct trib_round_acti
         double weight = (double)work.info.counted * pow(1 + (double)action->staleness, -s->staleness_power);
         work.info.weight = weight < 1 ? 1 : (uint64_t)llround(weight);
     }
-    submit(engine, &work);
+    trib_engine_submit_work(engine, &work);
 }
 
 static void publish(struct trib_engine *engine)
@@ -146,36 +172,68 @@ static void abandoned(struct trib_engine *engine, const char *reason)
              TRIB_F_INT("rejected", s->rejected), TRIB_F_INT("failed", s->failed), TRIB_F_INT("late", s->late));
 }
 
+/* What clients are told for good must not be forgotten: the last notes are on the disk before. */
+static void end_run(struct trib_engine *engine)
+{
+    bool complete = atomic_load(&engine->complete);
+    trib_engine_goodbye_all(engine, complete ? "the run is finished" : "the server is stopping", complete);
+    engine->done = true;
+}
+
 static void finished(struct trib_engine *engine, const char *reason)
 {
     uint64_t committed = trib_round_number(engine->round) - 1;
     bool complete = committed >= (uint64_t)engine->settings->rounds;
     atomic_store(&engine->complete, complete);
+    trib_engine_audit(engine, complete ? "run_complete" : "run_stopped", committed, "", reason);
     trib_log(TRIB_LOG_INFO, "round", "run_finished", TRIB_F_STR("run", engine->run), TRIB_F_STR("reason", reason),
              TRIB_F_INT("rounds", committed));
-    trib_engine_goodbye_all(engine, complete ? "the run is finished" : "the server is stopping", complete);
-    engine->done = true;
+    engine->ending = true;
+    if (!trib_engine_write_end(engine)) {
+        end_run(engine);
+    }
+}
+
+/* What a client says of other rounds than that of its task costs it nothing, and others no line of theirs. One that
+ * offers again what was folded has missed its outcome, no more. */
+static void log_outcome(struct trib_engine *engine, const struct trib_round_action *action)
+{
+    const struct client *client = &engine->clients[action->client];
+    uint64_t attempt;
+    bool its_task = trib_round_task_of(engine->round, action->client, &attempt) == action->round;
+    if (action->outcome == TRIB_OUTCOME_REJECTED) {
+        trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", action->round),
+                 TRIB_F_STR("node", client->node), TRIB_F_STR("reason", action->reason));
+    } else if (action->outcome == TRIB_OUTCOME_LATE) {
+        trib_log(its_task ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_late", TRIB_F_INT("round", action->round),
+                 TRIB_F_STR("node", client->node), TRIB_F_STR("reason", action->reason));
+    }
+    if (its_task) {
+        trib_engine_note_outcome(engine, action->client, action->round, trib_outcome_name(action->outcome),
+                                 action->reason);
+    }
 }
 
 static void outcome(struct trib_engine *engine, const struct trib_round_action *action)
 {
-    const char *node = engine->clients[action->client].node;
+    struct client *client = &engine->clients[action->client];
     if (action->outcome == TRIB_OUTCOME_FOLDED) {
-        engine->clients[action->client].folded_round = action->round;
-    } else if (action->outcome == TRIB_OUTCOME_REJECTED) {
-        trib_log(TRIB_LOG_WARN, "round", "update_rejected", TRIB_F_INT("round", action->round),
-                 TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
-    } else if (action->outcome == TRIB_OUTCOME_LATE) {
-        /* What it says of other rounds than that of its task costs it nothing, and others no line of theirs. */
-        uint64_t attempt;
-        bool its_task = trib_round_task_of(engine->round, action->client, &attempt) == action->round;
-        trib_log(its_task ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_late", TRIB_F_INT("round", action->round),
-                 TRIB_F_STR("node", node), TRIB_F_STR("reason", action->reason));
+        client->folded_round = action->round; /* noted with the commit */
+    } else if (client->folded_round != action->round || action->round == 0) {
+        log_outcome(engine, action);
     }
     if (!trib_round_is_at_work(trib_round_member(engine->round, action->client))) {
         trib_engine_forget_sketch(engine, action->client);
+        let_upload_go(engine, action->client);
     }
     trib_engine_send_outcome(engine, action);
+}
+
+static void start_commit(struct trib_engine *engine)
+{
+    struct work work = {.kind = WORK_COMMIT, .summary = *trib_round_summary(engine->round)};
+    trib_engine_prepare_commit(engine, &work);
+    trib_engine_submit_work(engine, &work);
 }
 
 static void run_action(struct trib_engine *engine, const struct trib_round_action *action)
@@ -201,18 +259,19 @@ static void run_action(struct trib_engine *engine, const struct trib_round_actio
         break;
     case TRIB_ACTION_DISCARD:
         trib_uploads_discard(&engine->uploads, action->client);
+        let_upload_go(engine, action->client);
         break;
     case TRIB_ACTION_OUTCOME:
         outcome(engine, action);
         break;
     case TRIB_ACTION_APPLY:
-        submit(engine, &(struct work){.kind = WORK_APPLY});
+        trib_engine_submit_work(engine, &(struct work){.kind = WORK_APPLY});
         break;
     case TRIB_ACTION_EVALUATE:
-        submit(engine, &(struct work){.kind = WORK_EVALUATE});
+        trib_engine_submit_work(engine, &(struct work){.kind = WORK_EVALUATE});
         break;
     case TRIB_ACTION_COMMIT:
-        submit(engine, &(struct work){.kind = WORK_COMMIT, .summary = *trib_round_summary(engine->round)});
+        start_commit(engine);
         break;
     case TRIB_ACTION_COMMITTED:
         publish(engine);
@@ -254,20 +313,58 @@ bool trib_engine_step(struct trib_engine *engine, struct trib_round_event *event
     return !ignored;
 }
 
+/* It cannot be known whether what was to be committed is on the disk. To go on could contradict it: the next process
+ * looks. */
+static void end_in_doubt(struct trib_engine *engine, const struct work *work)
+{
+    engine->failure = work->error;
+    (void)trib_error_prefix(&engine->failure, TRIB_IO, "the state directory is in doubt, restart the server");
+    trib_log_error(TRIB_LOG_ERROR, "store", "state_in_doubt", &engine->failure, TRIB_F_INT("round", work->round));
+    trib_engine_goodbye_all(engine, "the server has trouble with its disk", false);
+    engine->done = true;
+}
+
+static void notes_done(struct trib_engine *engine, const struct work *work)
+{
+    if (engine->ending && work->durable) {
+        if (work->ok) {
+            end_run(engine);
+        } else {
+            end_in_doubt(engine, work);
+        }
+    } else if (!work->ok) { /* what is not written down costs work after a crash, no more */
+        trib_log_error(TRIB_LOG_WARN, "store", "notes_not_written", &work->error);
+        trib_engine_forget_noted(engine);
+    }
+}
+
 void trib_engine_work_done(struct trib_engine *engine, const struct work *work)
 {
     static const enum trib_round_event_kind kinds[] = {[WORK_FOLD] = TRIB_EVENT_FOLDED,
                                                        [WORK_APPLY] = TRIB_EVENT_APPLIED,
                                                        [WORK_EVALUATE] = TRIB_EVENT_EVALUATED,
                                                        [WORK_COMMIT] = TRIB_EVENT_COMMITTED};
-    static const char *const names[] = {[WORK_BEGIN] = "begin_failed",
-                                        [WORK_FOLD] = "fold_failed",
-                                        [WORK_APPLY] = "apply_failed",
-                                        [WORK_EVALUATE] = "evaluation_failed",
-                                        [WORK_COMMIT] = "commit_failed"};
+    static const char *const names[] = {
+        [WORK_BEGIN] = "begin_failed",         [WORK_FOLD] = "fold_failed",     [WORK_APPLY] = "apply_failed",
+        [WORK_EVALUATE] = "evaluation_failed", [WORK_COMMIT] = "commit_failed", [WORK_NOTE] = "notes_failed"};
+    if (work->doubtful) {
+        end_in_doubt(engine, work);
+        return;
+    }
+    if (work->kind == WORK_NOTE) {
+        notes_done(engine, work);
+        return;
+    }
+    if (work->kind == WORK_COMMIT) {
+        engine->committing = false;
+        if (!work->ok) {
+            trib_engine_forget_noted(engine);
+        }
+    }
     if (work->lied) {
         struct client *client = &engine->clients[work->client];
         client->lies++;
+        trib_engine_audit(engine, "client_lied", work->round, client->node, work->error.message);
         trib_log(TRIB_LOG_WARN, "round", "client_lied", TRIB_F_INT("round", work->round),
                  TRIB_F_STR("node", client->node), TRIB_F_INT("times", client->lies),
                  TRIB_F_INT("left_out_rounds", engine->settings->relevance_penalty));

@@ -30,7 +30,7 @@ static struct client *client_of(struct trib_engine *engine, const struct trib_pe
     return &engine->clients[peer->client];
 }
 
-static struct client *add_client(struct trib_engine *engine, const char *node, uint32_t *number)
+struct client *trib_engine_add_client(struct trib_engine *engine, const char *node, uint32_t *number)
 {
     if (engine->n_clients == engine->clients_capacity) {
         size_t capacity = engine->clients_capacity ? engine->clients_capacity * 2 : 16;
@@ -69,12 +69,12 @@ static void send_message(const struct client *client, Tributary__V1__ServerMessa
     }
 }
 
-static void send_welcome(struct trib_engine *engine, const struct client *client)
+static void send_welcome(struct trib_engine *engine, const struct client *client, uint32_t protocol)
 {
     Tributary__V1__Welcome welcome;
     tributary__v1__welcome__init(&welcome);
     int64_t progress_ms = engine->settings->idle_timeout_ms / 4;
-    welcome.protocol = TRIB_PROTOCOL_VERSION;
+    welcome.protocol = protocol < TRIB_PROTOCOL_VERSION ? protocol : TRIB_PROTOCOL_VERSION; /* what both know */
     welcome.software = engine->software;
     welcome.run = engine->run;
     welcome.progress_seconds = progress_ms < 1000 ? 1 : (uint32_t)(progress_ms > 30000 ? 30 : progress_ms / 1000);
@@ -129,7 +129,7 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
         }
     }
     if (!client) {
-        client = add_client(engine, event->node, &number);
+        client = trib_engine_add_client(engine, event->node, &number);
     }
     if (!client) {
         ops->close(event->peer, "the server is out of memory", false, 60);
@@ -149,11 +149,15 @@ void trib_engine_on_connect(struct trib_engine *engine, struct event *event)
     client->filtered = event->filtered;
     client->device_filtered = trib_filter_device(engine->settings, &event->device);
     trib_str_copy(client->address, sizeof client->address, event->address);
+    trib_str_copy(client->software, sizeof client->software, event->software);
+    client->joined++;
+    client->first_seen = client->first_seen > 0 ? client->first_seen : trib_engine_wall_ms(engine);
+    trib_engine_note_node(engine, client);
     trib_log(TRIB_LOG_INFO, "engine", "client_joined", TRIB_F_STR("node", client->node),
              TRIB_F_STR("address", client->address), TRIB_F_INT("examples", client->examples),
              TRIB_F_INT("connected", count_connected(engine)));
     log_filtered(client);
-    send_welcome(engine, client);
+    send_welcome(engine, client, event->protocol);
     trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_JOINED,
                                                         .client = number,
                                                         .examples = trib_engine_most_examples(engine, client->examples),
@@ -201,8 +205,10 @@ static void on_failure(struct trib_engine *engine, uint32_t number, const Tribut
 {
     bool counts = trib_engine_step(
         engine, &(struct trib_round_event){.kind = TRIB_EVENT_FAILURE, .client = number, .round = failure->round});
+    engine->clients[number].plan_sent = false; /* for all we know, it has not got it */
     if (counts) {
         trib_engine_forget_sketch(engine, number);
+        trib_engine_note_outcome(engine, number, failure->round, "failed", failure->reason);
     }
     trib_log(counts ? TRIB_LOG_WARN : TRIB_LOG_DEBUG, "round", "client_failed", TRIB_F_INT("round", failure->round),
              TRIB_F_STR("node", engine->clients[number].node), TRIB_F_STR("status", failure->status),
@@ -399,6 +405,7 @@ static void send_decision(struct trib_engine *engine, const struct trib_round_ac
 void trib_engine_send_skip(struct trib_engine *engine, const struct trib_round_action *action)
 {
     trib_engine_forget_sketch(engine, action->client);
+    trib_engine_note_outcome(engine, action->client, action->round, "skipped", action->reason);
     send_decision(engine, action, TRIBUTARY__V1__DECISION__KIND__SKIP, 0);
 }
 
@@ -420,9 +427,12 @@ void trib_engine_send_outcome(struct trib_engine *engine, const struct trib_roun
 {
     Tributary__V1__Outcome outcome;
     tributary__v1__outcome__init(&outcome);
+    /* One that offers again what was folded has missed its outcome. */
+    bool folded = action->outcome == TRIB_OUTCOME_LATE && action->round > 0 &&
+                  engine->clients[action->client].folded_round == action->round;
     outcome.round = action->round;
-    outcome.kind = (Tributary__V1__Outcome__Kind)action->outcome;
-    outcome.reason = trib_message_lend(action->reason);
+    outcome.kind = (Tributary__V1__Outcome__Kind)(folded ? TRIB_OUTCOME_FOLDED : action->outcome);
+    outcome.reason = trib_message_lend(folded ? "" : action->reason);
     Tributary__V1__ServerMessage message;
     tributary__v1__server_message__init(&message);
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME;

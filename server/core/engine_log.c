@@ -17,7 +17,7 @@ static uint64_t saved(uint64_t transfers, uint64_t raw, uint64_t sent)
     return transfers * raw > sent ? transfers * raw - sent : 0;
 }
 
-static struct trib_round_record make_record(struct trib_engine *engine, bool carried)
+struct trib_round_record trib_engine_record(struct trib_engine *engine, bool carried)
 {
     bool evaluated = engine->evaluation.examples > 0;
     return (struct trib_round_record){
@@ -108,12 +108,19 @@ static void log_record(const struct trib_engine *engine, const struct trib_round
     trib_log_fields(TRIB_LOG_INFO, "round", record->carried ? "round_carried" : "round_committed", fields, n);
 }
 
+double trib_engine_loss_of(const struct trib_engine *engine, const struct trib_round_record *record)
+{
+    return engine->has_test_set ? record->loss : record->train_loss;
+}
+
 void trib_engine_round_ended(struct trib_engine *engine, bool carried)
 {
-    const struct trib_round_record record = make_record(engine, carried);
+    const struct trib_round_record record = trib_engine_record(engine, carried);
     log_record(engine, &record);
-    /* One kind of loss a run: the test set's, where there is one. */
-    trib_proximal_learn(&engine->proximal, engine->has_test_set ? record.loss : record.train_loss);
+    trib_proximal_learn(&engine->proximal, trib_engine_loss_of(engine, &record));
+    if (carried) { /* else it is in the commit */
+        trib_engine_note_round(engine, &record);
+    }
     if (engine->driver && engine->driver->observed) {
         engine->driver->observed(engine->driver->context, &record);
     }

@@ -13,7 +13,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* ---- one version ---- */
 
@@ -28,6 +27,13 @@ void trib_model_clear(struct model *model)
 bool trib_engine_sends_deltas(const struct trib_engine *engine)
 {
     return !(trib_chain_plain(&engine->codec_down) && engine->codec_down.caps & TRIB_CODEC_LOSSLESS);
+}
+
+static enum trib_status hash_of(const void *bytes, size_t len, uint8_t sha256[TRIB_SHA256_LEN],
+                                struct trib_error *error)
+{
+    enum trib_status status = trib_sha256(bytes, len, sha256);
+    return status == TRIB_OK ? TRIB_OK : trib_fail(error, status, "hashing: %s", trib_status_text(status));
 }
 
 struct step {
@@ -96,7 +102,7 @@ static enum trib_status make_delta(struct trib_engine *engine, const struct mode
     if (status != TRIB_OK) {
         return trib_error_prefix(error, status, "codec.down");
     }
-    return trib_sha256(trib_blob_data(delta->blob), trib_blob_len(delta->blob), delta->sha256);
+    return hash_of(trib_blob_data(delta->blob), trib_blob_len(delta->blob), delta->sha256, error);
 }
 
 enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, const struct model *base,
@@ -115,7 +121,7 @@ enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *r
         status = trib_frame_seal_raw(TRIB_FRAME_MODEL, engine->schema.hash, n, frame, len, error);
     }
     if (status == TRIB_OK) {
-        status = trib_sha256(frame, len, result.sha256);
+        status = hash_of(frame, len, result.sha256, error);
     }
     if (status != TRIB_OK) {
         trib_model_clear(&result);
@@ -174,10 +180,7 @@ static enum trib_status build_graph(struct trib_engine *engine, struct trib_erro
     TRIB_TRY(read_model(engine->settings, &engine->graph, error));
     TRIB_TRY(trib_schema_init(&engine->schema, engine->graph, error));
     TRIB_TRY(trib_graph_pack(engine->graph, &engine->plan, error));
-    if (trib_sha256(engine->plan.data, engine->plan.len, engine->plan_sha256) != TRIB_OK) {
-        return trib_fail(error, TRIB_INTERNAL, "hashing failed");
-    }
-    return TRIB_OK;
+    return hash_of(engine->plan.data, engine->plan.len, engine->plan_sha256, error);
 }
 
 static enum trib_status build_initial_model(struct trib_engine *engine, struct trib_error *error)
@@ -242,7 +245,7 @@ static enum trib_status open_backend(struct trib_engine *engine, struct trib_err
     return trib_thread_pool_new((int)engine->settings->threads, &engine->pool, error);
 }
 
-static enum trib_status build_round(struct trib_engine *engine, struct trib_error *error)
+enum trib_status trib_engine_build_round(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
     struct trib_round_options options = {
@@ -268,6 +271,7 @@ static enum trib_status build_round(struct trib_engine *engine, struct trib_erro
         .penalty_rounds = (uint32_t)s->relevance_penalty,
         .buffer = (uint32_t)s->buffer,
         .max_staleness = (uint32_t)s->max_staleness,
+        .outlives = trib_engine_remembers(engine),
     };
     if (s->relevance_sketch > 0) {
         options.gate = (struct trib_gate){.rule = (enum trib_gate_rule)s->relevance_rule,
@@ -278,21 +282,6 @@ static enum trib_status build_round(struct trib_engine *engine, struct trib_erro
         options.compare_offers = s->relevance_reference == TRIB_REFERENCE_MAJORITY;
     }
     return trib_round_new(&options, &engine->round, error);
-}
-
-/* Without a state directory, which is a simulation, it follows from the seed: so do the positions of sketches. */
-static enum trib_status make_run_id(const struct trib_server_settings *settings, char run[TRIB_RUN_ID_LEN + 1],
-                                    struct trib_error *error)
-{
-    uint8_t bytes[8];
-    if (!settings->state_dir) {
-        struct trib_rng rng = trib_rng_init((uint64_t)settings->seed, "run", 0, 0);
-        trib_store_u64(bytes, trib_rng_u64(&rng));
-    } else if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
-        return trib_fail(error, TRIB_INTERNAL, "no random numbers from the kernel");
-    }
-    trib_hex_encode(bytes, sizeof bytes, run);
-    return TRIB_OK;
 }
 
 static void on_upload_ended(void *context, struct trib_upload *upload, const struct trib_error *fault)
@@ -313,6 +302,12 @@ static void on_upload_ended(void *context, struct trib_upload *upload, const str
         trib_str_copy(event->reason, sizeof event->reason, fault->message);
     }
     trib_engine_post(engine, event);
+}
+
+enum trib_status trib_engine_open_uploads(struct trib_engine *engine, struct trib_error *error)
+{
+    return trib_uploads_init(&engine->uploads, engine->settings->state_dir, engine->run, on_upload_ended, engine,
+                             error);
 }
 
 /* Whether the sums of the largest round that these settings allow would fit: asked at the start, not in a round. */
@@ -355,18 +350,8 @@ static enum trib_status build_compute(struct trib_engine *engine, struct trib_er
     return build_initial_model(engine, error);
 }
 
-static enum trib_status build_state(struct trib_engine *engine, struct trib_error *error)
-{
-    const struct trib_server_settings *s = engine->settings;
-    TRIB_TRY(make_run_id(s, engine->run, error));
-    if (s->state_dir) {
-        TRIB_TRY(trib_checkpoint_store_open(s->state_dir, (uint32_t)s->checkpoints_keep, &engine->worker.store, error));
-    }
-    TRIB_TRY(trib_uploads_init(&engine->uploads, s->state_dir, engine->run, on_upload_ended, engine, error));
-    return build_round(engine, error);
-}
-
-static struct trib_engine *new_engine(const struct trib_server_settings *settings, const char *software)
+static struct trib_engine *new_engine(const struct trib_server_settings *settings,
+                                      const struct trib_engine_setup *setup)
 {
     struct trib_engine *engine = trib_calloc(1, sizeof *engine);
     if (!engine) {
@@ -384,25 +369,27 @@ static struct trib_engine *new_engine(const struct trib_server_settings *setting
     engine->inbox.last = &engine->inbox.first;
     engine->worker.queue.last = &engine->worker.queue.first;
     engine->settings = settings;
-    trib_str_copy(engine->software, sizeof engine->software, software);
+    engine->driver = setup->driver;
+    trib_str_copy(engine->software, sizeof engine->software, setup->software);
     return engine;
 }
 
 enum trib_status trib_engine_check(const struct trib_server_settings *settings, struct trib_error *error)
 {
-    struct trib_engine *engine = new_engine(settings, "");
+    const struct trib_engine_setup setup = {.software = ""};
+    struct trib_engine *engine = new_engine(settings, &setup);
     enum trib_status status = engine ? build_compute(engine, error) : trib_fail_no_memory(error);
     trib_engine_free(engine);
     return status;
 }
 
-enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
+enum trib_status trib_engine_new(const struct trib_server_settings *settings, const struct trib_engine_setup *setup,
                                  struct trib_engine **engine, struct trib_error *error)
 {
-    struct trib_engine *result = new_engine(settings, software);
+    struct trib_engine *result = new_engine(settings, setup);
     enum trib_status status = result ? build_compute(result, error) : trib_fail_no_memory(error);
     if (status == TRIB_OK) {
-        status = build_state(result, error);
+        status = trib_engine_open_state(result, setup->new_run, error);
     }
     if (status != TRIB_OK) {
         trib_engine_free(result);
@@ -417,6 +404,8 @@ void trib_engine_free(struct trib_engine *engine)
     if (!engine) {
         return;
     }
+    trib_engine_free_events(&engine->inbox);
+    trib_engine_free_events(&engine->worker.queue);
     for (size_t i = 0; i < engine->n_clients; i++) {
         struct trib_peer *peer = engine->clients[i].peer;
         if (peer) {
@@ -433,7 +422,9 @@ void trib_engine_free(struct trib_engine *engine)
     }
     trib_free(engine->worker.state);
     trib_evaluator_free(engine->worker.evaluator);
-    trib_checkpoint_store_close(engine->worker.store);
+    trib_notes_clear(&engine->notes);
+    trib_store_close(engine->worker.store);
+    trib_blobs_close(engine->worker.blobs);
     trib_model_clear(&engine->worker.next);
     trib_free(engine->worker.next_signs);
     trib_model_clear(&engine->current);

@@ -58,13 +58,15 @@ static bool keep_sketch(const struct trib_engine *engine, struct client *client,
 static void keep_offer(struct trib_engine *engine, struct client *client, const Tributary__V1__Offer *offer,
                        double relevance)
 {
-    client->offer_examples = offer->examples;
+    bool claims_more = client->examples > 0 && offer->examples > client->examples; /* than it told of when it came */
+    client->offer_examples = claims_more ? client->examples : offer->examples;
     client->offer_steps = offer->steps;
     client->offer_loss = offer->loss;
     memcpy(client->offer_sha256, offer->update->sha256.data, sizeof client->offer_sha256);
     client->offer_len = offer->update->len;
     client->held = client->task.version;
     client->holds_model = true;
+    trib_engine_note_offer(engine, client, offer, relevance);
     trib_log(TRIB_LOG_DEBUG, "round", "offer", TRIB_F_INT("round", offer->round), TRIB_F_STR("node", client->node),
              TRIB_F_INT("examples", offer->examples), TRIB_F_INT("steps", offer->steps),
              TRIB_F_BOOL("stopped_early", offer->stopped_early), TRIB_F_REAL("loss", offer->loss),

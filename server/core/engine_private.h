@@ -9,11 +9,14 @@
 #include "base/map.h"
 #include "core/engine.h"
 #include "filters.h"
+#include "notes.h"
 #include "past_models.h"
 #include "proximal.h"
 #include "relevance.h"
 #include "round/round.h"
-#include "store/checkpoint_store.h"
+#include "model/checkpoint.h"
+#include "store/blobs.h"
+#include "store/store.h"
 #include "strategy/strategy.h"
 #include "train/evaluate.h"
 #include "uplink.h"
@@ -70,7 +73,17 @@ struct client {
     uint64_t lies;         /* uploads that contradicted their offers */
     uint64_t weight;       /* of its last update; with a strategy that remembers, of every one */
     uint64_t folded_round; /* the last one that was committed with an update of this client; 0 = none */
+    bool kept;             /* what it uploaded for its task is a file, which a restarted server would count */
+    int64_t first_seen;    /* wall clock */
+    uint64_t joined;       /* times */
+    char software[64];
+    struct noted_member { /* what is written down of its part in the round */
+        bool valid;
+        enum trib_member_state state;
+        uint64_t round, attempt;
+    } noted;
 };
+enum { TRIB_MEMBER_FLAG_ADMITTED = 1, TRIB_MEMBER_FLAG_OFFERED = 2, TRIB_MEMBER_FLAG_SCORED = 4 }; /* in records */
 
 /* ---- events ---- */
 enum event_kind {
@@ -81,9 +94,10 @@ enum event_kind {
     EVENT_UPLOAD_ENDED,
     EVENT_UPLOAD_REFUSED,
     EVENT_WORK_DONE,
+    EVENT_RESUME,
     EVENT_STOP
 };
-enum work_kind { WORK_BEGIN, WORK_FOLD, WORK_APPLY, WORK_EVALUATE, WORK_COMMIT };
+enum work_kind { WORK_BEGIN, WORK_FOLD, WORK_APPLY, WORK_EVALUATE, WORK_COMMIT, WORK_NOTE };
 
 /* A piece of work, and after it is done the event that tells of it: one allocation, so that telling cannot fail. */
 struct work {
@@ -96,7 +110,12 @@ struct work {
     uint64_t task_round;               /* FOLD: that the update is of */
     uint64_t max_total_weight;         /* BEGIN */
     struct trib_round_summary summary; /* COMMIT: for the checkpoint's metadata */
+    struct trib_notes notes;           /* COMMIT, NOTE: owned */
+    int64_t at_ms;                     /* COMMIT: wall clock */
+    struct trib_buf made;              /* COMMIT: hashes of the files that were written */
+    bool durable;                      /* NOTE: on the disk before anything goes on */
     bool ok, harmful, lied;
+    bool doubtful; /* COMMIT, NOTE: nobody knows what is on the disk */
     struct trib_error error;
 };
 struct event {
@@ -105,8 +124,9 @@ struct event {
     struct trib_peer *peer; /* CONNECT, MESSAGE, DISCONNECT: owned reference */
     Tributary__V1__ClientMessage *message;
     char node[TRIB_NODE_LEN]; /* CONNECT, PROGRESS */
-    char address[64];
+    char address[64], software[64];
     uint64_t examples;
+    uint32_t protocol;                   /* CONNECT: the highest that the client knows */
     bool takes_deltas;                   /* CONNECT */
     const char *filtered;                /* CONNECT: static text */
     struct trib_client_device device;    /* CONNECT */
@@ -147,6 +167,7 @@ struct trib_engine {
     struct client *clients; /* by client number */
     size_t n_clients, clients_capacity;
     struct trib_map *by_node; /* node -> client number + 1, as a pointer */
+    bool ending;              /* the run is over, as soon as that is written down */
     bool done;
     const struct trib_engine_driver *driver; /* NULL: the engine has threads and the system's clock */
     struct trib_relevance relevance;
@@ -155,6 +176,20 @@ struct trib_engine {
     uint64_t bytes_up_before, bytes_down_before;
     double train_loss_sum, train_weight_sum;
     struct trib_evaluation evaluation; /* of the round that runs; examples 0 = none */
+
+    /* what is written down; with a state directory */
+    struct trib_store_runs run_row; /* what does not change in it */
+    struct trib_notes notes;        /* not yet submitted */
+    struct noted_run {
+        bool valid;
+        uint64_t number, attempt;
+        bool open, decided;
+    } noted;
+    bool committing;           /* the present is being written with the commit: no notes of it meanwhile */
+    bool note_all;             /* some notes were not written: all of the present once more, ... */
+    int64_t note_all_at_ms;    /* ... then, and not before */
+    uint64_t kept_bytes;       /* of uploads that are kept until their round is committed */
+    struct trib_error failure; /* status TRIB_OK: none */
 
     /* the inbox */
     pthread_mutex_t inbox_mutex;
@@ -174,8 +209,10 @@ struct trib_engine {
         struct trib_evaluator *evaluator;
         struct trib_evaluation evaluation;
         struct model next;
-        uint64_t *next_signs;                /* of the update that leads there; NULL: not needed */
-        struct trib_checkpoint_store *store; /* NULL: nothing is kept on disk */
+        uint64_t *next_signs;     /* of the update that leads there; NULL: not needed */
+        struct trib_store *store; /* NULL: nothing is kept on disk; likewise: */
+        struct trib_blobs *blobs;
+        uint64_t audit_number; /* of the last entry that is written */
     } worker;
 
     /* what clients may download */
@@ -190,6 +227,7 @@ struct trib_engine {
 };
 
 /* engine.c */
+void trib_engine_free_events(struct event_list *list);
 int64_t trib_engine_now_ms(const struct trib_engine *engine);
 void trib_engine_post(struct trib_engine *engine, struct event *event);
 /* engine_work.c */
@@ -198,6 +236,8 @@ void *trib_engine_worker(void *context);
 bool trib_engine_work_once(struct trib_engine *engine);
 TRIB_MUST_CHECK enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work);
 /* engine_actions.c */
+/* Hand work to the worker; when memory is short, wait for better times: the round cannot go on without it. */
+void trib_engine_submit_work(struct trib_engine *engine, struct work *work);
 /* False when the event changed nothing. */
 bool trib_engine_step(struct trib_engine *engine, struct trib_round_event *event);
 /* The largest sum of weights of so many updates. */
@@ -209,6 +249,7 @@ void trib_engine_work_done(struct trib_engine *engine, const struct work *work);
 void trib_engine_on_connect(struct trib_engine *engine, struct event *event);
 void trib_engine_on_message(struct trib_engine *engine, struct event *event);
 void trib_engine_on_disconnect(struct trib_engine *engine, const struct event *event);
+struct client *trib_engine_add_client(struct trib_engine *engine, const char *node, uint32_t *number); /* or NULL */
 struct client *trib_engine_find(struct trib_engine *engine, const char *node, uint32_t *number);
 void trib_engine_send_task(struct trib_engine *engine, const struct trib_round_action *action);
 void trib_engine_send_grant(struct trib_engine *engine, const struct trib_round_action *action);
@@ -226,5 +267,47 @@ void trib_engine_score(struct trib_engine *engine);
 /* engine_log.c */
 /* A round has ended with a model, or with the one before (carried): a line for the log, a record for the driver. */
 void trib_engine_round_ended(struct trib_engine *engine, bool carried);
+struct trib_round_record trib_engine_record(struct trib_engine *engine, bool carried);
+/* What adapts from round to round goes by: one kind of loss a run, the test set's, where there is one. */
+double trib_engine_loss_of(const struct trib_engine *engine, const struct trib_round_record *record);
+/* engine_model.c */
+TRIB_MUST_CHECK enum trib_status trib_engine_build_round(struct trib_engine *engine, struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_engine_open_uploads(struct trib_engine *engine, struct trib_error *error);
+/* engine_memory.c: notes of what happens, to be written soon; without a state directory they do nothing. */
+bool trib_engine_remembers(const struct trib_engine *engine);
+int64_t trib_engine_wall_ms(const struct trib_engine *engine);
+void trib_engine_note_run(struct trib_engine *engine, const struct trib_proximal *proximal, bool after_commit);
+TRIB_MUST_CHECK enum trib_status trib_engine_unpack_state(struct trib_engine *engine,
+                                                          const struct trib_store_bytes *bytes,
+                                                          struct trib_error *error);
+/* Its upload is whole, and kept. */
+void trib_engine_note_upload(struct trib_engine *engine, uint32_t number);
+/* If it is folded: what it will be once that is committed. */
+void trib_engine_note_folded(struct trib_engine *engine, uint32_t number);
+void trib_engine_note_node(struct trib_engine *engine, const struct client *client);
+void trib_engine_note_offer(struct trib_engine *engine, const struct client *client, const Tributary__V1__Offer *offer,
+                            double relevance);
+void trib_engine_note_outcome(struct trib_engine *engine, uint32_t number, uint64_t round, const char *outcome,
+                              const char *reason);
+void trib_engine_note_round(struct trib_engine *engine, const struct trib_round_record *record);
+void trib_engine_audit(struct trib_engine *engine, const char *event, uint64_t round, const char *node,
+                       const char *detail);
+/* Nobody knows what is written: all of it again, with the next notes. */
+void trib_engine_forget_noted(struct trib_engine *engine);
+/* What has changed, into engine->notes. */
+void trib_engine_gather_notes(struct trib_engine *engine);
+/* ... and to the worker; not while they could not be written a moment ago. */
+void trib_engine_write_down(struct trib_engine *engine);
+/* The last notes, durably: WORK_NOTE's end tells. False: there is nothing to write to. */
+bool trib_engine_write_end(struct trib_engine *engine);
+/* When that moment is over; INT64_MAX: there is none. */
+int64_t trib_engine_notes_due_ms(const struct trib_engine *engine);
+/* engine_commit.c */
+void trib_engine_prepare_commit(struct trib_engine *engine, struct work *work);
+TRIB_MUST_CHECK enum trib_status trib_engine_commit(struct trib_engine *engine, struct work *work);
+TRIB_MUST_CHECK enum trib_status trib_engine_write_notes(struct trib_engine *engine, struct work *work);
+/* engine_resume.c */
+TRIB_MUST_CHECK enum trib_status trib_engine_open_state(struct trib_engine *engine, bool new_run,
+                                                        struct trib_error *error);
 
 #endif

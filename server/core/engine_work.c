@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work)
@@ -218,31 +217,11 @@ static enum trib_status evaluate(struct trib_engine *engine, struct work *work)
                               &engine->worker.evaluation, &work->error);
 }
 
-static enum trib_status commit(struct trib_engine *engine, struct work *work)
-{
-    char round[32], folded[32];
-    snprintf(round, sizeof round, "%" PRIu64, work->round);
-    snprintf(folded, sizeof folded, "%" PRIu32, work->summary.folded);
-    const struct trib_checkpoint_entry entries[] = {
-        {"run", engine->run}, {"round", round}, {"updates", folded}, {"software", engine->software}};
-    if (engine->worker.store) {
-        const char *path;
-        TRIB_TRY(trib_checkpoint_store_commit(engine->worker.store, work->round, &engine->schema,
-                                              engine->worker.next.vector, entries, sizeof entries / sizeof entries[0],
-                                              &path, &work->error));
-        trib_log(TRIB_LOG_DEBUG, "store", "checkpoint", TRIB_F_INT("round", work->round), TRIB_F_STR("path", path));
-    }
-    if (engine->worker.strategy->commit) {
-        engine->worker.strategy->commit(engine->worker.state);
-    }
-    return TRIB_OK;
-}
-
 static void do_work(struct trib_engine *engine, struct work *work)
 {
     static enum trib_status (*const kinds[])(struct trib_engine *, struct work *) = {
-        [WORK_BEGIN] = begin,       [WORK_FOLD] = fold_update, [WORK_APPLY] = apply,
-        [WORK_EVALUATE] = evaluate, [WORK_COMMIT] = commit,
+        [WORK_BEGIN] = begin,       [WORK_FOLD] = fold_update,          [WORK_APPLY] = apply,
+        [WORK_EVALUATE] = evaluate, [WORK_COMMIT] = trib_engine_commit, [WORK_NOTE] = trib_engine_write_notes,
     };
     work->error.message[0] = 0;
     enum trib_status status = kinds[work->kind](engine, work);
@@ -254,6 +233,7 @@ static void do_work(struct trib_engine *engine, struct work *work)
     work->upload = NULL;
     trib_free(work->sketch);
     work->sketch = NULL;
+    trib_notes_clear(&work->notes);
 }
 
 /* The first piece of work that waits, or NULL. Under the worker's mutex. */

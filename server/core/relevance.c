@@ -109,6 +109,11 @@ static uint64_t signs_of(const float *before, const float *after, size_t n)
     return word;
 }
 
+size_t trib_relevance_signs_len(size_t n)
+{
+    return (n / 64 + 1) * sizeof(uint64_t);
+}
+
 uint64_t *trib_relevance_signs(const float *before, const float *after, size_t n)
 {
     uint64_t *signs = trib_calloc(n / 64 + 1, sizeof *signs);

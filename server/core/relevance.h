@@ -34,6 +34,7 @@ void trib_relevance_vote(struct trib_relevance *relevance, uint64_t round, const
 /* The signs of after - before, both [n]: bit j in word j / 64, set where it is above 0. The caller's, freed with
  * trib_free; NULL when out of memory. Any thread. */
 uint64_t *trib_relevance_signs(const float *before, const float *after, size_t n);
+size_t trib_relevance_signs_len(size_t n); /* bytes */
 /* They are the last committed update's from now on; takes them over. NULL is allowed: there is no direction then. */
 void trib_relevance_learn(struct trib_relevance *relevance, uint64_t *signs);
 

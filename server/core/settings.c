@@ -31,7 +31,8 @@ static const struct trib_config_row rows[] = {
     {"listen", TRIB_TYPE_STRING, AT(listen), "0.0.0.0:7443", 0, 255, NULL, 0,
      "Address and port on which clients are served; port 0 picks a free one."},
     {"state_dir", TRIB_TYPE_PATH, AT(state_dir), NULL, 0, 4096, NULL, TRIB_ROW_REQUIRED,
-     "Folder for committed models and uploads in flight; made when it is missing."},
+     "Folder for the records of the run, its models, and uploads in flight; made when it is missing. A server that is "
+     "started again goes on with the run that it finds there."},
     {"max_clients", TRIB_TYPE_INT, AT(max_clients), "10000", 1, 1000000, NULL, 0,
      "Sessions served at a time; further clients are asked to come back later."},
 
@@ -198,6 +199,11 @@ static const struct trib_config_row rows[] = {
 
     {"checkpoints.keep", TRIB_TYPE_INT, AT(checkpoints_keep), "3", 1, 1e6, NULL, 0,
      "Committed models that stay on disk."},
+    {"state.keep_uploads", TRIB_TYPE_SIZE, AT(keep_uploads), "4GiB", 0, 1e15, NULL, 0,
+     "Updates stay on disk, up to so much, until their round is committed, so that a restarted server need not ask for "
+     "them again."},
+    {"state.history", TRIB_TYPE_INT, AT(history_rounds), "200", 1, 1e9, NULL, 0,
+     "Rounds of which every offer and its outcome stay in the records."},
     {"compute.backend", TRIB_TYPE_STRING, AT(backend), "auto", 0, 64, NULL, 0, "Arithmetic: auto, blas or reference."},
     {"compute.threads", TRIB_TYPE_INT, AT(threads), "0", 0, 1024, NULL, 0, "Threads for arithmetic; 0 = one per core."},
 
@@ -209,6 +215,27 @@ static const struct trib_config_row rows[] = {
      "Ping an idle connection this often; 0s = never."},
     {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "4MiB", 0, 1 << 30, NULL, 0,
      "Bytes that a stream may have in flight: 16MiB suits long fat links. 0 = let gRPC adapt, at the price of memory."},
+
+    {"limits.calls", TRIB_TYPE_INT, AT(limits_calls), "16", 1, 10000, NULL, 0,
+     "Calls that a node may have open at a time: its session, and what it downloads and uploads."},
+    {"limits.messages", TRIB_TYPE_INT, AT(limits_messages), "500", 1, 1e6, NULL, 0,
+     "Messages and calls of a node in a second, four times as many at once; a node that sends more has to pause."},
+    {"limits.pause", TRIB_TYPE_DURATION, AT(limits_pause_ms), "10s", 0, HOUR, NULL, 0,
+     "A node that was over limits.messages may come back after this."},
+    {"limits.upload_rate", TRIB_TYPE_SIZE, AT(limits_upload_rate), "0", 0, 1e12, NULL, 0,
+     "Bytes of a node's updates that are taken in a second; the rest waits at the node. 0 = as fast as they come."},
+    {"limits.send_queue", TRIB_TYPE_SIZE, AT(limits_send_queue), "4MiB", 65536, 1 << 30, NULL, 0,
+     "Bytes that wait to be sent on a call; a session whose client lets more pile up is ended."},
+    {"limits.memory", TRIB_TYPE_SIZE, AT(limits_memory), "2GiB", 0, 1e15, NULL, 0,
+     "Bytes that connections may use for what is on its way in; when they are used up, some are closed. 0 = no limit."},
+    {"limits.hello", TRIB_TYPE_DURATION, AT(limits_hello_ms), "10s", 100, HOUR, NULL, 0,
+     "The longest that a connection may take for its handshake, and then a session for its first message."},
+    {"limits.idle_call", TRIB_TYPE_DURATION, AT(limits_idle_call_ms), "60s", 100, HOUR, NULL, 0,
+     "A download or an upload that does not move for so long is ended, and a connection without calls closed."},
+    {"limits.strangers", TRIB_TYPE_INT, AT(limits_strangers), "512", 0, 4096, NULL, 0,
+     "Connections of one address that have not shown a certificate yet; 0 = any number, up to 4096 of all addresses."},
+    {"limits.connections", TRIB_TYPE_INT, AT(limits_connections), "200", 0, 1e6, NULL, 0,
+     "New connections of one address in a second, five times as many at once; 0 = any number."},
 };
 
 size_t trib_server_rows(const struct trib_config_row **list)

@@ -98,9 +98,9 @@ static enum trib_status open_all(struct sim *sim, int threads, struct trib_error
     sim->server = sim->settings->server;
     sim->server.seed = (int64_t)sim->seed;
     sim->server.threads = threads;
-    TRIB_TRY(trib_engine_new(&sim->server, "tributary-sim", &sim->engine, error));
     sim->driver = (struct trib_engine_driver){.now_ms = now_ms, .observed = observe, .context = sim};
-    trib_engine_drive(sim->engine, &sim->driver);
+    const struct trib_engine_setup setup = {.software = "tributary-sim", .driver = &sim->driver};
+    TRIB_TRY(trib_engine_new(&sim->server, &setup, &sim->engine, error));
     TRIB_TRY(trib_trainers_new(threads, backend, &sim->dataset, &sim->trainers, error));
     return sim_actors_init(sim, error);
 }

@@ -179,7 +179,10 @@ class Daemon:
     def kill(self):
         self.killed = True
         if self.alive():
-            os.killpg(self.process.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended just now
         self.exit(10)
 
     def exit(self, timeout=20):
@@ -265,6 +268,7 @@ class World:
         self.dir.mkdir()
         self.daemons = []
         self.closers = []
+        self.inside = {}  # by a daemon's name: the command that runs its command
         self._starts = {}
 
     # -- configurations --
@@ -307,7 +311,8 @@ class World:
     def start(self, kind, program, name, path, *arguments):
         self._starts[name] = self._starts.get(name, 0) + 1
         label = name if self._starts[name] == 1 else f"{name}-{self._starts[name]}"
-        daemon = kind(label, [str(run.build / program), "--config", str(path), *arguments], self.dir)
+        command = [*self.inside.get(name, ()), str(run.build / program), "--config", str(path), *arguments]
+        daemon = kind(label, command, self.dir)
         self.daemons.append(daemon)
         return daemon
 

@@ -1,5 +1,6 @@
 """Daemons that die, hang, stop or run out of disk in the middle of a round."""
 import os
+import re
 import signal
 import subprocess
 
@@ -130,20 +131,21 @@ class Servers(harness.Case):
         self.assertEqual([daemon.exit() for daemon in (new, *clients)], [0, 0, 0, 0])
 
     def test_server_stopped(self):
-        """SIGTERM in a round: the clients are told and come back later; nothing is left behind."""
+        """SIGTERM in a round: the clients are told and come back later, and the round goes on."""
         server, clients = self.begin(**{"federation.rounds": 3})
         self.assertEqual(server.stop(5), 0)
         self.assertRegex(server.wait("stopping")["signal"], "SIGTERM")
-        self.assert_fields(server.wait("round_abandoned"), round=1, reason="the server is stopping")
         self.assert_fields(server.wait("run_finished"), reason="stopped", rounds=0)
         for client in clients:
             record = client.wait("disconnected", reason="the server is stopping")
             self.assertLessEqual(float(record["retry_seconds"]), 10)
-        self.assertEqual(os.listdir(server.state / "uploads"), [])
-        self.assertEqual(os.listdir(server.state / "models"), [])
+        self.assertEqual(server.find("round_abandoned"), [])
+        uploads = len(os.listdir(server.state / "uploads"))  # c0's at least
         new = self.again(server)
+        self.assert_fields(new.wait("run_resumed"), round=1, round_open="true", uploads=uploads)
+        self.assertGreaterEqual(uploads, 1)
         self.assert_fields(new.wait_round(1, 40), cohort=3, folded=3)
-        self.assertEqual([daemon.exit() for daemon in (new, *clients)], [0, 0, 0, 0])
+        self.assertEqual(new.exit(), 0)  # maybe before c0, whose update it had, is back
 
     def test_server_stopped_while_waiting(self):
         server = self.world.server({"federation.min_clients": 2})
@@ -176,10 +178,10 @@ class Servers(harness.Case):
 
 class Disk(harness.Case):
     def small_disk(self):
-        """A folder that is a file system of 256 KB; skips the test where that is not permitted."""
+        """A folder that is a file system of 1 MB; skips the test where that is not permitted."""
         disk = self.world.dir / "disk"
         disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)], capture_output=True,
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True,
                                  text=True)
         if mounted.returncode != 0:
             self.skipTest(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
@@ -189,11 +191,13 @@ class Disk(harness.Case):
     def test_disk_full_at_checkpoint(self):
         """The commit fails with its reason, the server lives, and goes on when there is room again."""
         disk = self.small_disk()
-        server = self.world.server({"state_dir": disk, "federation.rounds": 2, "checkpoints.keep": 1, "codec.up": "f16"})
-        filler = fill(disk, leave=4096)  # one page: enough for an update in f16, too little for a model in f32
+        layers = [{"layer": "flatten"}, {"layer": "linear", "units": 1000}, {"layer": "linear", "units": fixtures.CLASSES}]
+        server = self.world.server({"state_dir": disk, "federation.rounds": 2, "checkpoints.keep": 1,
+                                    "codec.up": "topk:1%|f16", "model.layers": layers})
+        filler = fill(disk, leave=100000)  # enough for records and an update, too little for a model of 276 KB
         client = self.world.client("c0", server)
         failed = server.wait("commit_failed", round=1, level="error")
-        self.assertRegex(failed["reason"], "disk/models/.*No space left on device")
+        self.assertRegex(failed["reason"], "disk/blobs/.*No space left on device")
         self.assertRegex(server.wait("round_abandoned", round=1)["reason"], "No space left on device")
         client.wait("outcome", round=1, outcome="abandoned")
         self.assertEqual(server.find("round_committed"), [])
@@ -205,14 +209,13 @@ class Disk(harness.Case):
         fixtures.read_safetensors(disk / "models" / "latest.safetensors")
 
     def test_disk_full_at_upload(self):
-        """No room for the uploads: they are refused by name of the fault, the round is tried again later."""
+        """No room for the uploads: they break off with the fault's name, and go on when there is room."""
         disk = self.small_disk()
-        server = self.world.server({"federation.min_clients": 2, "state_dir": disk, "federation.retry_pause": "300ms"})
+        server = self.world.server({"federation.min_clients": 2, "federation.min_updates": 2, "state_dir": disk,
+                                    "federation.retry_pause": "300ms"})
         filler = fill(disk, leave=0)
         clients = self.world.clients(2, server)
-        record = server.wait("round_abandoned", round=1)
-        self.assertEqual(record["folded"], "0")
-        self.assertRegex(server.text(), "No space left on device")
+        server.wait(("upload_broken", "grant_failed"), reason=re.compile("No space left on device"))
         self.assertTrue(server.alive())
         filler.unlink()
         self.assert_fields(server.wait_round(1), cohort=2, folded=2)

@@ -132,6 +132,20 @@ static inline const Tributary__V1__ServerMessage *wait_for(struct fake *fake,
     return found;
 }
 
+/* The next message of a kind that has come already, or NULL. */
+static inline const Tributary__V1__ServerMessage *next_of(struct fake *fake,
+                                                          Tributary__V1__ServerMessage__KindCase kind)
+{
+    const Tributary__V1__ServerMessage *found = NULL;
+    pthread_mutex_lock(&world_mutex);
+    while (!found && fake->seen < fake->n) {
+        const Tributary__V1__ServerMessage *next = fake->messages[fake->seen++];
+        found = next->kind_case == kind ? next : NULL;
+    }
+    pthread_mutex_unlock(&world_mutex);
+    return found;
+}
+
 static inline const Tributary__V1__Task *wait_task(struct fake *fake)
 {
     return wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK)->task;
@@ -199,7 +213,9 @@ static inline void make_engine(const char *const *overrides)
     snprintf(path, sizeof path, "%s/server.yaml", dir);
     ck_assert_int_eq(trib_file_replace(path, text, strlen(text), &error), TRIB_OK);
     ck_assert_msg(trib_server_settings_load(path, overrides, n, &settings, &error) == TRIB_OK, "%s", error.message);
-    ck_assert_msg(trib_engine_new(&settings, "test 1.0", &engine, &error) == TRIB_OK, "%s", error.message);
+    ck_assert_msg(trib_engine_new(&settings, &(struct trib_engine_setup){.software = "test 1.0"}, &engine, &error) ==
+                      TRIB_OK,
+                  "%s", error.message);
     finished = running = false;
 }
 
@@ -268,6 +284,7 @@ static inline struct fake *connect_with(const char *node, char *codec)
     for (size_t i = 0; i < n_stages; i++) {
         names[i] = trib_message_lend(stages[i]->name);
     }
+    hello.protocol = TRIB_PROTOCOL_VERSION;
     hello.examples = 100;
     hello.threads = 2;
     hello.tags = hello_tags;

@@ -256,11 +256,11 @@ START_TEST(a_version_that_was_not_committed_leaves_no_trace)
     const Tributary__V1__Task *task = wait_task(a.fake);
     expect_delta(&a, task, "sign", 1, base, residual);
     follow(&a, task);
-    snprintf(models, sizeof models, "%s/state/models", dir);
+    snprintf(models, sizeof models, "%s/state/blobs", dir);
     snprintf(away, sizeof away, "%s/state/away", dir);
     ck_assert_int_eq(rename(models, away), 0);
     deliver(&a, 2);
-    expect_outcome(a.fake, TRIBUTARY__V1__OUTCOME__KIND__ABANDONED, 2, "round-000002.safetensors");
+    expect_outcome(a.fake, TRIBUTARY__V1__OUTCOME__KIND__ABANDONED, 2, "blobs");
     ck_assert_int_eq(rename(away, models), 0);
     task = wait_task(a.fake);
     ck_assert_uint_eq(task->round, 2);

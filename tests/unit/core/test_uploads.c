@@ -58,9 +58,19 @@ static int count_files(void)
     return n;
 }
 
+static bool keep_none(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return false;
+}
+
 static void clean_up(void)
 {
     trib_uploads_clear(&table);
+    trib_uploads_clear(&table);
+    ck_assert_int_eq(trib_uploads_init(&table, dir, "run-1", on_ended, &table, &error), TRIB_OK);
+    trib_uploads_sweep(&table, keep_none, NULL);
     trib_uploads_clear(&table);
     ck_assert_int_eq(rmdir(spool), 0); /* empty */
     ck_assert_int_eq(rmdir(dir), 0);
@@ -71,7 +81,7 @@ static uint64_t grant(const char *node, uint32_t client, uint64_t round, uint64_
     uint64_t offset = 77;
     ck_assert_msg(trib_uploads_grant(&table, node, client, round, attempt, digest, LEN, &offset, &error) == TRIB_OK,
                   "%s", error.message);
-    ck_assert_int_eq(count_files(), 0); /* a spool has no name */
+    ck_assert_int_ge(count_files(), 1);
     return offset;
 }
 
@@ -202,20 +212,26 @@ START_TEST(another_attempt_or_blob_begins_anew)
 }
 END_TEST
 
-/* Granting anew while a call still sends: that call is told, the new one begins at 0. */
+/* Granting anew while a call still has it, as one on a dead connection does: the new one goes on where that was, even in
+ * the middle of a chunk, and that call is told at its next. */
 START_TEST(a_call_that_hangs_is_replaced)
 {
     bool complete;
     (void)grant("node-a", 0, 3, 0);
     struct trib_upload *old = open_at("node-a", 0);
     ck_assert(!send_range(old, 0, 2000));
-    ck_assert_uint_eq(grant("node-a", 0, 3, 0), 0);
-    struct trib_upload *upload = open_at("node-a", 0);
     struct trib_chunk chunk = chunk_at(2000);
-    ck_assert_int_eq(send_chunk(old, &chunk, blob + 2000, &complete), TRIB_CANCELLED);
+    ck_assert_int_eq(trib_upload_begin(old, &chunk, &error), TRIB_OK);
+    ck_assert_int_eq(trib_upload_piece(old, blob + 2000, 100, &error), TRIB_OK);
+    ck_assert_uint_eq(grant("node-a", 0, 3, 0), 2100);
+    struct trib_upload *upload = open_at("node-a", 2100);
+    ck_assert(!send_range(upload, 2100, 2100 + PIECE));
+    ck_assert_int_eq(trib_upload_piece(old, blob + 2100, chunk.payload_len - 100, &error), TRIB_OK);
+    ck_assert_int_eq(trib_upload_end(old, &chunk, &complete, &error), TRIB_OK);
+    ck_assert_int_eq(trib_upload_begin(old, &chunk, &error), TRIB_CANCELLED);
     ck_assert_str_eq(error.message, "the round went on without this upload");
     trib_upload_close(old, &error);
-    ck_assert(send_range(upload, 0, LEN));
+    ck_assert(send_range(upload, 2100 + PIECE, LEN));
     trib_upload_close(upload, NULL);
     ck_assert(n_whole == 1 && n_broken == 0);
 }
@@ -235,6 +251,7 @@ START_TEST(a_discarded_upload_is_cancelled)
     trib_upload_close(upload, &protocol); /* nobody waits for it: not reported */
     ck_assert(n_whole == 0 && n_broken == 0);
     expect_open("node-a", &chunk, TRIB_NOT_FOUND, "no upload was granted");
+    ck_assert_int_eq(count_files(), 0);
 }
 END_TEST
 
@@ -268,6 +285,97 @@ START_TEST(a_complete_upload_takes_nothing_more)
     struct trib_chunk chunk = chunk_at(0);
     ck_assert_int_eq(send_chunk(upload, &chunk, blob, &complete), TRIB_PROTOCOL);
     trib_upload_close(upload, NULL);
+}
+END_TEST
+
+/* The process dies and another takes its place. */
+static void restart(void)
+{
+    trib_uploads_clear(&table);
+    ck_assert_int_eq(trib_uploads_init(&table, dir, "run-1", on_ended, &table, &error), TRIB_OK);
+}
+
+static void spoil(uint64_t at)
+{
+    char name[TRIB_UPLOAD_NAME_LEN], path[256];
+    trib_upload_name("node-a", digest, name);
+    snprintf(path, sizeof path, "%s/%s", spool, name);
+    FILE *file = fopen(path, "r+");
+    ck_assert(file && fseek(file, (long)at, SEEK_SET) == 0 && fputc(blob[at] ^ 1, file) != EOF && fclose(file) == 0);
+}
+
+START_TEST(an_upload_goes_on_after_a_restart)
+{
+    struct trib_error broken = {.status = TRIB_UNAVAILABLE, .origin = "test", .message = "the server died"};
+    (void)grant("node-a", 0, 3, 0);
+    struct trib_upload *upload = open_at("node-a", 0);
+    ck_assert(!send_range(upload, 0, 3000));
+    trib_upload_close(upload, &broken);
+    restart();
+    ck_assert_uint_eq(grant("node-a", 7, 3, 0), 3000);
+    upload = open_at("node-a", 3000);
+    ck_assert(send_range(upload, 3000, LEN));
+    trib_upload_close(upload, NULL);
+    ck_assert(n_whole == 1 && n_broken == 0 && ended_client == 7);
+}
+END_TEST
+
+/* What power loss has spoilt is found at the end, is not held against the client, and all of it is asked for again. */
+START_TEST(a_spoilt_part_is_asked_for_again)
+{
+    bool complete = false;
+    struct trib_error broken = {.status = TRIB_UNAVAILABLE, .origin = "test", .message = "the server died"};
+    (void)grant("node-a", 0, 3, 0);
+    struct trib_upload *upload = open_at("node-a", 0);
+    ck_assert(!send_range(upload, 0, 4000));
+    trib_upload_close(upload, &broken);
+    spoil(1234);
+    restart();
+    ck_assert_uint_eq(grant("node-a", 0, 3, 0), 4000);
+    upload = open_at("node-a", 4000);
+    struct trib_chunk chunk = chunk_at(4000);
+    ck_assert_int_eq(send_chunk(upload, &chunk, blob + 4000, &complete), TRIB_UNAVAILABLE);
+    ck_assert_msg(strstr(error.message, "was damaged; send all of it"), "%s", error.message);
+    trib_upload_close(upload, &error);
+    ck_assert(n_whole == 0 && n_broken == 0);
+    ck_assert_uint_eq(grant("node-a", 0, 3, 0), 0);
+    upload = open_at("node-a", 0);
+    ck_assert(send_range(upload, 0, LEN));
+    trib_upload_close(upload, NULL);
+    ck_assert(n_whole == 1 && n_broken == 0);
+}
+END_TEST
+
+START_TEST(a_whole_upload_is_recovered)
+{
+    struct trib_error broken = {.status = TRIB_UNAVAILABLE, .origin = "test", .message = "the server died"};
+    struct trib_upload *upload = NULL;
+    ck_assert_int_eq(trib_uploads_recover(&table, "node-a", 3, digest, LEN, &upload, &error), TRIB_NOT_FOUND);
+    ck_assert_int_eq(count_files(), 0);
+    (void)grant("node-a", 0, 3, 0);
+    upload = open_at("node-a", 0);
+    ck_assert(!send_range(upload, 0, 4000));
+    trib_upload_close(upload, &broken);
+    restart();
+    struct trib_upload *recovered = NULL;
+    ck_assert_int_eq(trib_uploads_recover(&table, "node-a", 3, digest, LEN, &recovered, &error), TRIB_NOT_FOUND);
+    ck_assert_uint_eq(grant("node-a", 0, 3, 0), 4000);
+    upload = open_at("node-a", 4000);
+    ck_assert(send_range(upload, 4000, LEN));
+    trib_upload_close(upload, NULL);
+    restart();
+    ck_assert_int_eq(trib_uploads_recover(&table, "node-a", 3, digest, LEN, &recovered, &error), TRIB_OK);
+    trib_uploads_put(&table, recovered, 3, 0);
+    recovered = trib_uploads_take_complete(&table, 3);
+    ck_assert_ptr_nonnull(recovered);
+    struct trib_frame_source source = trib_upload_source(recovered);
+    uint8_t back[LEN];
+    ck_assert_int_eq(source.read(source.context, 0, back, LEN, &error), TRIB_OK);
+    ck_assert_mem_eq(back, blob, LEN);
+    trib_upload_unref(recovered);
+    spoil(17);
+    ck_assert_int_eq(trib_uploads_recover(&table, "node-a", 3, digest, LEN, &recovered, &error), TRIB_CORRUPT);
+    ck_assert_int_eq(count_files(), 0);
 }
 END_TEST
 
@@ -388,6 +496,9 @@ int main(void)
     tcase_add_test(tcase, a_discarded_upload_is_cancelled);
     tcase_add_test(tcase, a_wrong_hash_is_the_peers_fault);
     tcase_add_test(tcase, a_complete_upload_takes_nothing_more);
+    tcase_add_test(tcase, an_upload_goes_on_after_a_restart);
+    tcase_add_test(tcase, a_spoilt_part_is_asked_for_again);
+    tcase_add_test(tcase, a_whole_upload_is_recovered);
     tcase_add_test(tcase, many_uploads_at_once_are_kept_apart);
     tcase_add_test(tcase, a_spool_that_cannot_be_made_is_named);
     tcase_add_test(tcase, threads_do_not_disturb_each_other);

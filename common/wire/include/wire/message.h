@@ -9,7 +9,9 @@
 #include "tributary/v1/model.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
 
-enum { TRIB_PROTOCOL_VERSION = 1, TRIB_TASK_DELTAS = 128 /* the most that a task lists */ };
+/* The versions of the protocol that are spoken here: what both sides know of it decides (Hello, Welcome). */
+enum { TRIB_PROTOCOL_LEAST = 1, TRIB_PROTOCOL_VERSION = 1 };
+enum { TRIB_TASK_DELTAS = 128 /* the most that a task lists */ };
 
 /* Generated structs have char * and uint8_t * also where packing only reads: these lend them const data. */
 char *trib_message_lend(const char *text);

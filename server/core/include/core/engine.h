@@ -32,9 +32,27 @@ struct trib_peer_ops {
 
 struct trib_engine; /* opaque */
 
-/* Build everything a run needs: model, plan, test set, folders. Messages name what is wrong. settings are borrowed. */
-TRIB_MUST_CHECK enum trib_status trib_engine_new(const struct trib_server_settings *settings, const char *software,
-                                                 struct trib_engine **engine, struct trib_error *error);
+/* An engine may be driven without threads, under another clock, as a simulator does: then every call must come from one
+ * thread, `turn` does all that is queued, arithmetic included, and `wake` says when something is due next. */
+struct trib_engine_driver {
+    int64_t (*now_ms)(void *context);
+    /* NULL, or called for each round that ends. */
+    void (*observed)(void *context, const struct trib_round_record *record);
+    void *context;
+};
+struct trib_engine_setup {
+    const char *software;                    /* "tributary-server 0.1.0" */
+    const struct trib_engine_driver *driver; /* borrowed; NULL: threads and the system's clock */
+    bool new_run;                            /* begin anew, whatever the state directory holds */
+};
+/* Build everything a run needs: model, plan, test set, folders; or take up the run that the state directory holds,
+ * where it was left. Messages name what is wrong. settings are borrowed. With settings->state_dir NULL nothing is
+ * written to disk. TRIB_CORRUPT: the state directory is damaged; TRIB_MISMATCH: it is of another run than these
+ * settings mean. */
+TRIB_MUST_CHECK enum trib_status trib_engine_new(const struct trib_server_settings *settings,
+                                                 const struct trib_engine_setup *setup, struct trib_engine **engine,
+                                                 struct trib_error *error);
+/* To end without trib_engine_stop is what a crash does: the state directory is as the last event left it. */
 void trib_engine_free(struct trib_engine *engine);
 /* What a start would find wrong with the model, the test set and the arithmetic; touches nothing on disk. */
 TRIB_MUST_CHECK enum trib_status trib_engine_check(const struct trib_server_settings *settings,
@@ -45,20 +63,13 @@ TRIB_MUST_CHECK enum trib_status trib_engine_explain(const struct trib_server_se
 /* Start the engine's threads; `finished` is called once from the engine's thread when the run is over. */
 TRIB_MUST_CHECK enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(void *context),
                                                    void *context, struct trib_error *error);
-/* Or drive it without threads, under another clock, as a simulator does: after trib_engine_drive every call must come
- * from one thread, `turn` does all that is queued, arithmetic included, and `wake` says when something is due next
- * (INT64_MAX: nothing). observed, if not NULL, is called for each round that ends. With settings->state_dir NULL
- * nothing is written to disk. */
-struct trib_engine_driver {
-    int64_t (*now_ms)(void *context);
-    void (*observed)(void *context, const struct trib_round_record *record);
-    void *context;
-};
-void trib_engine_drive(struct trib_engine *engine, const struct trib_engine_driver *driver);
+/* For a driver. */
 void trib_engine_turn(struct trib_engine *engine);
-int64_t trib_engine_wake_ms(const struct trib_engine *engine);
-bool trib_engine_done(const struct trib_engine *engine); /* the run is over, for a driver */
-/* Drain: what is being committed is finished, what is being collected is abandoned, clients are told goodbye. */
+int64_t trib_engine_wake_ms(const struct trib_engine *engine); /* INT64_MAX: nothing is due */
+/* The run is over; right after trib_engine_new: it was complete already. */
+bool trib_engine_done(const struct trib_engine *engine);
+/* Drain: what is being committed is finished; what is being collected goes on after a restart, or is abandoned where
+ * there is no state directory; clients are told goodbye. */
 void trib_engine_stop(struct trib_engine *engine);
 /* Wait for the threads; after `finished`. */
 void trib_engine_join(struct trib_engine *engine);
@@ -68,6 +79,8 @@ const char *trib_engine_run_id(const struct trib_engine *engine);
 const char *trib_engine_compute(const struct trib_engine *engine);
 /* Whether every round was committed (so that the exit code can tell). */
 bool trib_engine_complete(const struct trib_engine *engine);
+/* Why it had to end: it cannot know what is on its disk. TRIB_OK: it had not to. After trib_engine_join. */
+TRIB_MUST_CHECK enum trib_status trib_engine_failure(const struct trib_engine *engine, struct trib_error *error);
 
 /* ---- sessions ---- */
 /* A Hello was received and its node checked against the certificate. Takes its own reference to the peer. hello is

@@ -53,13 +53,15 @@ struct trib_server_settings {
     char *evaluation_normalise;
     int64_t evaluation_every, evaluation_batch;
 
-    int64_t checkpoints_keep;
+    int64_t checkpoints_keep, keep_uploads, history_rounds;
     char *backend;
     int64_t threads;
 
     int log_level, log_format;
     char *log_file;
     int64_t keepalive_ms, lookahead_bytes, max_clients;
+    int64_t limits_calls, limits_messages, limits_pause_ms, limits_upload_rate, limits_send_queue, limits_memory;
+    int64_t limits_hello_ms, limits_idle_call_ms, limits_strangers, limits_connections;
 
     struct trib_config_node *tree; /* owns what the NODE rows borrow */
 };

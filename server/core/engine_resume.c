@@ -1,0 +1,724 @@
+/* What the process before this one has left: a run begins, or goes on where it was. Before the engine's threads.
+ *
+ * The last committed version is the truth: its model, whose hash must be right, and what was kept with it. What is
+ * damaged is named and refused; nothing is guessed and nothing mended, but for names that follow from the records. */
+#include "engine_private.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "codec/frame.h"
+#include "store/model_files.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- the runs of this folder ---- */
+
+struct runs {
+    struct trib_store_runs last; /* the present one; number 0 = there is none */
+    uint8_t *selector_state, *engine_state;
+};
+
+static uint8_t *copy_bytes(const struct trib_store_bytes *bytes)
+{
+    uint8_t *copy = trib_malloc(bytes->len + 1);
+    if (copy && bytes->len > 0) {
+        memcpy(copy, bytes->data, bytes->len);
+    }
+    return copy;
+}
+
+static enum trib_status look_at_run(void *context, const void *record, struct trib_error *error)
+{
+    struct runs *runs = context;
+    const struct trib_store_runs *run = record;
+    if (run->number <= runs->last.number) {
+        return TRIB_OK;
+    }
+    trib_free(runs->selector_state);
+    trib_free(runs->engine_state);
+    runs->last = *run;
+    runs->selector_state = copy_bytes(&run->selector_state);
+    runs->engine_state = copy_bytes(&run->engine_state);
+    if (!runs->selector_state || !runs->engine_state) {
+        return trib_fail_no_memory(error);
+    }
+    runs->last.selector_state.data = run->selector_state.len > 0 ? runs->selector_state : NULL;
+    runs->last.engine_state.data = run->engine_state.len > 0 ? runs->engine_state : NULL;
+    return TRIB_OK;
+}
+
+static enum trib_status count_audit(void *context, const void *record, struct trib_error *error)
+{
+    (void)error;
+    struct trib_engine *engine = context;
+    engine->worker.audit_number = ((const struct trib_store_audit *)record)->number;
+    return TRIB_OK;
+}
+
+/* In a simulation it follows from the seed: so do the positions of sketches. */
+static enum trib_status make_run_id(struct trib_engine *engine, struct trib_error *error)
+{
+    uint8_t bytes[8];
+    const struct trib_server_settings *settings = engine->settings;
+    if (!settings->state_dir || engine->driver) {
+        struct trib_rng rng = trib_rng_init((uint64_t)settings->seed, "run", 0, 0);
+        trib_store_u64(bytes, trib_rng_u64(&rng));
+    } else if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+        return trib_fail(error, TRIB_INTERNAL, "no random numbers from the kernel");
+    }
+    trib_hex_encode(bytes, sizeof bytes, engine->run);
+    return TRIB_OK;
+}
+
+/* ---- a run that begins ---- */
+
+/* Of an earlier run, the last model stays, and the rows that tell of it. */
+struct old_blobs {
+    struct trib_engine *engine;
+    uint64_t last_version;
+};
+
+static enum trib_status drop_old_blob(void *context, const void *record, struct trib_error *error)
+{
+    (void)error;
+    struct old_blobs *old = context;
+    const struct trib_store_version_blobs *row = record;
+    if (row->version != old->last_version || strcmp(row->kind, "model") != 0) {
+        trib_notes_remove(&old->engine->notes, TRIB_STORE_version_blobs, row, 3);
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status retire(struct trib_engine *engine, const struct trib_store_runs *run, struct trib_error *error)
+{
+    struct old_blobs old = {.engine = engine, .last_version = run->commits};
+    struct trib_store_version_blobs blobs = {0};
+    struct trib_store_members members = {0};
+    trib_str_copy(blobs.run, sizeof blobs.run, run->run);
+    trib_str_copy(members.run, sizeof members.run, run->run);
+    trib_notes_remove(&engine->notes, TRIB_STORE_members, &members, 1);
+    return trib_store_each(engine->worker.store, TRIB_STORE_version_blobs, &blobs, 1, drop_old_blob, &old, error);
+}
+
+static void describe_run(struct trib_engine *engine, uint64_t number, int64_t began_ms)
+{
+    const struct trib_server_settings *s = engine->settings;
+    struct trib_store_runs *row = &engine->run_row;
+    row->number = number;
+    row->began = began_ms;
+    row->seed = (uint64_t)s->seed;
+    row->rounds = (uint64_t)s->rounds;
+    memcpy(row->schema, engine->schema.hash, sizeof row->schema);
+    trib_str_copy(row->run, sizeof row->run, engine->run);
+    trib_str_copy(row->strategy, sizeof row->strategy, s->strategy);
+    trib_str_copy(row->selector, sizeof row->selector, s->selector);
+    trib_str_copy(row->software, sizeof row->software, engine->software);
+}
+
+static enum trib_status write_first_notes(struct trib_engine *engine, struct trib_error *error)
+{
+    struct work work = {.kind = WORK_NOTE, .durable = true, .notes = engine->notes};
+    engine->notes = (struct trib_notes){0};
+    enum trib_status status = trib_engine_write_notes(engine, &work);
+    trib_notes_clear(&work.notes);
+    if (status != TRIB_OK && error) {
+        *error = work.error;
+    }
+    return status;
+}
+
+static enum trib_status begin_run(struct trib_engine *engine, const struct trib_store_runs *former,
+                                  struct trib_error *error)
+{
+    TRIB_TRY(make_run_id(engine, error));
+    if (former->number > 0) {
+        TRIB_TRY(retire(engine, former, error));
+    }
+    describe_run(engine, former->number + 1, trib_engine_wall_ms(engine));
+    struct trib_store_versions first = {.at = trib_engine_wall_ms(engine), .len = trib_blob_len(engine->current.raw)};
+    trib_str_copy(first.run, sizeof first.run, engine->run);
+    memcpy(first.sha256, engine->current.sha256, sizeof first.sha256);
+    trib_notes_put(&engine->notes, TRIB_STORE_versions, &first);
+    trib_engine_note_run(engine, &engine->proximal, false);
+    trib_engine_audit(engine, "run_began", 0, "", engine->software);
+    return write_first_notes(engine, error);
+}
+
+/* ---- a run that goes on ---- */
+
+static enum trib_status check_same(const struct trib_engine *engine, const struct trib_store_runs *run,
+                                   struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    const char *what = memcmp(run->schema, engine->schema.hash, sizeof run->schema) != 0 ? "model"
+                       : strcmp(run->strategy, s->strategy) != 0                         ? "strategy.name"
+                                                                                         : NULL;
+    if (what) {
+        return trib_fail(
+            error, TRIB_MISMATCH,
+            "%s: run %s is under way there, with another %s; go on with its settings, give another state_dir, "
+            "or begin anew with --new-run",
+            s->state_dir, run->run, what);
+    }
+    if (run->seed != (uint64_t)s->seed || strcmp(run->selector, s->selector) != 0) {
+        trib_log(TRIB_LOG_WARN, "store", "settings_changed", TRIB_F_STR("run", run->run),
+                 TRIB_F_STR("what", run->seed != (uint64_t)s->seed ? "federation.seed" : "federation.selector"),
+                 TRIB_F_STR("effect", "rounds from here on are not those that would have been"));
+    }
+    return TRIB_OK;
+}
+
+/* The blobs of one version; len 0: it has none of that kind. */
+struct version_files {
+    struct trib_blob_name model, delta, residual, signs, strategy;
+};
+
+static enum trib_status look_at_file(void *context, const void *record, struct trib_error *error)
+{
+    (void)error;
+    struct version_files *files = context;
+    const struct trib_store_version_blobs *row = record;
+    struct trib_blob_name *name = strcmp(row->kind, "model") == 0      ? &files->model
+                                  : strcmp(row->kind, "delta") == 0    ? &files->delta
+                                  : strcmp(row->kind, "residual") == 0 ? &files->residual
+                                  : strcmp(row->kind, "signs") == 0    ? &files->signs
+                                  : strcmp(row->kind, "strategy") == 0 ? &files->strategy
+                                                                       : NULL;
+    if (name) {
+        memcpy(name->sha256, row->sha256, sizeof name->sha256);
+        name->len = row->len;
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status find_files(struct trib_engine *engine, uint64_t version, struct version_files *files,
+                                   struct trib_error *error)
+{
+    struct trib_store_version_blobs key = {.version = version};
+    *files = (struct version_files){0};
+    trib_str_copy(key.run, sizeof key.run, engine->run);
+    return trib_store_each(engine->worker.store, TRIB_STORE_version_blobs, &key, 2, look_at_file, files, error);
+}
+
+static enum trib_status find_version(struct trib_engine *engine, uint64_t version, struct trib_store_versions *row,
+                                     struct trib_error *error)
+{
+    bool found = false;
+    *row = (struct trib_store_versions){.version = version};
+    trib_str_copy(row->run, sizeof row->run, engine->run);
+    TRIB_TRY(trib_store_get(engine->worker.store, TRIB_STORE_versions, row, &found, error));
+    return found ? TRIB_OK
+                 : trib_fail(error, TRIB_CORRUPT, "%s: version %" PRIu64 " of run %s is not in the records",
+                             engine->settings->state_dir, version, engine->run);
+}
+
+/* A committed model from its file, as clients know it. */
+static enum trib_status read_model(struct trib_engine *engine, uint64_t version, const struct trib_blob_name *name,
+                                   struct model *model, struct trib_error *error)
+{
+    struct trib_store_versions row;
+    size_t payload_offset;
+    TRIB_TRY(find_version(engine, version, &row, error));
+    char *path = trib_blobs_path(engine->worker.blobs, name->sha256);
+    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(engine->schema.n_floats, &payload_offset));
+    enum trib_status status = path && raw ? TRIB_OK : trib_fail_no_memory(error);
+    if (status == TRIB_OK) {
+        status =
+            trib_checkpoint_read(path, &engine->schema, (float *)(void *)(trib_blob_fill(raw) + payload_offset), error);
+    }
+    if (status != TRIB_OK) {
+        trib_blob_unref(raw);
+    } else {
+        status = trib_model_seal(engine, raw, NULL, model, error);
+    }
+    if (status == TRIB_OK && memcmp(model->sha256, row.sha256, sizeof row.sha256) != 0) {
+        trib_model_clear(model);
+        status = trib_fail(error, TRIB_CORRUPT, "%s: is not the model that was committed as version %" PRIu64, path,
+                           version);
+    }
+    if (status == TRIB_OK) {
+        model->version = version;
+    }
+    trib_free(path);
+    return status;
+}
+
+/* The initial model is made again, and must be the one that the run began with. */
+static enum trib_status check_initial(struct trib_engine *engine, struct trib_error *error)
+{
+    struct trib_store_versions row;
+    TRIB_TRY(find_version(engine, 0, &row, error));
+    if (memcmp(engine->current.sha256, row.sha256, sizeof row.sha256) == 0) {
+        return TRIB_OK;
+    }
+    return trib_fail(
+        error, TRIB_MISMATCH,
+        "%s: run %s began with another model: federation.seed or model.initial has changed; set it back, or "
+        "begin anew with --new-run",
+        engine->settings->state_dir, engine->run);
+}
+
+static enum trib_status read_blob(struct trib_engine *engine, const struct trib_blob_name *name, uint64_t expected,
+                                  void **bytes, struct trib_error *error)
+{
+    if (name->len != expected) {
+        return trib_fail(error, TRIB_CORRUPT, "%s: a file of version %" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64,
+                         engine->settings->state_dir, engine->current.version, name->len, expected);
+    }
+    void *read = trib_malloc_aligned((size_t)name->len, 1);
+    if (!read) {
+        return trib_fail_no_memory(error);
+    }
+    enum trib_status status = trib_blobs_read(engine->worker.blobs, name, read, error);
+    if (status != TRIB_OK) {
+        trib_free(read);
+        return status;
+    }
+    *bytes = read;
+    return TRIB_OK;
+}
+
+/* What the next version is made with, besides the model. */
+static enum trib_status read_rest(struct trib_engine *engine, const struct version_files *files,
+                                  struct trib_error *error)
+{
+    const struct trib_strategy *strategy = engine->worker.strategy;
+    size_t n = engine->schema.n_floats;
+    void *bytes = NULL;
+    if (files->residual.len > 0 && engine->settings->codec_down_feedback && trib_engine_sends_deltas(engine)) {
+        TRIB_TRY(read_blob(engine, &files->residual, n * sizeof(float), &bytes, error));
+        engine->current.residual = bytes;
+    }
+    if (files->signs.len > 0 && engine->relevance.k > 0 && !engine->relevance.majority) {
+        TRIB_TRY(read_blob(engine, &files->signs, trib_relevance_signs_len(n), &bytes, error));
+        trib_relevance_learn(&engine->relevance, bytes);
+    }
+    if (files->strategy.len > 0 && strategy->load) {
+        TRIB_TRY(read_blob(engine, &files->strategy, files->strategy.len, &bytes, error));
+        enum trib_status status = strategy->load(engine->worker.state, n, bytes, (size_t)files->strategy.len, error);
+        trib_free(bytes);
+        return status;
+    }
+    return TRIB_OK;
+}
+
+/* The deltas that still lead to the present version, for clients that have missed some. A gap ends the list: clients
+ * that are further behind take the whole model. */
+static enum trib_status read_deltas(struct trib_engine *engine, struct trib_error *error)
+{
+    uint64_t present = engine->current.version, window = (uint64_t)engine->settings->codec_down_history;
+    uint64_t first = present > window ? present - window + 1 : 1;
+    for (uint64_t version = first; trib_engine_sends_deltas(engine) && version <= present; version++) {
+        struct version_files files;
+        struct trib_delta delta = {.from_version = version - 1};
+        TRIB_TRY(find_files(engine, version, &files, error));
+        if (files.delta.len > 0) {
+            delta.blob = trib_blob_new((size_t)files.delta.len);
+            if (!delta.blob) {
+                return trib_fail_no_memory(error);
+            }
+            memcpy(delta.sha256, files.delta.sha256, sizeof delta.sha256);
+            enum trib_status status =
+                trib_blobs_read(engine->worker.blobs, &files.delta, trib_blob_fill(delta.blob), error);
+            if (status != TRIB_OK) {
+                trib_blob_unref(delta.blob);
+                return status;
+            }
+        }
+        trib_versions_push(&engine->versions, &delta, trib_blob_len(engine->current.raw));
+    }
+    return TRIB_OK;
+}
+
+/* Models of a moment ago, for members that outlive their round. */
+static enum trib_status read_past(struct trib_engine *engine, struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    uint64_t present = engine->current.version, kept = (uint64_t)s->checkpoints_keep;
+    uint64_t version = present >= kept ? present - kept + 1 : 1;
+    for (; (s->max_staleness > 0 || s->buffer > 0) && version < present; version++) {
+        struct version_files files;
+        struct model model;
+        TRIB_TRY(find_files(engine, version, &files, error));
+        if (files.model.len == 0) {
+            continue;
+        }
+        TRIB_TRY(read_model(engine, version, &files.model, &model, error));
+        trib_past_models_push(&engine->past, trib_blob_ref(model.raw), model.sha256);
+        trib_model_clear(&model);
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status read_version(struct trib_engine *engine, const struct trib_store_runs *run,
+                                     struct trib_error *error)
+{
+    struct version_files files;
+    struct model model;
+    if (run->commits == 0) {
+        return check_initial(engine, error);
+    }
+    TRIB_TRY(find_files(engine, run->commits, &files, error));
+    if (files.model.len == 0) {
+        return trib_fail(error, TRIB_CORRUPT, "%s: the model of version %" PRIu64 " is not in the records",
+                         engine->settings->state_dir, run->commits);
+    }
+    TRIB_TRY(read_model(engine, run->commits, &files.model, &model, error));
+    trib_model_clear(&engine->current);
+    engine->current = model;
+    char *path = trib_blobs_path(engine->worker.blobs, files.model.sha256);
+    struct trib_error linked;
+    struct trib_store_versions row;
+    enum trib_status status = path ? find_version(engine, run->commits, &row, error) : trib_fail_no_memory(error);
+    if (status == TRIB_OK && trib_model_files_link(engine->settings->state_dir, row.round, path,
+                                                   (uint32_t)engine->settings->checkpoints_keep, &linked) != TRIB_OK) {
+        trib_log_error(TRIB_LOG_WARN, "store", "model_not_linked", &linked);
+    }
+    trib_free(path);
+    TRIB_TRY(status);
+    TRIB_TRY(read_rest(engine, &files, error));
+    TRIB_TRY(read_past(engine, error));
+    return read_deltas(engine, error);
+}
+
+/* ---- members ---- */
+
+struct members {
+    struct trib_engine *engine;
+    const struct trib_store_runs *run;
+    struct trib_member_memory *list;
+    size_t n, capacity, uploads;
+};
+
+static struct trib_member_memory memory_of(const struct trib_store_members *row, uint32_t client)
+{
+    return (struct trib_member_memory){.client = client,
+                                       .state = (enum trib_member_state)row->state,
+                                       .task_round = row->task_round,
+                                       .task_attempt = row->task_attempt,
+                                       .task_commits = row->task_commits,
+                                       .admitted = row->flags & TRIB_MEMBER_FLAG_ADMITTED,
+                                       .has_offered = row->flags & TRIB_MEMBER_FLAG_OFFERED,
+                                       .has_score = row->flags & TRIB_MEMBER_FLAG_SCORED,
+                                       .key = trib_hash64(row->node, strlen(row->node), 0),
+                                       .examples = row->examples,
+                                       .last_round = row->last_round,
+                                       .barred_until = row->barred_until,
+                                       .offer_order = row->offer_order,
+                                       .bytes = row->bytes,
+                                       .offer_loss = row->offer_loss,
+                                       .offer_seconds = row->offer_seconds,
+                                       .offer_relevance = row->offer_relevance,
+                                       .admitted_relevance = row->admitted_relevance,
+                                       .admitted_bytes = row->admitted_bytes,
+                                       .picked = row->picked,
+                                       .folded = row->folded,
+                                       .skipped = row->skipped,
+                                       .skipped_in_row = row->skipped_in_row,
+                                       .failed = row->failed,
+                                       .loss = row->loss,
+                                       .seconds = row->seconds,
+                                       .relevance = row->relevance};
+}
+
+static enum trib_status restore_client(struct trib_engine *engine, const struct trib_store_members *row,
+                                       struct client *client, struct trib_error *error)
+{
+    client->task.version = row->model_version;
+    client->task.model_len = row->model_len;
+    memcpy(client->task.model_sha256, row->model_sha256, sizeof client->task.model_sha256);
+    client->task.proximal_mu = row->proximal_mu;
+    client->offer_examples = row->update_examples;
+    client->offer_steps = row->update_steps;
+    client->offer_loss = row->offer_loss;
+    client->offer_len = row->update_len;
+    memcpy(client->offer_sha256, row->update_sha256, sizeof client->offer_sha256);
+    client->lies = row->lies;
+    client->weight = row->weight;
+    client->folded_round = row->folded_round;
+    size_t sketch_len = trib_sketch_bytes(engine->relevance.k);
+    if (engine->relevance.k > 0 && row->sketch.data && row->sketch.len == sketch_len) {
+        client->sketch = trib_malloc(sketch_len);
+        if (!client->sketch) {
+            return trib_fail_no_memory(error);
+        }
+        memcpy(client->sketch, row->sketch.data, sketch_len);
+    }
+    return TRIB_OK;
+}
+
+/* Its upload, if it is still whole; else the client is asked for it again. */
+static void recover_upload(struct members *members, struct client *client, struct trib_member_memory *memory)
+{
+    struct trib_engine *engine = members->engine;
+    struct trib_error error;
+    struct trib_upload *upload = NULL;
+    memory->state = TRIB_MEMBER_TASKED;
+    bool lacks_sketch = engine->relevance.k > 0 && !client->sketch;
+    if (lacks_sketch || trib_uploads_recover(&engine->uploads, client->node, memory->client, client->offer_sha256,
+                                             client->offer_len, &upload, &error) != TRIB_OK) {
+        trib_log(TRIB_LOG_WARN, "store", "upload_lost", TRIB_F_STR("node", client->node),
+                 TRIB_F_INT("round", memory->task_round),
+                 TRIB_F_STR("reason", lacks_sketch ? "the sketch that was offered for it is gone" : error.message));
+        return;
+    }
+    trib_uploads_put(&engine->uploads, upload, memory->task_round, memory->task_attempt);
+    client->kept = true;
+    engine->kept_bytes += client->offer_len;
+    memory->state = TRIB_MEMBER_UPLOADED;
+    members->uploads++;
+}
+
+static enum trib_status look_at_member(void *context, const void *record, struct trib_error *error)
+{
+    struct members *members = context;
+    const struct trib_store_members *row = record;
+    uint32_t number;
+    if (members->n == members->capacity) {
+        size_t capacity = members->capacity ? members->capacity * 2 : 64;
+        struct trib_member_memory *list = trib_realloc_array(members->list, capacity, sizeof *list);
+        if (!list) {
+            return trib_fail_no_memory(error);
+        }
+        members->list = list;
+        members->capacity = capacity;
+    }
+    struct client *client = trib_engine_add_client(members->engine, row->node, &number);
+    if (!client) {
+        return trib_fail_no_memory(error);
+    }
+    struct trib_member_memory *memory = &members->list[members->n++];
+    *memory = memory_of(row, number);
+    TRIB_TRY(restore_client(members->engine, row, client, error));
+    if (memory->state == TRIB_MEMBER_UPLOADED) {
+        recover_upload(members, client, memory);
+    }
+    return TRIB_OK;
+}
+
+static bool is_named(void *context, const char *name)
+{
+    return trib_map_get(context, name) != NULL;
+}
+
+/* Spool files that are nobody's go. */
+static enum trib_status sweep_uploads(struct members *members, struct trib_error *error)
+{
+    enum trib_status status = TRIB_OK;
+    struct trib_map *names = trib_map_new();
+    if (!names) {
+        return trib_fail_no_memory(error);
+    }
+    for (size_t i = 0; status == TRIB_OK && i < members->n; i++) {
+        const struct trib_member_memory *memory = &members->list[i];
+        struct client *client = &members->engine->clients[memory->client];
+        char name[TRIB_UPLOAD_NAME_LEN];
+        if (memory->state == TRIB_MEMBER_GRANTED || memory->state == TRIB_MEMBER_UPLOADED) {
+            trib_upload_name(client->node, client->offer_sha256, name);
+            status = trib_map_put(names, name, client);
+        }
+    }
+    if (status == TRIB_OK) {
+        trib_uploads_sweep(&members->engine->uploads, is_named, names);
+    }
+    trib_map_free(names);
+    return status == TRIB_OK ? TRIB_OK : trib_fail_no_memory(error);
+}
+
+static enum trib_status restore_round(struct members *members, struct trib_error *error)
+{
+    const struct trib_store_runs *run = members->run;
+    struct trib_engine *engine = members->engine;
+    const struct trib_selector *selector = trib_selector_find(engine->settings->selector);
+    bool same_selector =
+        strcmp(run->selector, engine->settings->selector) == 0 && run->selector_state.len == selector->state_size;
+    struct trib_round_memory fresh, memory = {.number = run->round,
+                                              .attempt = run->attempt,
+                                              .commits = run->commits,
+                                              .offers = run->offers,
+                                              .draws = run->draws,
+                                              .open = run->open,
+                                              .decided = run->decided,
+                                              .cut = {.threshold = run->threshold, .bytes_left = run->bytes_left},
+                                              .wanted = (uint32_t)run->wanted,
+                                              .selector_state = run->selector_state.data,
+                                              .selector_state_len = run->selector_state.len};
+    trib_round_recall(engine->round, false, &fresh);
+    if (!same_selector) { /* it begins anew */
+        memory.selector_state = fresh.selector_state;
+        memory.selector_state_len = fresh.selector_state_len;
+    }
+    return trib_round_restore(engine->round, &memory, members->list, members->n, error);
+}
+
+static enum trib_status read_members(struct members *members, struct trib_error *error)
+{
+    struct trib_store_members key = {0};
+    trib_str_copy(key.run, sizeof key.run, members->engine->run);
+    TRIB_TRY(
+        trib_store_each(members->engine->worker.store, TRIB_STORE_members, &key, 1, look_at_member, members, error));
+    TRIB_TRY(sweep_uploads(members, error));
+    return restore_round(members, error);
+}
+
+static enum trib_status look_at_node(void *context, const void *record, struct trib_error *error)
+{
+    (void)error;
+    struct trib_engine *engine = context;
+    const struct trib_store_nodes *row = record;
+    uint32_t number;
+    struct client *client = trib_engine_find(engine, row->node, &number);
+    if (client) {
+        client->first_seen = row->first_seen;
+        client->joined = row->joined;
+    }
+    return TRIB_OK;
+}
+
+static enum trib_status go_on(struct trib_engine *engine, const struct trib_store_runs *run, struct trib_error *error)
+{
+    struct members members = {.engine = engine, .run = run};
+    TRIB_TRY(read_version(engine, run, error));
+    TRIB_TRY(trib_engine_unpack_state(engine, &run->engine_state, error));
+    describe_run(engine, run->number, run->began);
+    enum trib_status status = read_members(&members, error);
+    trib_free(members.list);
+    TRIB_TRY(status);
+    TRIB_TRY(trib_store_each(engine->worker.store, TRIB_STORE_nodes, NULL, 0, look_at_node, engine, error));
+    trib_engine_note_run(engine, &engine->proximal, false);
+    trib_engine_audit(engine, "run_resumed", run->round, "", engine->software);
+    TRIB_TRY(write_first_notes(engine, error));
+    trib_log(TRIB_LOG_INFO, "store", "run_resumed", TRIB_F_STR("run", engine->run), TRIB_F_INT("round", run->round),
+             TRIB_F_INT("attempt", run->attempt + 1), TRIB_F_INT("version", run->commits),
+             TRIB_F_BOOL("round_open", run->open), TRIB_F_INT("members", members.n),
+             TRIB_F_INT("uploads", members.uploads));
+    return TRIB_OK;
+}
+
+/* ---- both ---- */
+
+static bool is_referred_to(void *context, const uint8_t sha256[32])
+{
+    const struct trib_buf *hashes = context;
+    for (size_t at = 0; at < hashes->len; at += TRIB_SHA256_LEN) {
+        if (memcmp(hashes->data + at, sha256, TRIB_SHA256_LEN) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum trib_status collect_hash(void *context, const void *record, struct trib_error *error)
+{
+    const struct trib_store_version_blobs *row = record;
+    return trib_buf_add(context, row->sha256, sizeof row->sha256) == TRIB_OK ? TRIB_OK : trib_fail_no_memory(error);
+}
+
+/* What a crash left between a file and the record that was to refer to it. */
+static enum trib_status sweep_blobs(struct trib_engine *engine, struct trib_error *error)
+{
+    struct trib_buf hashes = {0};
+    enum trib_status status =
+        trib_store_each(engine->worker.store, TRIB_STORE_version_blobs, NULL, 0, collect_hash, &hashes, error);
+    if (status == TRIB_OK) {
+        trib_blobs_sweep(engine->worker.blobs, is_referred_to, &hashes);
+    }
+    trib_buf_clear(&hashes);
+    return status;
+}
+
+static enum trib_status open_store(struct trib_engine *engine, struct trib_error *error)
+{
+    const char *dir = engine->settings->state_dir;
+    TRIB_TRY(trib_dir_make(dir, error));
+    char *path = trib_path_join(dir, "state.db");
+    if (!path) {
+        return trib_fail_no_memory(error);
+    }
+    enum trib_status status = trib_store_open(trib_store_backend_find("sqlite"), path, &engine->worker.store, error);
+    trib_free(path);
+    TRIB_TRY(status);
+    return trib_blobs_open(dir, &engine->worker.blobs, error);
+}
+
+static bool keep_and_count(void *context, const uint8_t sha256[32])
+{
+    (void)sha256;
+    ++*(uint64_t *)context;
+    return true;
+}
+
+/* Models without the records that tell of them: these were lost, and a new run would sweep the models away. */
+static enum trib_status check_empty(struct trib_engine *engine, struct trib_error *error)
+{
+    uint64_t n = 0;
+    trib_blobs_sweep(engine->worker.blobs, keep_and_count, &n);
+    if (n == 0) {
+        return TRIB_OK;
+    }
+    return trib_fail(error, TRIB_CORRUPT,
+                     "%s: there are %" PRIu64
+                     " files of models, but state.db knows of no run; restore it, give another "
+                     "state_dir, or begin anew with --new-run",
+                     engine->settings->state_dir, n);
+}
+
+static enum trib_status begin_or_go_on(struct trib_engine *engine, bool new_run, struct runs *runs,
+                                       struct trib_error *error)
+{
+    const struct trib_server_settings *s = engine->settings;
+    TRIB_TRY(trib_store_each(engine->worker.store, TRIB_STORE_audit, NULL, 0, count_audit, engine, error));
+    TRIB_TRY(trib_store_each(engine->worker.store, TRIB_STORE_runs, NULL, 0, look_at_run, runs, error));
+    const struct trib_store_runs *last = &runs->last;
+    if (last->number == 0 && !new_run) {
+        TRIB_TRY(check_empty(engine, error));
+    }
+    bool resumes = last->number > 0 && !new_run;
+    if (resumes) {
+        TRIB_TRY(check_same(engine, last, error));
+        trib_str_copy(engine->run, sizeof engine->run, last->run);
+        engine->done = last->round > (uint64_t)s->rounds;
+        atomic_store(&engine->complete, engine->done);
+    }
+    TRIB_TRY(trib_engine_build_round(engine, error));
+    if (engine->done) { /* there is nothing to go on with */
+        describe_run(engine, last->number, last->began);
+        return read_version(engine, last, error);
+    }
+    return resumes ? go_on(engine, last, error) : begin_run(engine, last, error);
+}
+
+static enum trib_status post_resume(struct trib_engine *engine, struct trib_error *error)
+{
+    struct event *event = trib_calloc(1, sizeof *event);
+    if (!event) {
+        return trib_fail_no_memory(error);
+    }
+    event->kind = EVENT_RESUME;
+    trib_engine_post(engine, event);
+    return TRIB_OK;
+}
+
+enum trib_status trib_engine_open_state(struct trib_engine *engine, bool new_run, struct trib_error *error)
+{
+    struct runs runs = {0};
+    if (!engine->settings->state_dir) {
+        TRIB_TRY(make_run_id(engine, error));
+        TRIB_TRY(trib_engine_open_uploads(engine, error));
+        return trib_engine_build_round(engine, error);
+    }
+    TRIB_TRY(open_store(engine, error));
+    TRIB_TRY(trib_engine_open_uploads(engine, error));
+    enum trib_status status = begin_or_go_on(engine, new_run, &runs, error);
+    trib_free(runs.selector_state);
+    trib_free(runs.engine_state);
+    TRIB_TRY(status);
+    trib_str_copy(engine->uploads.run, sizeof engine->uploads.run, engine->run);
+    TRIB_TRY(sweep_blobs(engine, error));
+    return post_resume(engine, error);
+}
