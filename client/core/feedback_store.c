@@ -91,24 +91,41 @@ static void drop(struct trib_feedback_store *store, enum trib_log_level level, c
     trib_feedback_image_drop(&store->pending);
 }
 
-static void find_image(struct trib_feedback_image *image)
+/* A disk or a memory that has trouble just now says nothing of a state. One that a server counts on stays then, and it
+ * is the task that fails; any other can do without. */
+static bool is_passing(enum trib_feedback_kind kind, enum trib_status status)
 {
-    struct trib_error error;
-    if (trib_feedback_image_find(image, &error) != TRIB_OK) {
-        trib_log_error(TRIB_LOG_WARN, component, "state_dropped", &error);
-        trib_feedback_image_drop(image);
+    return kind == TRIB_FEEDBACK_EF21 && trib_status_may_retry(status);
+}
+
+static enum trib_status find_image(struct trib_feedback_image *image, enum trib_feedback_kind kind,
+                                   struct trib_error *error)
+{
+    struct trib_error fault;
+    enum trib_status status = trib_feedback_image_find(image, &fault);
+    if (status == TRIB_OK) {
+        return TRIB_OK;
     }
+    if (is_passing(kind, status)) {
+        if (error != NULL) {
+            *error = fault;
+        }
+        return status;
+    }
+    trib_log_error(TRIB_LOG_WARN, component, "state_dropped", &fault);
+    trib_feedback_image_drop(image);
+    return TRIB_OK;
 }
 
 /* Once; what a crash left half written goes. */
-static void find(struct trib_feedback_store *store)
+static enum trib_status find(struct trib_feedback_store *store, enum trib_feedback_kind kind, struct trib_error *error)
 {
     if (store->found) {
-        return;
+        return TRIB_OK;
     }
+    TRIB_TRY(find_image(&store->committed, kind, error));
+    TRIB_TRY(find_image(&store->pending, kind, error));
     store->found = true;
-    find_image(&store->committed);
-    find_image(&store->pending);
     char *half_written = store->pending_path == NULL ? NULL : trib_asprintf("%s.tmp", store->pending_path);
     if (half_written != NULL) {
         (void)trib_disk_unlink(half_written);
@@ -119,27 +136,32 @@ static void find(struct trib_feedback_store *store)
                  TRIB_F_INT("round", store->committed.round),
                  TRIB_F_STR("kind", trib_feedback_name(store->committed.key.kind)));
     }
+    return TRIB_OK;
 }
 
 /* ---- what counts ---- */
 
 /* The pending state's update was folded, or it was not. */
-static void resolve(struct trib_feedback_store *store, bool folded)
+static enum trib_status resolve(struct trib_feedback_store *store, bool folded, struct trib_error *error)
 {
-    struct trib_error error;
     if (!folded) {
         trib_log(TRIB_LOG_DEBUG, component, "update_not_folded", TRIB_F_INT("round", store->pending.round));
         trib_feedback_image_drop(&store->pending);
-    } else if (trib_feedback_image_move(&store->pending, &store->committed, &error) != TRIB_OK) {
-        drop(store, TRIB_LOG_WARN, error.message);
+        return TRIB_OK;
     }
+    return trib_feedback_image_move(&store->pending, &store->committed, error);
 }
 
 void trib_feedback_store_settle(struct trib_feedback_store *store, const char *run, uint64_t round, bool folded)
 {
-    find(store);
-    if (store->pending.there && store->pending.round == round && strcmp(store->pending.key.run, run) == 0) {
-        resolve(store, folded);
+    struct trib_error error;
+    enum trib_status status = find(store, TRIB_FEEDBACK_EF21, &error);
+    if (status == TRIB_OK && store->pending.there && store->pending.round == round &&
+        strcmp(store->pending.key.run, run) == 0) {
+        status = resolve(store, folded, &error);
+    }
+    if (status != TRIB_OK) { /* the next task's folded_round settles it */
+        trib_log_error(TRIB_LOG_WARN, component, "not_settled", &error);
     }
 }
 
@@ -152,30 +174,56 @@ static const char *difference(const struct trib_feedback_key *a, const struct tr
                                                                  : NULL;
 }
 
-/* Is the committed state the one from which this round has to begin? */
-static void check_committed(struct trib_feedback_store *store, const struct trib_feedback_round *round)
+/* After something was done with the state: if it failed, the state goes, or the task does. */
+static enum trib_status keep_or_drop(struct trib_feedback_store *store, enum trib_feedback_kind kind,
+                                     enum trib_status status, const struct trib_error *fault, struct trib_error *error)
 {
-    struct trib_error error;
+    if (status == TRIB_OK) {
+        return TRIB_OK;
+    }
+    if (is_passing(kind, status)) {
+        if (error != NULL) {
+            *error = *fault;
+        }
+        return status;
+    }
+    drop(store, TRIB_LOG_WARN, fault->message);
+    return TRIB_OK;
+}
+
+/* Is the committed state the one from which this round has to begin? */
+static enum trib_status check_committed(struct trib_feedback_store *store, const struct trib_feedback_round *round,
+                                        struct trib_error *error)
+{
+    struct trib_error fault;
+    enum trib_status status = TRIB_OK;
     const char *change = difference(&store->committed.key, &store->next.key);
     bool silent = round->folded_round == 0 && round->feedback.kind != TRIB_FEEDBACK_EF21; /* the server cannot tell */
     if (change != NULL) {
         drop(store, TRIB_LOG_INFO, change);
     } else if (round->folded_round != store->committed.round && !silent) {
-        (void)trib_fail(&error, TRIB_MISMATCH,
+        (void)trib_fail(&fault, TRIB_MISMATCH,
                         "it is of round %" PRIu64 ", but the server's model last took an update of round %" PRIu64,
                         store->committed.round, round->folded_round);
-        drop(store, TRIB_LOG_WARN, error.message);
-    } else if (trib_feedback_image_verify(&store->committed, store->scratch, &error) != TRIB_OK) {
-        drop(store, TRIB_LOG_WARN, error.message);
+        drop(store, TRIB_LOG_WARN, fault.message);
+    } else {
+        status = trib_feedback_image_verify(&store->committed, store->scratch, &fault);
+        return keep_or_drop(store, round->feedback.kind, status, &fault, error);
     }
+    return TRIB_OK;
 }
 
-static void settle_pending(struct trib_feedback_store *store, const struct trib_feedback_round *round)
+static enum trib_status settle_pending(struct trib_feedback_store *store, const struct trib_feedback_round *round,
+                                       struct trib_error *error)
 {
-    if (store->pending.there) {
-        resolve(store, store->pending.round == round->folded_round &&
-                           difference(&store->pending.key, &store->next.key) == NULL);
+    struct trib_error fault;
+    if (!store->pending.there) {
+        return TRIB_OK;
     }
+    bool folded =
+        store->pending.round == round->folded_round && difference(&store->pending.key, &store->next.key) == NULL;
+    enum trib_status status = resolve(store, folded, &fault);
+    return keep_or_drop(store, round->feedback.kind, status, &fault, error);
 }
 
 /* ---- a round ---- */
@@ -224,7 +272,7 @@ enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store, co
                                            float *vector, size_t n, uint64_t *known, struct trib_error *error)
 {
     trib_feedback_store_abandon(store, NULL);
-    find(store);
+    TRIB_TRY(find(store, round->feedback.kind, error));
     store->feedback = round->feedback;
     store->next = (struct trib_feedback_image){
         .path = store->pending_path, .key = {.kind = round->feedback.kind, .n = n}, .round = round->round};
@@ -241,14 +289,19 @@ enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store, co
     if (store->scratch == NULL) {
         return trib_fail_no_memory(error);
     }
-    settle_pending(store, round);
-    if (store->committed.there) {
-        check_committed(store, round);
+    enum trib_status status = settle_pending(store, round, error);
+    if (status == TRIB_OK && store->committed.there) {
+        status = check_committed(store, round, error);
+    }
+    if (status != TRIB_OK) {
+        trib_feedback_store_abandon(store, NULL);
+        return status;
     }
     store->trouble.status = trib_feedback_draft_open(&store->draft, &store->next, &store->trouble);
-    enum trib_status status = before(store, vector, error);
+    status = before(store, vector, error);
     if (status != TRIB_OK) {
-        trib_feedback_store_abandon(store, "it could not be read to its end");
+        bool passing = is_passing(round->feedback.kind, status);
+        trib_feedback_store_abandon(store, passing ? NULL : "it could not be read to its end");
         return status;
     }
     *known = store->committed.there ? store->committed.round : 0;

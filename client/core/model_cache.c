@@ -40,29 +40,37 @@ static bool read_note(const uint8_t note[NOTE_LEN], struct trib_held_model *held
     return memcmp(note, "THM1", 4) == 0;
 }
 
-/* The length of the file's frame and what it is; false when there is no such file. */
-static bool peek(const char *path, uint64_t *frame_len, struct trib_held_model *held)
+/* The length of the file's frame and what it is. TRIB_NOT_FOUND: there is no such file, or it cannot be read;
+ * TRIB_UNSUPPORTED: it is something else. */
+static enum trib_status peek(const char *path, uint64_t *frame_len, struct trib_held_model *held)
 {
     struct trib_disk_info info;
     uint8_t note[NOTE_LEN];
     struct trib_model_spool *spool = NULL;
-    *held = (struct trib_held_model){0};
-    if (trib_disk_path_info(path, &info) != 0 || info.len <= NOTE_LEN ||
-        trib_model_spool_open(path, info.len, &spool, NULL) != TRIB_OK) {
-        return false;
+    if (trib_disk_path_info(path, &info) != 0) {
+        return TRIB_NOT_FOUND;
+    }
+    if (info.len <= NOTE_LEN) {
+        return TRIB_UNSUPPORTED;
+    }
+    if (trib_model_spool_open(path, info.len, &spool, NULL) != TRIB_OK) {
+        return TRIB_NOT_FOUND;
     }
     *frame_len = info.len - NOTE_LEN;
     const struct trib_frame_source source = trib_model_spool_source(spool);
-    bool found = source.read(source.context, *frame_len, note, sizeof note, NULL) == TRIB_OK && read_note(note, held);
+    enum trib_status status = source.read(source.context, *frame_len, note, sizeof note, NULL);
     trib_model_spool_free(spool);
-    return found;
+    if (status != TRIB_OK) {
+        return TRIB_NOT_FOUND;
+    }
+    return read_note(note, held) ? TRIB_OK : TRIB_UNSUPPORTED;
 }
 
 void trib_model_cache_peek(const char *dir, struct trib_held_model *held)
 {
     uint64_t frame_len;
     char *path = dir == NULL ? NULL : trib_path_join(dir, file_name);
-    if (path == NULL || !peek(path, &frame_len, held)) {
+    if (path == NULL || peek(path, &frame_len, held) != TRIB_OK) {
         *held = (struct trib_held_model){0};
     }
     trib_free(path);
@@ -188,6 +196,14 @@ static void remove_half_written(const char *path)
     trib_free(temporary);
 }
 
+/* Its room, and its frame's hash. */
+static enum trib_status check_file(const struct trib_model_cache *cache, uint64_t len,
+                                   const struct trib_held_model *held, struct trib_error *fault)
+{
+    TRIB_TRY(trib_disk_budget_set(cache->budget, TRIB_DISK_MODEL, len + NOTE_LEN, fault));
+    return check_hash(cache->spool, held->sha256, fault);
+}
+
 enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const char *dir, struct trib_error *error)
 {
     struct trib_error fault = {.message = ""};
@@ -200,13 +216,15 @@ enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const cha
     trib_model_cache_close(cache);
     cache->path = path;
     remove_half_written(path);
-    if (!peek(path, &len, &held)) {
+    enum trib_status status = peek(path, &len, &held);
+    if (status == TRIB_NOT_FOUND) {
         return TRIB_OK;
     }
-    TRIB_TRY(trib_model_spool_open(path, len, &cache->spool, error));
-    enum trib_status status = trib_disk_budget_set(cache->budget, TRIB_DISK_MODEL, len + NOTE_LEN, &fault);
     if (status == TRIB_OK) {
-        status = check_hash(cache->spool, held.sha256, &fault);
+        TRIB_TRY(trib_model_spool_open(path, len, &cache->spool, error));
+        status = check_file(cache, len, &held, &fault);
+    } else {
+        (void)trib_fail(&fault, status, "it is no held model of this version");
     }
     if (status != TRIB_OK) {
         trib_log(TRIB_LOG_WARN, component, "held_model_dropped", TRIB_F_STR("path", path),

@@ -14,7 +14,6 @@ enum {
     HEALTHY_AFTER_MS = 10000, /* a session that lasts this long ends the backoff's growth */
     PROGRESS_DEFAULT_S = 10,
     PROGRESS_MAX_S = 3600,
-    CHUNK_MIN = 4096,
     MOST_RETRY_S = 3600 /* however long a server asks to stay away */
 };
 
@@ -176,7 +175,9 @@ static void on_welcome(struct trib_session *session, const Tributary__V1__Welcom
     seconds = seconds > PROGRESS_MAX_S ? PROGRESS_MAX_S : seconds;
     session->progress_every_ms = (int64_t)seconds * 1000 / 2; /* well before it is due */
     uint32_t chunk = message->chunk_bytes == 0 ? TRIB_CHUNK_PAYLOAD : message->chunk_bytes;
-    session->chunk_bytes = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > TRIB_CHUNK_PAYLOAD ? TRIB_CHUNK_PAYLOAD : chunk;
+    session->chunk_bytes = chunk < TRIB_CHUNK_LEAST     ? TRIB_CHUNK_LEAST
+                           : chunk > TRIB_CHUNK_PAYLOAD ? TRIB_CHUNK_PAYLOAD
+                                                        : chunk;
     (void)trib_str_copy(session->run, sizeof session->run, message->run);
     session->link = TRIB_LINK_ONLINE;
     session->welcomed_ms = session->now_ms;
@@ -288,6 +289,8 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
     if (session != NULL) {
         session->config = *config;
         session->connect_at_ms = now_ms;
+        session->line_chunk_bytes = TRIB_CHUNK_PAYLOAD;
+        session->upload_offset = UINT64_MAX;
         session->held = config->held;
         session->device = config->device;
         trib_backoff_init(&session->backoff, config->reconnect_min_ms, config->reconnect_max_ms, config->seed);

@@ -51,7 +51,8 @@ struct trib_session {
     int64_t connect_at_ms, greet_by_ms, welcomed_ms;
     char run[TRIB_RUN_ID_LEN + 1]; /* of the last Welcome */
     int64_t progress_every_ms;
-    uint32_t chunk_bytes;
+    uint32_t chunk_bytes;      /* that the server allows */
+    uint32_t line_chunk_bytes; /* that get through the line before it breaks, as far as is known */
     unsigned ignored;
 
     enum trib_session_phase phase;
@@ -68,7 +69,8 @@ struct trib_session {
     double upload_rate;               /* bytes a second, of the last upload that was long enough to tell; 0 = none */
     int64_t upload_began_ms;          /* of the upload that runs */
     uint64_t upload_bytes;
-    unsigned failures;                                               /* of transfers, in a row */
+    uint64_t upload_offset; /* where the last upload of this update began; UINT64_MAX: none did */
+    unsigned failures;      /* of transfers, in a row */
     int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
 
     struct trib_session_plan plans[TRIB_SESSION_PLANS];

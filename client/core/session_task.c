@@ -23,12 +23,32 @@ static uint64_t begin_job(struct trib_session *session)
     return session->work_job;
 }
 
+/* A line that breaks again and again before a whole chunk is through gets smaller ones, and larger ones again once a
+ * transfer has come to its end. */
+static void line_is_bad(struct trib_session *session)
+{
+    uint32_t smaller = session->line_chunk_bytes / 8;
+    session->line_chunk_bytes = smaller < TRIB_CHUNK_LEAST ? TRIB_CHUNK_LEAST : smaller;
+}
+
+static void line_is_good(struct trib_session *session)
+{
+    uint32_t larger = session->line_chunk_bytes * 2;
+    session->line_chunk_bytes = larger > TRIB_CHUNK_PAYLOAD ? TRIB_CHUNK_PAYLOAD : larger;
+}
+
+static uint32_t line_chunk(const struct trib_session *session)
+{
+    return session->line_chunk_bytes < session->chunk_bytes ? session->line_chunk_bytes : session->chunk_bytes;
+}
+
 static void begin_download(struct trib_session *session)
 {
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_DOWNLOAD);
     action->job = begin_job(session);
     action->len = trib_model_plan_blob(&session->plan, &session->task, session->blobs, &action->sha256);
     action->offset = session->received;
+    action->chunk_bytes = line_chunk(session);
     session->phase = TRIB_PHASE_DOWNLOADING;
     session->transferring = true;
 }
@@ -165,6 +185,7 @@ void trib_session_end_task(struct trib_session *session)
     session->received = 0;
     session->blobs = 0;
     session->failures = 0;
+    session->upload_offset = UINT64_MAX;
     session->retry_at_ms = session->progress_at_ms = session->deadline_ms = 0;
 }
 
@@ -288,12 +309,16 @@ static void settle(struct trib_session *session, bool folded)
 
 static void begin_upload(struct trib_session *session, uint64_t offset)
 {
+    if (offset == session->upload_offset) { /* nothing has got through since */
+        line_is_bad(session);
+    }
+    session->upload_offset = offset;
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_UPLOAD);
     action->job = begin_job(session);
     action->task = &session->task;
     action->update = &session->update;
     action->offset = offset;
-    action->chunk_bytes = session->chunk_bytes;
+    action->chunk_bytes = line_chunk(session);
     session->upload_began_ms = session->now_ms;
     session->upload_bytes = trib_blob_len(session->update.frame) - offset;
     session->phase = TRIB_PHASE_UPLOADING;
@@ -360,6 +385,7 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
     if (event->status == TRIB_OK) {
         session->transferring = false;
         session->failures = 0;
+        line_is_good(session);
         session->blobs++;
         go_on(session);
         return;
@@ -369,6 +395,8 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
     uint64_t received = event->is.received <= len ? event->is.received : 0;
     if (received > session->received) {
         session->failures = 0;
+    } else {
+        line_is_bad(session);
     }
     session->received = received;
     if (!trib_status_may_retry(event->status) && event->status != TRIB_CORRUPT) {
@@ -462,6 +490,7 @@ void trib_session_on_uploaded(struct trib_session *session, const struct trib_se
     session->transferring = false;
     if (event->status == TRIB_OK) {
         measure_upload(session);
+        line_is_good(session);
         on_receipt(session, event);
     } else if (trib_status_may_retry(event->status) || event->status == TRIB_CORRUPT) {
         session->phase = TRIB_PHASE_READY;

@@ -146,7 +146,8 @@ static void act(struct daemon *daemon, const struct trib_session_action *action)
         send(daemon, action);
         break;
     case TRIB_SESSION_DOWNLOAD:
-        if (trib_link_download(daemon->link, action->job, action->sha256, action->len, &error) != TRIB_OK) {
+        if (trib_link_download(daemon->link, action->job, action->sha256, action->len, action->chunk_bytes, &error) !=
+            TRIB_OK) {
             fail_on_the_spot(daemon, TRIB_SESSION_DOWNLOADED, action->job, &error);
         }
         break;

@@ -242,6 +242,7 @@ static enum trib_status send_request(struct trib_link_call *call, const uint8_t 
     memcpy(name, sha256, sizeof name);
     request.sha256 = (ProtobufCBinaryData){.data = name, .len = sizeof name};
     request.offset = call->head.offset;
+    request.chunk_bytes = (uint32_t)call->chunk_bytes;
     struct trib_buf bytes = {0};
     enum trib_status status = trib_message_pack(&request.base, &bytes);
     if (status == TRIB_OK) {
@@ -297,11 +298,12 @@ static void finish_at_once(struct trib_link_call *call)
 }
 
 enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32], uint64_t len,
-                                    struct trib_error *error)
+                                    uint32_t chunk_bytes, struct trib_error *error)
 {
     struct trib_link_call *call = NULL;
     TRIB_TRY(trib_link_call_new(link, &link->download, TRIB_SESSION_DOWNLOADED, job, &call, error));
     enum trib_status status = TRIB_OK;
+    call->chunk_bytes = chunk_bytes;
     call->partial = take_partial(link, sha256, len);
     if (call->partial == NULL) {
         status = partial_new(link, sha256, len, &call->partial, error);

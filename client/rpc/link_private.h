@@ -31,7 +31,7 @@ struct trib_link_call {
 
     struct trib_blob *frame; /* upload */
     struct trib_chunk head;  /* of the next chunk */
-    size_t chunk_bytes;
+    size_t chunk_bytes;      /* of a payload, at most */
     bool all_sent;
     pthread_mutex_t pump; /* serialises sending: the caller's start and the transport's `writable` */
 };

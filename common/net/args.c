@@ -10,7 +10,6 @@ void trib_net_limits_default(struct trib_net_limits *limits)
         .max_message_bytes = (size_t)2 << 20,
         .send_queue_bytes = (size_t)4 << 20,
         .keepalive_ms = 30000,
-        .keepalive_timeout_ms = 10000,
         .handshake_timeout_ms = 10000,
         .lookahead_bytes = 0,
         .threads = 0,
@@ -27,6 +26,13 @@ static int64_t or_default(int64_t value, int64_t standard)
     return value > 0 ? value : standard;
 }
 
+/* A ping waits behind what a slow line has to carry first, so its answer gets as long as it takes until the next. */
+static int64_t patience(int64_t keepalive_ms)
+{
+    enum { LEAST_MS = 5000, MOST_MS = 30000 };
+    return keepalive_ms < LEAST_MS ? LEAST_MS : keepalive_ms > MOST_MS ? MOST_MS : keepalive_ms;
+}
+
 struct trib_net_limits trib_net_limits_or_default(const struct trib_net_limits *limits, int default_threads)
 {
     struct trib_net_limits chosen;
@@ -37,12 +43,12 @@ struct trib_net_limits trib_net_limits_or_default(const struct trib_net_limits *
         chosen.max_message_bytes =
             limits->max_message_bytes > 0 ? limits->max_message_bytes : standard.max_message_bytes;
         chosen.send_queue_bytes = limits->send_queue_bytes > 0 ? limits->send_queue_bytes : standard.send_queue_bytes;
-        chosen.keepalive_timeout_ms = or_default(limits->keepalive_timeout_ms, standard.keepalive_timeout_ms);
         chosen.handshake_timeout_ms = or_default(limits->handshake_timeout_ms, standard.handshake_timeout_ms);
         chosen.idle_ms = or_default(limits->idle_ms, standard.idle_ms);
         chosen.calls_per_connection =
             limits->calls_per_connection > 0 ? limits->calls_per_connection : standard.calls_per_connection;
     }
+    chosen.keepalive_timeout_ms = or_default(chosen.keepalive_timeout_ms, patience(chosen.keepalive_ms));
     chosen.threads = chosen.threads > 0 ? chosen.threads : default_threads;
     return chosen;
 }

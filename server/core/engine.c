@@ -235,8 +235,9 @@ enum trib_status trib_engine_start(struct trib_engine *engine, void (*finished)(
 
 void trib_engine_stop(struct trib_engine *engine)
 {
-    struct event *event = new_event(EVENT_STOP);
+    struct event *event = atomic_exchange(&engine->stop_event, NULL);
     if (event) {
+        event->kind = EVENT_STOP;
         trib_engine_post(engine, event);
     }
 }

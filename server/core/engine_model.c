@@ -354,9 +354,13 @@ static struct trib_engine *new_engine(const struct trib_server_settings *setting
                                       const struct trib_engine_setup *setup)
 {
     struct trib_engine *engine = trib_calloc(1, sizeof *engine);
-    if (!engine) {
+    struct event *stop = trib_calloc(1, sizeof *stop);
+    if (!engine || !stop) {
+        trib_free(engine);
+        trib_free(stop);
         return NULL;
     }
+    atomic_init(&engine->stop_event, stop);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -406,6 +410,7 @@ void trib_engine_free(struct trib_engine *engine)
     }
     trib_engine_free_events(&engine->inbox);
     trib_engine_free_events(&engine->worker.queue);
+    trib_free(atomic_load(&engine->stop_event));
     for (size_t i = 0; i < engine->n_clients; i++) {
         struct trib_peer *peer = engine->clients[i].peer;
         if (peer) {

@@ -166,8 +166,9 @@ struct trib_engine {
     struct trib_round *round;
     struct client *clients; /* by client number */
     size_t n_clients, clients_capacity;
-    struct trib_map *by_node; /* node -> client number + 1, as a pointer */
-    bool ending;              /* the run is over, as soon as that is written down */
+    struct trib_map *by_node;           /* node -> client number + 1, as a pointer */
+    _Atomic(struct event *) stop_event; /* kept, so that a stop needs no memory; NULL: it was posted */
+    bool ending;                        /* the run is over, as soon as that is written down */
     bool done;
     const struct trib_engine_driver *driver; /* NULL: the engine has threads and the system's clock */
     struct trib_relevance relevance;

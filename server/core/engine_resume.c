@@ -458,7 +458,7 @@ static void recover_upload(struct members *members, struct client *client, struc
     struct trib_engine *engine = members->engine;
     struct trib_error error;
     struct trib_upload *upload = NULL;
-    memory->state = TRIB_MEMBER_TASKED;
+    memory->state = TRIB_MEMBER_GRANTED; /* what is there of it stays */
     bool lacks_sketch = engine->relevance.k > 0 && !client->sketch;
     if (lacks_sketch || trib_uploads_recover(&engine->uploads, client->node, memory->client, client->offer_sha256,
                                              client->offer_len, &upload, &error) != TRIB_OK) {

@@ -216,8 +216,9 @@ static const struct trib_config_row rows[] = {
     {"net.lookahead", TRIB_TYPE_SIZE, AT(lookahead_bytes), "4MiB", 0, 1 << 30, NULL, 0,
      "Bytes that a stream may have in flight: 16MiB suits long fat links. 0 = let gRPC adapt, at the price of memory."},
 
-    {"limits.calls", TRIB_TYPE_INT, AT(limits_calls), "16", 1, 10000, NULL, 0,
-     "Calls that a node may have open at a time: its session, and what it downloads and uploads."},
+    {"limits.calls", TRIB_TYPE_INT, AT(limits_calls), "64", 1, 10000, NULL, 0,
+     "Calls that a node may have open at a time: its session, what it downloads and uploads, and those of connections "
+     "that broke and are not known to yet."},
     {"limits.messages", TRIB_TYPE_INT, AT(limits_messages), "500", 1, 1e6, NULL, 0,
      "Messages and calls of a node in a second, four times as many at once; a node that sends more has to pause."},
     {"limits.pause", TRIB_TYPE_DURATION, AT(limits_pause_ms), "10s", 0, HOUR, NULL, 0,

@@ -335,8 +335,9 @@ enum trib_status trib_uploads_recover(struct trib_uploads *table, const char *no
     enum trib_status status =
         found < len ? trib_fail(error, TRIB_NOT_FOUND, "%s: %" PRIu64 " of %" PRIu64 " bytes", upload->path, found, len)
                     : hash_found(upload, len, error);
-    if (status == TRIB_OK &&
-        (trib_sha256_finish(upload->receiver.hash, digest) != TRIB_OK || memcmp(digest, sha256, sizeof digest) != 0)) {
+    if (status == TRIB_OK && trib_sha256_finish(upload->receiver.hash, digest) != TRIB_OK) {
+        status = trib_fail(error, TRIB_INTERNAL, "hashing failed");
+    } else if (status == TRIB_OK && memcmp(digest, sha256, sizeof digest) != 0) {
         status = trib_fail(error, TRIB_CORRUPT, "%s: its SHA-256 is not that of the upload", upload->path);
         trib_upload_unwanted(upload);
     } else if (found == 0) {

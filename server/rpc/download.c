@@ -15,6 +15,7 @@ struct download {
     struct trib_blob *blob;
     uint8_t sha256[32];
     uint64_t offset;
+    size_t chunk_bytes; /* of a payload, at most */
     bool sent_first, sent_last;
     int64_t progress_ms; /* when the engine was last told */
     char identity[TRIB_NODE_LEN], address[64];
@@ -27,7 +28,7 @@ static void pump(struct download *download, struct trib_net_call *call)
     while (!download->sent_last) {
         size_t n = len - download->offset;
         struct trib_chunk chunk = {.offset = download->offset};
-        chunk.payload_len = n > TRIB_CHUNK_PAYLOAD ? TRIB_CHUNK_PAYLOAD : n;
+        chunk.payload_len = n > download->chunk_bytes ? download->chunk_bytes : n;
         chunk.last = chunk.payload_len == n;
         chunk.crc32c = trib_crc32c(0, trib_blob_data(download->blob) + download->offset, chunk.payload_len);
         if (!download->sent_first) {
@@ -80,6 +81,10 @@ static enum trib_status start(struct download *download, const Tributary__V1__Do
                          trib_blob_len(download->blob));
     }
     download->offset = request->offset;
+    bool any = request->chunk_bytes == 0 || request->chunk_bytes > TRIB_CHUNK_PAYLOAD;
+    download->chunk_bytes = any                                       ? TRIB_CHUNK_PAYLOAD
+                            : request->chunk_bytes < TRIB_CHUNK_LEAST ? TRIB_CHUNK_LEAST
+                                                                      : request->chunk_bytes;
     return TRIB_OK;
 }
 

@@ -40,7 +40,6 @@ static enum trib_status begin(void *state, const struct trib_strategy_options *o
     double learning_rate = options->server_learning_rate;
     trib_accumulator_clear(&ef21->sum);
     if (!isfinite(learning_rate) || learning_rate <= 0) {
-        clear(state);
         return trib_fail(error, TRIB_INVALID, "ef21: server learning rate %g; it must be above 0 (1 = plain averaging)",
                          learning_rate);
     }
@@ -56,8 +55,8 @@ static enum trib_status begin(void *state, const struct trib_strategy_options *o
             memset(ef21->mean, 0, n * sizeof *ef21->mean);
         }
     }
-    if (status != TRIB_OK) {
-        clear(state);
+    if (status != TRIB_OK) { /* what is remembered stays: the round is begun again */
+        trib_accumulator_clear(&ef21->sum);
     }
     return status;
 }

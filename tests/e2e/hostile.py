@@ -21,7 +21,7 @@ class HostileCase(harness.SharedCase):
         cls.pb = wire.federation_pb2()
         cls.server = cls.world.server({"federation.min_clients": 3, "federation.rounds": 1000000,
                                        "federation.away_timeout": "100ms", "federation.deadline": "120s",
-                                       "strategy.max_norm": 20, "limits.pause": "0s", **cls.settings})
+                                       "strategy.max_norm": 20, "limits.pause": "0s", "limits.messages": 2000, **cls.settings})
         cls.clients = cls.world.clients(2, cls.server)
 
     @contextlib.contextmanager

@@ -191,7 +191,10 @@ bool runs_all(const struct runs *runs)
     uint64_t last = shared->next > runs->to ? runs->to : shared->next - 1;
     printf("seeds %" PRIu64 "..%" PRIu64 ": ", runs->from, last);
     print_totals(&totals, (double)(trib_clock_ms() - begun_ms) / 1000);
-    good = good && shared->failures == 0;
+    uint64_t failed = shared->failures + !good;
+    good = failed == 0;
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n",
+           totals.worlds - (failed < totals.worlds ? failed : totals.worlds), failed);
     munmap(shared, sizeof *shared);
     return good;
 }

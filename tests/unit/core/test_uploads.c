@@ -212,8 +212,8 @@ START_TEST(another_attempt_or_blob_begins_anew)
 }
 END_TEST
 
-/* Granting anew while a call still has it, as one on a dead connection does: the new one goes on where that was, even in
- * the middle of a chunk, and that call is told at its next. */
+/* Granting anew while a call still has it, as one on a dead connection does: the new one goes on where that was, even
+ * in the middle of a chunk, and that call is told at its next. */
 START_TEST(a_call_that_hangs_is_replaced)
 {
     bool complete;

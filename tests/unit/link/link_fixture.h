@@ -73,7 +73,8 @@ static inline struct trib_session_event *await(struct fixture *f, enum trib_sess
 static inline struct trib_session_event *download(struct fixture *f)
 {
     struct trib_error error = {.message = ""};
-    enum trib_status status = trib_link_download(f->link, 5, f->fake.sha256, trib_blob_len(f->fake.blob), &error);
+    enum trib_status status =
+        trib_link_download(f->link, 5, f->fake.sha256, trib_blob_len(f->fake.blob), TRIB_CHUNK_PAYLOAD, &error);
     ck_assert_msg(status == TRIB_OK, "%s", error.message);
     struct trib_session_event *event = await(f, TRIB_SESSION_DOWNLOADED);
     ck_assert_uint_eq(event->job, 5);

@@ -62,7 +62,7 @@ START_TEST(a_blob_beyond_the_owners_memory_is_refused)
     struct fixture f;
     struct trib_error error = {.message = ""};
     setup_with(&f, BLOB_LEN, CHUNK_LEN, NULL, BLOB_LEN / 2);
-    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, &error), TRIB_LIMIT);
+    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, TRIB_CHUNK_PAYLOAD, &error), TRIB_LIMIT);
     ck_assert_msg(strstr(error.message, "limits.max_memory") != NULL, "%s", error.message);
     teardown(&f);
 }
@@ -112,7 +112,7 @@ START_TEST(a_partial_download_of_another_blob_goes)
     f.fake.fault_at = 4 * CHUNK_LEN;
     download(&f);
     f.fake.download = FAKE_WHOLE;
-    ck_assert_int_eq(trib_link_download(f.link, 6, other, BLOB_LEN, &error), TRIB_OK);
+    ck_assert_int_eq(trib_link_download(f.link, 6, other, BLOB_LEN, TRIB_CHUNK_PAYLOAD, &error), TRIB_OK);
     ck_assert_int_eq(await(&f, TRIB_SESSION_DOWNLOADED)->status, TRIB_MISMATCH);
     ck_assert_int_eq(download(&f)->status, TRIB_OK);
     ck_assert_uint_eq(f.fake.last_offset, 0);
@@ -190,7 +190,7 @@ START_TEST(a_vanished_server_is_resumed_when_it_is_back)
     struct trib_error error = {.message = ""};
     uint8_t sha256[32];
     memcpy(sha256, f.fake.sha256, sizeof sha256);
-    ck_assert_int_eq(trib_link_download(f.link, 6, sha256, BLOB_LEN, &error), TRIB_OK);
+    ck_assert_int_eq(trib_link_download(f.link, 6, sha256, BLOB_LEN, TRIB_CHUNK_PAYLOAD, &error), TRIB_OK);
     struct trib_session_event *event = await(&f, TRIB_SESSION_DOWNLOADED);
     ck_assert_int_eq(event->status, TRIB_UNAVAILABLE);
     ck_assert_uint_eq(event->is.received, 5 * CHUNK_LEN);

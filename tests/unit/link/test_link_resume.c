@@ -251,7 +251,7 @@ START_TEST(the_owners_disk_limit_holds)
     config.net.threads = 1;
     ck_assert_int_eq(trib_link_new(&config, &f.link, &error), TRIB_OK);
     trib_disk_budget_note(budget, TRIB_DISK_UPDATE, 5000);
-    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, LARGE, &error), TRIB_LIMIT);
+    ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, LARGE, TRIB_CHUNK_PAYLOAD, &error), TRIB_LIMIT);
     ck_assert_msg(strstr(error.message, "limits.disk") != NULL, "%s", error.message);
     ck_assert_int_eq(files_in(place.dir), 0);
     trib_disk_budget_note(budget, TRIB_DISK_UPDATE, 0);

@@ -39,7 +39,8 @@ struct trib_feedback_round { /* borrowed for the call */
 };
 /* vector[n], a round's delta, becomes what is to be coded. *known: the folded round of the state that was used, 0 = it
  * began at zero. Settles what was pending. With kind none it forgets whatever it has. A failure (TRIB_NO_MEMORY,
- * TRIB_IO: a file that could not be read to its end) leaves the vector spoiled and the state dropped. */
+ * TRIB_IO: a file that could not be read to its end) leaves the vector spoiled and the state dropped, but ef21's: that
+ * may be read the next time. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store,
                                                            const struct trib_feedback_round *round, float *vector,
                                                            size_t n, uint64_t *known, struct trib_error *error);

@@ -111,7 +111,7 @@ enum trib_session_action_kind {
     TRIB_SESSION_DISCONNECT, /* end the stream; no event is awaited */
     TRIB_SESSION_SEND,       /* bytes: a packed ClientMessage */
     TRIB_SESSION_DOWNLOAD,   /* job, sha256, len: a blob, from what the executor holds of it on; `offset` is how much
-                                that was when the session last heard of it */
+                                that was when the session last heard of it; payloads of at most chunk_bytes */
     TRIB_SESSION_TRAIN,      /* job, task, plan: with the blobs that were downloaded since the last */
     TRIB_SESSION_UPLOAD,     /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
     TRIB_SESSION_CANCEL_TRANSFER, /* download or upload: end it; what was downloaded stays */

@@ -42,7 +42,7 @@ void trib_link_finish(struct trib_link *link, int64_t grace_ms);
  * of a link before it, maybe of another process; its bytes are read and hashed first. The event says how far it got.
  * Files of other blobs go: one partial download is kept at most. */
 TRIB_MUST_CHECK enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32],
-                                                    uint64_t len, struct trib_error *error);
+                                                    uint64_t len, uint32_t chunk_bytes, struct trib_error *error);
 /* The blobs that were downloaded since the last time, verified, in order; the caller owns them. How many. */
 size_t trib_link_take(struct trib_link *link, struct trib_model_spool *blobs[TRIB_TASK_DELTAS]);
 

@@ -93,7 +93,7 @@ struct trib_net_limits {          /* a zero stands for the default, except where
     size_t max_message_bytes;     /* default 2 MiB */
     size_t send_queue_bytes;      /* per call, default 4 MiB */
     int64_t keepalive_ms;         /* default 30 s; 0 = off */
-    int64_t keepalive_timeout_ms; /* default 10 s */
+    int64_t keepalive_timeout_ms; /* default keepalive_ms, but 5 to 30 s */
     int64_t handshake_timeout_ms; /* server, default 10 s */
     int64_t lookahead_bytes;      /* 0 = gRPC's own flow control with BDP probing; else fixed, probing off */
     int threads;                  /* completion-queue threads, default 2 at the server, 1 at the client */

@@ -32,7 +32,7 @@ struct trib_strategy {
     unsigned caps;
     size_t state_size; /* bytes of its own state, zeroed by the caller */
     /* n elements, |value| <= max_abs, weights up to max_total_weight in all. A state that was begun before starts over,
-     * but for what it remembers of committed rounds. After a failure the state is as after clear. */
+     * but for what it remembers of committed rounds. After a failure it has nothing but that. */
     enum trib_status (*begin)(void *state, const struct trib_strategy_options *options, size_t n, double max_abs,
                               uint64_t max_total_weight, struct trib_error *error);
     enum trib_status (*fold_begin)(void *state, const struct trib_update_info *info, struct trib_error *error);
