@@ -307,6 +307,10 @@ int64_t trib_engine_notes_due_ms(const struct trib_engine *engine);
 void trib_engine_prepare_commit(struct trib_engine *engine, struct work *work);
 TRIB_MUST_CHECK enum trib_status trib_engine_commit(struct trib_engine *engine, struct work *work);
 TRIB_MUST_CHECK enum trib_status trib_engine_write_notes(struct trib_engine *engine, struct work *work);
+/* engine_reload.c */
+/* The model that this run has committed last, as the current one, with all that belongs to it. */
+TRIB_MUST_CHECK enum trib_status trib_engine_reload(struct trib_engine *engine, const struct trib_store_runs *run,
+                                                    struct trib_error *error);
 /* engine_resume.c */
 TRIB_MUST_CHECK enum trib_status trib_engine_open_state(struct trib_engine *engine, bool new_run,
                                                         struct trib_error *error);
