@@ -188,9 +188,8 @@ static enum trib_status run(const struct trib_server_settings *settings, bool ne
     if (status == TRIB_OK) {
         if (trib_engine_done(engine)) {
             say_complete(settings, engine);
-        } else {
-            status = serve(settings, engine, signal_fd, finished_fd, error);
         }
+        status = serve(settings, engine, signal_fd, finished_fd, error);
         trib_engine_free(engine);
     }
     trib_net_shutdown();

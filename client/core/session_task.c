@@ -416,6 +416,9 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
 {
     session->held = event->held;
     if (session->phase != TRIB_PHASE_TRAINING || event->job != session->work_job) {
+        if (event->saved) { /* it was kept while its task ended */
+            trib_session_act(session, TRIB_SESSION_FORGET_UPDATE);
+        }
         return;
     }
     session->work_job = 0;

@@ -120,9 +120,23 @@ static void on_upload_refused(struct trib_engine *engine, const struct event *ev
     }
 }
 
+/* When it is over, those who come are told so, and nothing else happens. */
+static void handle_after(struct trib_engine *engine, struct event *event)
+{
+    if (event->kind == EVENT_CONNECT) {
+        trib_engine_on_connect(engine, event);
+    } else if (event->kind == EVENT_STOP) {
+        engine->linger_until_ms = 0;
+    }
+}
+
 static void handle(struct trib_engine *engine, struct event *event)
 {
     uint32_t number;
+    if (engine->done) {
+        handle_after(engine, event);
+        return;
+    }
     switch (event->kind) {
     case EVENT_CONNECT:
         trib_engine_on_connect(engine, event);
@@ -164,7 +178,7 @@ static void handle_all(struct trib_engine *engine, struct event *event)
         free_event(event);
         event = next;
     }
-    if (trib_engine_now_ms(engine) >= trib_round_next_tick(engine->round)) {
+    if (!engine->done && trib_engine_now_ms(engine) >= trib_round_next_tick(engine->round)) {
         trib_engine_step(engine, &(struct trib_round_event){.kind = TRIB_EVENT_TICK});
     }
     trib_engine_write_down(engine);
@@ -172,6 +186,9 @@ static void handle_all(struct trib_engine *engine, struct event *event)
 
 static int64_t next_wake_ms(const struct trib_engine *engine)
 {
+    if (engine->done) {
+        return engine->linger_until_ms;
+    }
     int64_t round_ms = trib_round_next_tick(engine->round), notes_ms = trib_engine_notes_due_ms(engine);
     return round_ms < notes_ms ? round_ms : notes_ms;
 }
@@ -179,7 +196,10 @@ static int64_t next_wake_ms(const struct trib_engine *engine)
 static void *engine_main(void *context)
 {
     struct trib_engine *engine = context;
-    while (!engine->done) {
+    if (engine->done) { /* clients of a run that was complete at the start: those who missed its end may come */
+        engine->linger_until_ms = trib_engine_now_ms(engine) + engine->settings->linger_ms;
+    }
+    while (!engine->done || trib_engine_now_ms(engine) < engine->linger_until_ms) {
         handle_all(engine, wait_inbox(engine, next_wake_ms(engine)));
     }
     engine->finished(engine->finished_context);

@@ -326,12 +326,12 @@ static void end_in_doubt(struct trib_engine *engine, const struct work *work)
 
 static void notes_done(struct trib_engine *engine, const struct work *work)
 {
+    engine->noting = engine->noting && work->durable;
     if (engine->ending && work->durable) {
-        if (work->ok) {
-            end_run(engine);
-        } else {
-            end_in_doubt(engine, work);
+        if (!work->ok) { /* it is complete all the same; after a crash its last carried rounds are done again */
+            trib_log_error(TRIB_LOG_ERROR, "store", "end_not_written", &work->error);
         }
+        end_run(engine);
     } else if (!work->ok) { /* what is not written down costs work after a crash, no more */
         trib_log_error(TRIB_LOG_WARN, "store", "notes_not_written", &work->error);
         trib_engine_forget_noted(engine);

@@ -339,7 +339,8 @@ void trib_engine_forget_noted(struct trib_engine *engine)
 
 int64_t trib_engine_notes_due_ms(const struct trib_engine *engine)
 {
-    return engine->note_all ? engine->note_all_at_ms : INT64_MAX;
+    bool may = !engine->committing && !engine->noting; /* their ends wake the engine */
+    return engine->note_all && may ? engine->note_all_at_ms : INT64_MAX;
 }
 
 void trib_engine_gather_notes(struct trib_engine *engine)
@@ -366,11 +367,9 @@ void trib_engine_gather_notes(struct trib_engine *engine)
 
 void trib_engine_write_down(struct trib_engine *engine)
 {
-    if (engine->note_all && trib_engine_now_ms(engine) < engine->note_all_at_ms) {
+    bool soon_again = engine->note_all && trib_engine_now_ms(engine) < engine->note_all_at_ms;
+    if (engine->noting || soon_again) { /* one transaction at a time: what happens meanwhile goes into the next */
         return;
-    }
-    if (engine->done && engine->run_row.number == 0) {
-        return; /* it was complete already: what stands there is all that there is to it */
     }
     trib_engine_gather_notes(engine);
     if (engine->notes.lost) {
@@ -380,6 +379,7 @@ void trib_engine_write_down(struct trib_engine *engine)
     } else if (engine->notes.first) {
         struct work work = {.kind = WORK_NOTE, .notes = engine->notes};
         engine->notes = (struct trib_notes){0};
+        engine->noting = true;
         trib_engine_submit_work(engine, &work);
     }
 }

@@ -168,6 +168,7 @@ struct trib_engine {
     size_t n_clients, clients_capacity;
     struct trib_map *by_node;           /* node -> client number + 1, as a pointer */
     _Atomic(struct event *) stop_event; /* kept, so that a stop needs no memory; NULL: it was posted */
+    int64_t linger_until_ms;            /* a run that was complete at the start: for how long clients are told */
     bool ending;                        /* the run is over, as soon as that is written down */
     bool done;
     const struct trib_engine_driver *driver; /* NULL: the engine has threads and the system's clock */
@@ -186,6 +187,7 @@ struct trib_engine {
         uint64_t number, attempt;
         bool open, decided;
     } noted;
+    bool noting;               /* notes are on their way to the disk */
     bool committing;           /* the present is being written with the commit: no notes of it meanwhile */
     bool note_all;             /* some notes were not written: all of the present once more, ... */
     int64_t note_all_at_ms;    /* ... then, and not before */

@@ -4,6 +4,7 @@
  * damaged is named and refused; nothing is guessed and nothing mended, but for names that follow from the records. */
 #include "engine_private.h"
 
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -130,10 +131,18 @@ static enum trib_status write_first_notes(struct trib_engine *engine, struct tri
     return status;
 }
 
+static bool keep_none(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return false;
+}
+
 static enum trib_status begin_run(struct trib_engine *engine, const struct trib_store_runs *former,
                                   struct trib_error *error)
 {
     TRIB_TRY(make_run_id(engine, error));
+    trib_uploads_sweep(&engine->uploads, keep_none, NULL);
     if (former->number > 0) {
         TRIB_TRY(retire(engine, former, error));
     }
@@ -243,7 +252,7 @@ static void recover_upload(struct members *members, struct client *client, struc
     struct trib_engine *engine = members->engine;
     struct trib_error error;
     struct trib_upload *upload = NULL;
-    memory->state = TRIB_MEMBER_GRANTED; /* what is there of it stays */
+    memory->state = TRIB_MEMBER_TASKED;
     bool lacks_sketch = engine->relevance.k > 0 && !client->sketch;
     if (lacks_sketch || trib_uploads_recover(&engine->uploads, client->node, memory->client, client->offer_sha256,
                                              client->offer_len, &upload, &error) != TRIB_OK) {
@@ -303,7 +312,7 @@ static enum trib_status sweep_uploads(struct members *members, struct trib_error
         const struct trib_member_memory *memory = &members->list[i];
         struct client *client = &members->engine->clients[memory->client];
         char name[TRIB_UPLOAD_NAME_LEN];
-        if (memory->state == TRIB_MEMBER_GRANTED || memory->state == TRIB_MEMBER_UPLOADED) {
+        if (trib_round_is_at_work(memory->state) && memory->has_offered && client->offer_len > 0) {
             trib_upload_name(client->node, client->offer_sha256, name);
             status = trib_map_put(names, name, client);
         }
@@ -438,11 +447,24 @@ static bool keep_and_count(void *context, const uint8_t sha256[32])
     return true;
 }
 
-/* Models without the records that tell of them: these were lost, and a new run would sweep the models away. */
+static bool count_models(void *context, const char *name)
+{
+    *(uint64_t *)context += strncmp(name, "round-", 6) == 0;
+    return true;
+}
+
+/* Models without the records that tell of them: these were lost, or somebody else made them, and a new run would sweep
+ * them away or write over them. */
 static enum trib_status check_empty(struct trib_engine *engine, struct trib_error *error)
 {
     uint64_t n = 0;
+    char *models = trib_path_join(engine->settings->state_dir, "models");
+    if (!models) {
+        return trib_fail_no_memory(error);
+    }
     trib_blobs_sweep(engine->worker.blobs, keep_and_count, &n);
+    (void)trib_disk_list(models, count_models, &n); /* none, when it is not there */
+    trib_free(models);
     if (n == 0) {
         return TRIB_OK;
     }

@@ -61,6 +61,8 @@ static const struct trib_config_row rows[] = {
      "A client that disconnects in a round may come back within this."},
     {"federation.retry_pause", TRIB_TYPE_DURATION, AT(retry_ms), "2s", 0, HOUR, NULL, 0,
      "Pause after an abandoned round."},
+    {"federation.linger", TRIB_TYPE_DURATION, AT(linger_ms), "60s", 0, 24 * HOUR, NULL, 0,
+     "A server that is started again when its run is complete tells clients so for this long, and ends."},
     {"federation.uploads_in_flight", TRIB_TYPE_INT, AT(uploads_in_flight), "16", 1, 10000, NULL, 0,
      "Clients that upload at a time; the others wait their turn."},
     {"federation.selector", TRIB_TYPE_STRING, AT(selector), "random", 0, 64, NULL, 0,

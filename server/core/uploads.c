@@ -156,6 +156,10 @@ static void put_first(struct trib_uploads *table, struct trib_upload *upload, ui
     pthread_mutex_unlock(&table->mutex);
 }
 
+/* What is there is hashed anew each time, on a thread of the transport's: a client that makes that happen again and
+ * again sends all of it again. */
+enum { MOST_TAKEN_OVER = 8 };
+
 enum trib_status trib_uploads_grant(struct trib_uploads *table, const char *node, uint32_t client, uint64_t round,
                                     uint64_t attempt, const uint8_t sha256[32], uint64_t len, uint64_t *offset,
                                     struct trib_error *error)
@@ -165,8 +169,12 @@ enum trib_status trib_uploads_grant(struct trib_uploads *table, const char *node
         return TRIB_OK;
     }
     struct trib_upload *upload = left ? trib_uploads_take(table, client) : NULL;
+    unsigned taken_over = upload ? upload->taken_over + 1 : 0;
     if (upload) { /* the call is told at its next chunk; what it still writes is of the same blob */
         atomic_store(&upload->cancelled, true);
+        if (taken_over > MOST_TAKEN_OVER) {
+            trib_upload_unwanted(upload);
+        }
         trib_upload_unref(upload);
         upload = NULL;
     } else {
@@ -177,6 +185,7 @@ enum trib_status trib_uploads_grant(struct trib_uploads *table, const char *node
     /* The end is sent again in any case: so it always is an upload that completes it. */
     upload->receiver.received = found < len ? found : len - 1;
     upload->found = upload->doubted = upload->receiver.received > 0;
+    upload->taken_over = taken_over;
     *offset = upload->receiver.received;
     put_first(table, upload, round, attempt);
     return TRIB_OK;

@@ -21,9 +21,10 @@ struct trib_upload {
     char *path; /* of its file; NULL: in memory */
     int fd;
     struct trib_chunk_receiver receiver;
-    bool found;   /* the first bytes are of an earlier process, and not hashed yet; under the table's mutex */
-    bool doubted; /* ... and not known to be good */
-    uint32_t crc; /* of the chunk that is being received */
+    unsigned taken_over; /* times that a call went on behind one that had not ended */
+    bool found;          /* the first bytes are of an earlier process, and not hashed yet; under the table's mutex */
+    bool doubted;        /* ... and not known to be good */
+    uint32_t crc;        /* of the chunk that is being received */
     uint64_t piece_offset;
     bool open;               /* a transport call has it; under the table's mutex */
     _Atomic(bool) cancelled; /* discarded by the engine */

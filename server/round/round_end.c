@@ -149,7 +149,8 @@ static bool any_admitted(const struct trib_round *round)
     for (size_t i = 0; i < round->n_members; i++) {
         const struct member *member = &round->members[i];
         bool admitted = member->state == TRIB_MEMBER_ADMITTED || member->state == TRIB_MEMBER_GRANTED ||
-                        member->state == TRIB_MEMBER_FOLDING;
+                        member->state == TRIB_MEMBER_FOLDING ||
+                        (member->state == TRIB_MEMBER_TASKED && member->admitted); /* it comes back */
         if (admitted && member->task_round == round->number) {
             return true;
         }

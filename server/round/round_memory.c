@@ -92,7 +92,8 @@ static int64_t away_since(const struct trib_round *round, int64_t now_ms)
     return extra_ms > 0 ? now_ms + extra_ms : now_ms;
 }
 
-static void restore_member(struct trib_round *round, const struct trib_member_memory *memory, bool open)
+static void restore_member(struct trib_round *round, const struct trib_member_memory *memory, bool open,
+                           uint64_t commits)
 {
     struct member *member = &round->members[memory->client];
     member->known = true;
@@ -124,7 +125,11 @@ static void restore_member(struct trib_round *round, const struct trib_member_me
     member->loss = memory->loss;
     member->seconds = memory->seconds;
     member->relevance = memory->relevance;
-    trib_round_set_state(round, member, state_after(memory->state, open));
+    enum trib_member_state state = state_after(memory->state, open);
+    if (trib_round_is_at_work(state) && commits - memory->task_commits > round->options.max_staleness) {
+        state = open ? TRIB_MEMBER_LATE : TRIB_MEMBER_NONE; /* its model is too far behind by now */
+    }
+    trib_round_set_state(round, member, state);
 }
 
 static enum trib_status check_memory(const struct trib_round *round, const struct trib_round_memory *memory,
@@ -168,7 +173,7 @@ enum trib_status trib_round_restore(struct trib_round *round, const struct trib_
         if (trib_round_reserve_member(round, members[i].client) != TRIB_OK) {
             return trib_fail(error, TRIB_NO_MEMORY, "out of memory for %zu clients", n);
         }
-        restore_member(round, &members[i], memory->open);
+        restore_member(round, &members[i], memory->open, memory->commits);
     }
     round->number = memory->number;
     round->attempt = memory->attempt;

@@ -103,7 +103,7 @@ static bool note_name(void *context, const char *name)
 {
     struct prune *prune = context;
     uint64_t round;
-    if (round_of_name(name, &round) && (round > prune->round || prune->round - round >= prune->keep)) {
+    if (round_of_name(name, &round) && round <= prune->round && prune->round - round >= prune->keep) {
         prune->failed = trib_buf_add(&prune->names, name, strlen(name) + 1) != TRIB_OK;
     }
     return !prune->failed;

@@ -3,6 +3,7 @@ import hashlib
 import os
 import random
 import signal
+import subprocess
 import time
 
 import fixtures
@@ -11,7 +12,8 @@ import harness
 CLIENTS = 3
 # Everybody takes part in every round, however long they are away: so the model depends on nothing but the seed.
 LOSSLESS = {"federation.min_clients": CLIENTS, "federation.min_updates": CLIENTS, "federation.away_timeout": "10m",
-            "federation.idle_timeout": "10m", "federation.deadline": "30m", "evaluation.path": None}
+            "federation.idle_timeout": "10m", "federation.deadline": "30m", "federation.linger": "1s",
+            "evaluation.path": None}
 RECONNECT = {"reconnect.min": "20ms", "reconnect.max": "100ms"}
 KILLS = int(os.environ.get("TRIB_KILLS", "8"))  # of the server, and as many of clients
 
@@ -28,13 +30,13 @@ class Base(harness.Case):
     def state_of(self, name):
         return {"state_dir": f"state-{name}"}
 
-    def start_server(self, name, port=0, **overrides):
+    def start_server(self, name, port=0, serving=True, **overrides):
         settings = {**LOSSLESS, "federation.rounds": self.rounds, "listen": f"127.0.0.1:{port}", **self.settings,
                     **self.state_of(name), **overrides}
         server = self.world.server(settings, name=f"server-{name}", serving=False)
         server.state = self.world.dir / f"state-{name}"
-        started = server.wait(("serving", "run_complete"))
-        server.port = int(started["port"]) if started["event"] == "serving" else port
+        if serving:
+            server.port = int(server.wait("serving")["port"])
         return server
 
     def start_client(self, name, i, port):
@@ -129,6 +131,45 @@ class Plain(Base):
         server = self.start_server("suspended", port)
         self.assertEqual([daemon.exit(60) for daemon in (server, *clients)], [0] * (CLIENTS + 1))
         self.assertEqual(weights(server.state / "models/latest.safetensors"), expected)
+
+    def test_the_end_is_told_to_late_comers(self):
+        """A client that was away when the run ended hears of it from a server that is started again."""
+        self.rounds = 1
+        settings = {"federation.min_updates": 2, "federation.away_timeout": "1s", "federation.idle_timeout": "1s"}
+        server = self.start_server("ended", **settings)
+        clients = [self.start_client("ended", i, server.port) for i in range(CLIENTS)]
+        clients[2].wait("task", round=1)
+        clients[2].kill()
+        self.assertEqual([daemon.exit(60) for daemon in (server, *clients[:2])], [0, 0, 0])
+        late = self.start_client("ended", 2, server.port)
+        late.wait("disconnected")
+        again = self.start_server("ended", server.port, **{**settings, "federation.linger": "20s"})
+        again.wait("run_complete", rounds=1)
+        self.assertEqual(late.exit(20), 0)
+        late.wait("goodbye", reason="the run is finished", final="true")
+        self.assertEqual(again.stop(), 0)
+
+    def test_damage_is_named_and_refused(self):
+        """A byte of the last model has changed: the check names the file, and the server does not start."""
+        self.rounds = 2
+        server = self.start_server("damaged")
+        clients = [self.start_client("damaged", i, server.port) for i in range(CLIENTS)]
+        server.wait_round(1)
+        self.assertEqual([daemon.exit(60) for daemon in (server, *clients)], [0] * (CLIENTS + 1))
+        program, config = harness.run.build / "tributary-server", self.world.dir / "server-damaged.yaml"
+        check = [str(program), "--config", str(config), "--check-state"]
+        sound = subprocess.run(check, capture_output=True, text=True)
+        self.assertRegex(sound.stdout, "sound: 1 runs, 2 rounds, 3 versions, 3 nodes")
+        model = server.state / "models/round-000002.safetensors"
+        content = bytearray(model.read_bytes())
+        content[-1] ^= 1
+        model.write_bytes(content)
+        damaged = subprocess.run(check, capture_output=True, text=True)
+        self.assertEqual(damaged.returncode, 65)
+        self.assertRegex(damaged.stdout, "DAMAGED: .*/blobs/../[0-9a-f]{62}: its bytes have changed")
+        again = self.start_server("damaged", serving=False, **{"federation.rounds": 3})
+        self.assertEqual(again.exit(), 65)
+        self.assertRegex(again.wait("failed")["reason"], "blobs/../[0-9a-f]{62}: is not the model that was committed")
 
     def test_killed_at_random(self):
         self.kill_at_random()

@@ -54,7 +54,7 @@ void sim_file_write(struct sim_disk *disk, struct sim_node *file, const void *fr
     write->offset = offset;
     write->len = len;
     write->len_after = end > file->len ? end : file->len;
-    write->saved = copy_bytes(file->data + offset, had);
+    write->saved = had > 0 ? copy_bytes(file->data + offset, had) : NULL;
     write->saved_len = had;
     if (end > file->len) {
         set_len(disk, file, end);

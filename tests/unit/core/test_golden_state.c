@@ -325,8 +325,8 @@ START_TEST(one_of_a_later_version_is_refused)
     ck_assert_msg(strstr(error.message, "was written by a later version of this program (test 1.0): its tables are of "
                                         "version 99, this one knows up to "),
                   "%s", error.message);
-    ck_assert_int_eq(
-        trib_state_check(state, TRIB_MEMBER_STATE_COUNT, count_damage, &damages, &summary, &error), TRIB_UNSUPPORTED);
+    ck_assert_int_eq(trib_state_check(state, TRIB_MEMBER_STATE_COUNT, count_damage, &damages, &summary, &error),
+                     TRIB_UNSUPPORTED);
     ck_assert_msg(strstr(error.message, "version 99"), "%s", error.message);
     trib_server_settings_clear(&settings);
     set_version(1); /* and nothing was done to it */

@@ -50,6 +50,7 @@ static void remember_oddly(void)
 {
     struct trib_round_options of = usual();
     of.selector = &with_state;
+    of.max_staleness = 9;
     begin(&of);
     memset(&kept, 0, sizeof kept);
     memset(kept.selector_state, 0x5a, with_state.state_size);
@@ -115,6 +116,23 @@ START_TEST(every_field_of_a_member_survives)
     struct trib_member_memory member;
     ck_assert(trib_round_recall_member(machine, 1, &member));
     ck_assert_ptr_null(member_difference(&member, &kept.members[0]));
+}
+END_TEST
+
+/* Settings may have changed, or the store have lost the last notes: who is too far behind now is not waited for. */
+START_TEST(what_is_too_far_behind_is_not_taken_up)
+{
+    static const enum trib_member_state states[] = {TRIB_MEMBER_TASKED, TRIB_MEMBER_UPLOADED, TRIB_MEMBER_FOLDED};
+    for (size_t i = 0; i < 6; i++) {
+        remember_oddly();
+        options.max_staleness = 0;
+        kept.run.open = i % 2;
+        kept.n = 1;
+        kept.members[0].state = states[i / 2];
+        kept.members[0].task_commits = kept.run.commits - 1;
+        restore();
+        ck_assert_int_eq(member(1), i % 2 ? TRIB_MEMBER_LATE : TRIB_MEMBER_NONE);
+    }
 }
 END_TEST
 
@@ -405,6 +423,7 @@ int main(void)
     tcase_add_test(tests, every_field_of_the_engine_survives);
     tcase_add_test(tests, every_field_of_a_member_survives);
     tcase_add_test(tests, every_state_has_its_successor);
+    tcase_add_test(tests, what_is_too_far_behind_is_not_taken_up);
     tcase_add_test(tests, what_happened_is_what_is_remembered);
     tcase_add_test(tests, to_stop_tells_nobody);
     tcase_add_test(tests, to_stop_while_offers_are_compared_tells_nobody);

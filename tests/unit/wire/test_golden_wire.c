@@ -221,9 +221,9 @@ static const struct capture {
     say *say;
     bool from_server;
 } captures[] = {
-    {"client_hello", hello, false},       {"client_progress", progress, false}, {"client_offer", offer, false},
-    {"client_failure", failure, false},   {"client_goodbye", goodbye, false},   {"server_welcome", welcome, true},
-    {"server_task", task, true},          {"server_decision", decision, true},  {"server_outcome", outcome, true},
+    {"client_hello", hello, false},     {"client_progress", progress, false}, {"client_offer", offer, false},
+    {"client_failure", failure, false}, {"client_goodbye", goodbye, false},   {"server_welcome", welcome, true},
+    {"server_task", task, true},        {"server_decision", decision, true},  {"server_outcome", outcome, true},
     {"server_goodbye", goodbye, true},
 };
 enum { CAPTURES = sizeof captures / sizeof captures[0] };
@@ -462,13 +462,15 @@ START_TEST(an_unknown_kind_is_read_as_none)
 {
     static const uint8_t bytes[] = {0xfa, 0x3e, 2, 8, 1};
     ProtobufCMessage *message = NULL;
-    ck_assert_int_eq(trib_message_unpack(&tributary__v1__client_message__descriptor, bytes, sizeof bytes, &message, &error),
-                     TRIB_OK);
+    ck_assert_int_eq(
+        trib_message_unpack(&tributary__v1__client_message__descriptor, bytes, sizeof bytes, &message, &error),
+        TRIB_OK);
     ck_assert_int_eq(((Tributary__V1__ClientMessage *)(void *)message)->kind_case,
                      TRIBUTARY__V1__CLIENT_MESSAGE__KIND__NOT_SET);
     trib_message_free(message);
-    ck_assert_int_eq(trib_message_unpack(&tributary__v1__server_message__descriptor, bytes, sizeof bytes, &message, &error),
-                     TRIB_OK);
+    ck_assert_int_eq(
+        trib_message_unpack(&tributary__v1__server_message__descriptor, bytes, sizeof bytes, &message, &error),
+        TRIB_OK);
     ck_assert_int_eq(((Tributary__V1__ServerMessage *)(void *)message)->kind_case,
                      TRIBUTARY__V1__SERVER_MESSAGE__KIND__NOT_SET);
     trib_message_free(message);

@@ -14,7 +14,7 @@ struct trib_server_settings {
 
     int64_t rounds, min_clients, clients_per_round, min_updates, uploads_in_flight, seed;
     double over_selection;
-    int64_t deadline_ms, idle_timeout_ms, away_timeout_ms, retry_ms;
+    int64_t deadline_ms, idle_timeout_ms, away_timeout_ms, retry_ms, linger_ms;
     char *selector;
     int64_t buffer, max_staleness;
     double staleness_power;
