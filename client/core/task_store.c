@@ -376,9 +376,12 @@ bool trib_task_store_load(const char *dir, struct trib_client_finished *finished
         trib_log(TRIB_LOG_INFO, component, "update_found", TRIB_F_STR("run", finished->task.run),
                  TRIB_F_INT("round", finished->task.round), TRIB_F_INT("bytes", trib_blob_len(finished->update.frame)));
     } else {
-        trib_log(TRIB_LOG_WARN, component, "update_dropped", TRIB_F_STR("path", path),
+        bool passing = trib_status_may_retry(status); /* it says nothing of the file: the next start may read it */
+        trib_log(TRIB_LOG_WARN, component, passing ? "update_not_read" : "update_dropped", TRIB_F_STR("path", path),
                  TRIB_F_STR("reason", error.message));
-        trib_task_store_forget(dir);
+        if (!passing) {
+            trib_task_store_forget(dir);
+        }
     }
     trib_free(path);
     return status == TRIB_OK;

@@ -89,6 +89,7 @@ void trib_engine_note_run(struct trib_engine *engine, const struct trib_proximal
                                        .attempt = memory.attempt,
                                        .open = memory.open,
                                        .decided = memory.decided,
+                                       .bytes_left = memory.cut.bytes_left,
                                        .valid = true};
 }
 
@@ -98,7 +99,8 @@ static bool run_changed(const struct trib_engine *engine)
     trib_round_recall(engine->round, false, &memory);
     const struct noted_run *noted = &engine->noted;
     return !noted->valid || noted->number != memory.number || noted->attempt != memory.attempt ||
-           noted->open != memory.open || noted->decided != memory.decided;
+           noted->open != memory.open || noted->decided != memory.decided ||
+           (memory.decided && noted->bytes_left != memory.cut.bytes_left);
 }
 
 /* ---- members ---- */

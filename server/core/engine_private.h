@@ -185,6 +185,7 @@ struct trib_engine {
     struct noted_run {
         bool valid;
         uint64_t number, attempt;
+        uint64_t bytes_left;
         bool open, decided;
     } noted;
     bool noting;               /* notes are on their way to the disk */

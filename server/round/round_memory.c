@@ -179,6 +179,10 @@ enum trib_status trib_round_restore(struct trib_round *round, const struct trib_
     round->attempt = memory->attempt;
     round->commits = memory->commits;
     round->offers = memory->offers;
+    for (size_t i = 0; i < n; i++) { /* some may have come after the last note of it */
+        uint64_t next = members[i].offer_order < UINT64_MAX ? members[i].offer_order + 1 : 0;
+        round->offers = next > round->offers ? next : round->offers;
+    }
     round->draws = memory->draws;
     round->decided = memory->decided;
     round->cut = memory->cut;

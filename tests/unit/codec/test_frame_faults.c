@@ -105,8 +105,8 @@ START_TEST(no_length_of_a_table_is_believed_twice)
     ck_assert_msg(walk_changing(frame, first, &error) == TRIB_OK, "%s", error.message);
     const uint32_t wrong[] = {0, 1, first - 1, first + 1, (uint32_t)all, (uint32_t)all + 1, UINT32_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        ck_assert_msg(walk_changing(frame, wrong[i], &error) == TRIB_CORRUPT, "%u instead of %u: %s", wrong[i],
-                      first, error.message);
+        ck_assert_msg(walk_changing(frame, wrong[i], &error) == TRIB_CORRUPT, "%u instead of %u: %s", wrong[i], first,
+                      error.message);
     }
     trib_blob_unref(frame);
     trib_free(vector);

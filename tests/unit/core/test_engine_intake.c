@@ -258,8 +258,8 @@ END_TEST
 
 START_TEST(a_warmup_begins_with_a_larger_share)
 {
-    static const char *const overrides[] = {"federation.min_clients=1", "codec.up=topk:1%|f16",
-                                            "codec.warmup_rounds=3", NULL};
+    static const char *const overrides[] = {"federation.min_clients=1", "codec.up=topk:1%|f16", "codec.warmup_rounds=3",
+                                            NULL};
     make_engine(overrides);
     start_engine();
     struct fake *a = connect_node("a");

@@ -57,7 +57,7 @@ static void remember_oddly(void)
     kept.run = (struct trib_round_memory){.number = 3,
                                           .attempt = 4,
                                           .commits = 2,
-                                          .offers = 50,
+                                          .offers = 5000,
                                           .draws = 60,
                                           .open = true,
                                           .decided = true,
@@ -79,7 +79,7 @@ START_TEST(every_field_of_the_engine_survives)
     ck_assert_uint_eq(run.number, 3);
     ck_assert_uint_eq(run.attempt, 4);
     ck_assert_uint_eq(run.commits, 2);
-    ck_assert_uint_eq(run.offers, 50);
+    ck_assert_uint_eq(run.offers, 5000);
     ck_assert_uint_eq(run.draws, 60);
     ck_assert(run.open && run.decided);
     ck_assert_double_eq(run.cut.threshold, 0.375);

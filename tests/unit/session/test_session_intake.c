@@ -156,11 +156,13 @@ START_TEST(a_task_that_differs_anywhere_is_another)
     static const struct {
         const char *what;
         bool same;
-    } changes[] = {{"nothing", true},         {"loss", false},          {"momentum_of_feedback", false},     {"epochs", false},
-                   {"batch_size", false},     {"max_steps", false},     {"learning_rate", false}, {"momentum", false},
-                   {"weight_decay", false},   {"clip_norm", false},     {"proximal_mu", false},   {"codec", false},
-                   {"feedback", false},       {"sketch", false},        {"seed", false},          {"model_len", false},
-                   {"model_sha", false},      {"plan", false},          {"deadline", true}};
+    } changes[] = {{"nothing", true},        {"loss", false},        {"momentum_of_feedback", false},
+                   {"epochs", false},        {"batch_size", false},  {"max_steps", false},
+                   {"learning_rate", false}, {"momentum", false},    {"weight_decay", false},
+                   {"clip_norm", false},     {"proximal_mu", false}, {"codec", false},
+                   {"feedback", false},      {"sketch", false},      {"seed", false},
+                   {"model_len", false},     {"model_sha", false},   {"plan", false},
+                   {"deadline", true}};
     for (int i = 0; i < (int)(sizeof changes / sizeof changes[0]); i++) {
         struct harness h;
         struct parts p;

@@ -139,7 +139,7 @@ START_TEST(older_names_are_pruned)
     link_round(1, 2); /* a new run begins */
     ck_assert_str_eq(listing(), "latest.safetensors round-000001.safetensors round-000004.safetensors "
                                 "round-000005.safetensors"); /* the old one's stay until it comes by */
-    link_round(999999, 0); /* the last one stays always */
+    link_round(999999, 0);                                   /* the last one stays always */
     link_round(1000000, 2);
     ck_assert_str_eq(listing(), "latest.safetensors round-1000000.safetensors round-999999.safetensors");
     link_round(1000001, 1);

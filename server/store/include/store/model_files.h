@@ -10,8 +10,8 @@
 
 /* Name the blob at `path` after its round (a hard link, or a relative symbolic one where the file system has none of
  * those, which then lasts only as long as the blob), point latest.safetensors to it, and remove the names of rounds
- * that are `keep` (at least 1) or more before it; names of later rounds, which are of another run, are left alone. What cannot be
- * removed is logged and left. Calling it again changes nothing. */
+ * that are `keep` (at least 1) or more before it; names of later rounds, which are of another run, are left alone. What
+ * cannot be removed is logged and left. Calling it again changes nothing. */
 TRIB_MUST_CHECK enum trib_status trib_model_files_link(const char *dir, uint64_t round, const char *path, uint32_t keep,
                                                        struct trib_error *error);
 
