@@ -46,12 +46,13 @@ class Base(harness.Case):
         """The model that a run without any trouble ends with."""
         server = self.start_server("calm")
         clients = [self.start_client("calm", i, server.port) for i in range(CLIENTS)]
-        self.assertEqual([daemon.exit(60) for daemon in (server, *clients)], [0] * (CLIENTS + 1))
+        patience = max(60, self.rounds / 4)
+        self.assertEqual([daemon.exit(patience) for daemon in (server, *clients)], [0] * (CLIENTS + 1))
         return weights(server.state / "models/latest.safetensors")
 
     def kill_at_random(self):
         """Server and clients killed again and again at random moments: the same bits."""
-        self.rounds = max(20, 10 * KILLS)
+        self.rounds = max(20, 18 * KILLS)
         expected = self.undisturbed()
         seed = int(os.environ.get("TRIB_SEED", time.time_ns() % 1000000))
         print(f"seed {seed}, {KILLS} kills of the server and {KILLS} of clients", flush=True)
@@ -75,7 +76,7 @@ class Base(harness.Case):
                 if clients[i].alive():
                     clients[i].kill()
                     clients[i] = self.start_client("stormy", i, port)
-        self.assertEqual(server.exit(120), 0)
+        self.assertEqual(server.exit(max(120, self.rounds / 4)), 0)
         print(f"killed: {done}", flush=True)
         for client in clients:  # one that was started after the run's end waits for the next
             client.kill()
