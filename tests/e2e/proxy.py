@@ -265,7 +265,7 @@ class Proxy:
             line.connecting = False
             return
         for pipe in line.pipes:
-            if pipe.source is sock and events & selectors.EVENT_READ:
+            if pipe.source is sock and events & selectors.EVENT_READ and line in self.lines and not line.cut:
                 self._receive(line, pipe)
             if pipe.sink is sock and events & selectors.EVENT_WRITE and line in self.lines and not line.cut:
                 self._deliver(pipe)
