@@ -114,6 +114,8 @@ class Plain(Base):
         first.wait("uploaded", round=1)
         second.wait("uploaded", round=1)
         first.kill()
+        self.world.client("c3", port, RECONNECT)  # by the time that it is there, both are written down
+        server.wait("client_joined", node="c3")
         server.kill()
         server = self.start_server("kept", port, **settings)
         self.assertEqual(server.find("run_resumed")[0]["round_open"], "true")
