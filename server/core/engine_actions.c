@@ -11,7 +11,7 @@
 /* A stale update weighs less than it is counted for, in parts of this. */
 enum { WEIGHT_PARTS = 64 };
 
-static bool may_be_stale(const struct trib_server_settings *settings)
+bool trib_engine_may_be_stale(const struct trib_server_settings *settings)
 {
     return settings->max_staleness > 0 || settings->buffer > 0;
 }
@@ -57,7 +57,7 @@ static void begin_round(struct trib_engine *engine)
 uint64_t trib_engine_most_weight(const struct trib_engine *engine, uint64_t updates)
 {
     const struct trib_server_settings *s = engine->settings;
-    return updates * (uint64_t)s->max_examples * (may_be_stale(s) ? WEIGHT_PARTS : 1);
+    return updates * (uint64_t)s->max_examples * (trib_engine_may_be_stale(s) ? WEIGHT_PARTS : 1);
 }
 
 uint64_t trib_engine_most_updates(const struct trib_server_settings *s)
@@ -138,7 +138,7 @@ static void fold_upload(struct trib_engine *engine, const struct trib_round_acti
     work.info.examples = client->offer_examples;
     work.info.weight = work.info.counted = client->weight;
     work.info.first = client->folded_round == 0;
-    if (may_be_stale(s)) {
+    if (trib_engine_may_be_stale(s)) {
         work.info.counted *= WEIGHT_PARTS;
         double weight = (double)work.info.counted * pow(1 + (double)action->staleness, -s->staleness_power);
         work.info.weight = weight < 1 ? 1 : (uint64_t)llround(weight);
@@ -150,7 +150,7 @@ static void publish(struct trib_engine *engine)
 {
     pthread_mutex_lock(&engine->published_mutex);
     struct model old = engine->current;
-    if (may_be_stale(engine->settings)) {
+    if (trib_engine_may_be_stale(engine->settings)) {
         trib_past_models_push(&engine->past, trib_blob_ref(old.raw), old.sha256);
     }
     engine->current = engine->worker.next;

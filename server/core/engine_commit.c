@@ -151,7 +151,7 @@ static enum trib_status look_at_blob(void *context, const void *record, struct t
                : trib_fail_no_memory(error);
 }
 
-static bool holds(const struct trib_buf *hashes, const uint8_t *hash)
+bool trib_engine_lists_hash(const struct trib_buf *hashes, const uint8_t *hash)
 {
     for (size_t at = 0; at < hashes->len; at += TRIB_SHA256_LEN) {
         if (memcmp(hashes->data + at, hash, TRIB_SHA256_LEN) == 0) {
@@ -166,7 +166,7 @@ static void remove_files(const struct dropping *dropping, const struct trib_buf 
 {
     for (size_t at = 0; at < hashes->len; at += TRIB_SHA256_LEN) {
         const uint8_t *hash = hashes->data + at;
-        if (!holds(&dropping->kept, hash) && !holds(others, hash)) {
+        if (!trib_engine_lists_hash(&dropping->kept, hash) && !trib_engine_lists_hash(others, hash)) {
             trib_blobs_remove(dropping->engine->worker.blobs, hash);
         }
     }

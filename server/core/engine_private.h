@@ -240,6 +240,8 @@ void *trib_engine_worker(void *context);
 bool trib_engine_work_once(struct trib_engine *engine);
 TRIB_MUST_CHECK enum trib_status trib_engine_submit(struct trib_engine *engine, const struct work *work);
 /* engine_actions.c */
+/* Updates may be folded into a later round than that of their task. */
+bool trib_engine_may_be_stale(const struct trib_server_settings *settings);
 /* Hand work to the worker; when memory is short, wait for better times: the round cannot go on without it. */
 void trib_engine_submit_work(struct trib_engine *engine, struct work *work);
 /* False when the event changed nothing. */
@@ -307,6 +309,8 @@ bool trib_engine_write_end(struct trib_engine *engine);
 /* When that moment is over; INT64_MAX: there is none. */
 int64_t trib_engine_notes_due_ms(const struct trib_engine *engine);
 /* engine_commit.c */
+/* Is it among these hashes, TRIB_SHA256_LEN bytes each? */
+bool trib_engine_lists_hash(const struct trib_buf *hashes, const uint8_t *hash);
 void trib_engine_prepare_commit(struct trib_engine *engine, struct work *work);
 TRIB_MUST_CHECK enum trib_status trib_engine_commit(struct trib_engine *engine, struct work *work);
 TRIB_MUST_CHECK enum trib_status trib_engine_write_notes(struct trib_engine *engine, struct work *work);

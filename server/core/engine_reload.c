@@ -173,18 +173,13 @@ static enum trib_status read_deltas(struct trib_engine *engine, struct trib_erro
     return TRIB_OK;
 }
 
-static bool may_be_stale(const struct trib_engine *engine)
-{
-    return engine->settings->max_staleness > 0 || engine->settings->buffer > 0;
-}
-
 /* Models of a moment ago, for members that outlive their round. */
 static enum trib_status read_past(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
     uint64_t present = engine->current.version, kept = (uint64_t)s->checkpoints_keep;
     uint64_t version = present >= kept ? present - kept + 1 : 1;
-    for (; may_be_stale(engine) && version < present; version++) {
+    for (; trib_engine_may_be_stale(engine->settings) && version < present; version++) {
         struct version_files files;
         struct model model;
         TRIB_TRY(find_files(engine, version, &files, error));
@@ -212,7 +207,7 @@ enum trib_status trib_engine_reload(struct trib_engine *engine, const struct tri
                          engine->settings->state_dir, run->commits);
     }
     TRIB_TRY(read_model(engine, run->commits, &files.model, &model, error));
-    if (may_be_stale(engine)) { /* version 0 has no file: it can be made again, and just was */
+    if (trib_engine_may_be_stale(engine->settings)) { /* version 0 has no file: it can be made again, and just was */
         trib_past_models_push(&engine->past, trib_blob_ref(engine->current.raw), engine->current.sha256);
     }
     trib_model_clear(&engine->current);

@@ -398,13 +398,7 @@ static enum trib_status go_on(struct trib_engine *engine, const struct trib_stor
 
 static bool is_referred_to(void *context, const uint8_t sha256[32])
 {
-    const struct trib_buf *hashes = context;
-    for (size_t at = 0; at < hashes->len; at += TRIB_SHA256_LEN) {
-        if (memcmp(hashes->data + at, sha256, TRIB_SHA256_LEN) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return trib_engine_lists_hash(context, sha256);
 }
 
 static enum trib_status collect_hash(void *context, const void *record, struct trib_error *error)
