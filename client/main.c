@@ -92,7 +92,7 @@ static int run(const struct trib_client_settings *settings)
     }
     trib_mem_tune_daemon();
     enum trib_status status = trib_client_daemon_run(settings, software, &error);
-    if (status != TRIB_OK && settings->log_file != NULL) {
+    if (status != TRIB_OK && settings->log_file) {
         complain(error.message); /* the log has it too, but it is not before the person who started this */
     }
     trib_log_close();
@@ -103,7 +103,7 @@ static int with_settings(const struct arguments *arguments)
 {
     struct trib_error error = {.message = ""};
     struct trib_client_settings settings;
-    if (arguments->config == NULL) {
+    if (!arguments->config) {
         complain("--config FILE is required; --sample-config prints a file to begin with, --help tells more");
         return trib_status_exit_code(TRIB_INVALID);
     }

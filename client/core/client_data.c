@@ -10,12 +10,12 @@
 static enum trib_status probe_file(const struct trib_client_settings *settings, const char *key, const char *path,
                                    struct trib_error *error)
 {
-    if (path == NULL || access(path, R_OK) == 0) {
+    if (!path || access(path, R_OK) == 0) {
         return TRIB_OK;
     }
     int errnum = errno;
     (void)trib_client_settings_fail(settings, key, error, "%s: %s", path, strerror(errnum));
-    if (error != NULL) { /* the configuration is fine as such: the file's own fault decides the exit code */
+    if (error) { /* the configuration is fine as such: the file's own fault decides the exit code */
         error->status = errnum == ENOENT ? TRIB_NOT_FOUND : errnum == EACCES ? TRIB_DENIED : TRIB_IO;
     }
     return errnum == ENOENT ? TRIB_NOT_FOUND : errnum == EACCES ? TRIB_DENIED : TRIB_IO;
@@ -32,7 +32,7 @@ static void *gather(const void *from, size_t element_len, const uint32_t *indice
 {
     size_t len = 0;
     uint8_t *to = trib_size_mul(n, element_len, &len) ? trib_malloc_aligned(1, len) : NULL;
-    for (size_t i = 0; to != NULL && i < n; i++) {
+    for (size_t i = 0; to && i < n; i++) {
         memcpy(to + i * element_len, (const uint8_t *)from + indices[i] * element_len, element_len);
     }
     return to;
@@ -46,12 +46,11 @@ static enum trib_status keep_only(struct trib_dataset *dataset, const uint32_t *
     size_t example_len = dataset->example_n * (dataset->is_u8 ? 1 : sizeof(float));
     kept.n = n;
     kept.data = gather(dataset->data, example_len, indices, n);
-    kept.labels = dataset->labels == NULL ? NULL : gather(dataset->labels, sizeof *kept.labels, indices, n);
-    kept.targets = dataset->targets == NULL ? NULL : gather(dataset->targets, sizeof *kept.targets, indices, n);
+    kept.labels = !dataset->labels ? NULL : gather(dataset->labels, sizeof *kept.labels, indices, n);
+    kept.targets = !dataset->targets ? NULL : gather(dataset->targets, sizeof *kept.targets, indices, n);
     kept.keys = NULL; /* the partition is made */
     kept.n_keys = 0;
-    if (kept.data == NULL || (dataset->labels != NULL && kept.labels == NULL) ||
-        (dataset->targets != NULL && kept.targets == NULL)) {
+    if (!kept.data || (dataset->labels && !kept.labels) || (dataset->targets && !kept.targets)) {
         trib_free(kept.data);
         trib_free(kept.labels);
         trib_free(kept.targets);
@@ -98,7 +97,7 @@ enum trib_status trib_client_data_load(const struct trib_client_settings *settin
     }
     if (status == TRIB_OK) {
         loaded.indices = trib_malloc_aligned(loaded.dataset.n, sizeof *loaded.indices);
-        status = loaded.indices == NULL ? trib_fail_no_memory(error) : TRIB_OK;
+        status = !loaded.indices ? trib_fail_no_memory(error) : TRIB_OK;
     }
     if (status != TRIB_OK) {
         trib_client_data_clear(&loaded);

@@ -257,9 +257,9 @@ size_t trib_client_rows(const struct trib_config_row **table)
 /* The node of a dotted key in the file, or NULL when it is not given there. */
 static const struct trib_config_node *node_of(const struct trib_client_settings *settings, const char *key)
 {
-    const struct trib_config_node *node = settings->tree == NULL ? NULL : trib_config_child(settings->tree, key);
+    const struct trib_config_node *node = !settings->tree ? NULL : trib_config_child(settings->tree, key);
     const char *dot = strchr(key, '.');
-    if (node != NULL || settings->tree == NULL || dot == NULL) {
+    if (node || !settings->tree || !dot) {
         return node;
     }
     char section[32];
@@ -269,7 +269,7 @@ static const struct trib_config_node *node_of(const struct trib_client_settings 
     memcpy(section, key, (size_t)(dot - key));
     section[dot - key] = '\0';
     const struct trib_config_node *map = trib_config_child(settings->tree, section);
-    return map == NULL || map->kind != TRIB_CONFIG_MAP ? NULL : trib_config_child(map, dot + 1);
+    return !map || map->kind != TRIB_CONFIG_MAP ? NULL : trib_config_child(map, dot + 1);
 }
 
 enum trib_status trib_client_settings_fail(const struct trib_client_settings *settings, const char *key,
@@ -284,7 +284,7 @@ enum trib_status trib_client_settings_fail(const struct trib_client_settings *se
     if (trib_config_is_overridden(settings->overrides, settings->n_overrides, key)) {
         return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
     }
-    if (node != NULL) {
+    if (node) {
         return trib_config_fail(node, error, "%s", text);
     }
     return trib_fail(error, TRIB_CONFIG, "%s: %s", key, text);
@@ -302,7 +302,7 @@ static enum trib_status fail_unknown(const struct trib_client_settings *settings
         used += wrote < 0 ? sizeof list : (size_t)wrote;
     }
     const char *nearest = trib_str_nearest(word, names, n);
-    if (nearest != NULL) {
+    if (nearest) {
         return trib_client_settings_fail(settings, key, error, "\"%.40s\" is not known; did you mean \"%s\"?", word,
                                          nearest);
     }
@@ -369,8 +369,7 @@ static enum trib_status check_numbers(const struct trib_client_settings *setting
     }
     const char *colon = strrchr(settings->server_address, ':');
     int64_t port = 0;
-    if (colon == NULL || colon == settings->server_address ||
-        trib_parse_int(colon + 1, 1, 65535, &port, NULL) != TRIB_OK) {
+    if (!colon || colon == settings->server_address || trib_parse_int(colon + 1, 1, 65535, &port, NULL) != TRIB_OK) {
         return trib_client_settings_fail(settings, "server.address", error,
                                          "\"%.100s\" is not HOST:PORT, such as fl.example.org:7443",
                                          settings->server_address);
@@ -381,17 +380,17 @@ static enum trib_status check_numbers(const struct trib_client_settings *setting
 static enum trib_status read_tags(struct trib_client_settings *settings, struct trib_error *error)
 {
     const struct trib_config_node *list = settings->tag_list;
-    if (list == NULL || list->n == 0) {
+    if (!list || list->n == 0) {
         return TRIB_OK;
     }
     if (list->kind != TRIB_CONFIG_LIST || list->n > MAX_TAGS) {
         return trib_config_fail(list, error, "must be a list of at most %d words, such as [ward-3, gpu]", MAX_TAGS);
     }
     settings->tags = trib_calloc(list->n, sizeof *settings->tags);
-    if (settings->tags == NULL) {
+    if (!settings->tags) {
         return trib_fail_no_memory(error);
     }
-    for (const struct trib_config_node *tag = list->first; tag != NULL; tag = tag->next) {
+    for (const struct trib_config_node *tag = list->first; tag; tag = tag->next) {
         size_t len = tag->kind == TRIB_CONFIG_SCALAR ? strlen(tag->scalar) : 0;
         if (len == 0 || len > MAX_TAG_LEN) {
             return trib_config_fail(tag, error, "each tag is a word of 1 to %d bytes", MAX_TAG_LEN);
@@ -404,7 +403,7 @@ static enum trib_status read_tags(struct trib_client_settings *settings, struct 
 /* "" means the same as not given. */
 static void drop_empty(char **text)
 {
-    if (*text != NULL && **text == '\0') {
+    if (*text && **text == '\0') {
         trib_free(*text);
         *text = NULL;
     }

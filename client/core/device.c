@@ -23,7 +23,7 @@ static void read_property(const char *supply, const char *name, char *to, size_t
     struct trib_buf content = {0};
     char *path = trib_path_join(supply, name);
     to[0] = '\0';
-    if (path != NULL && trib_file_read(path, PROPERTY_MAX, &content, NULL) == TRIB_OK) {
+    if (path && trib_file_read(path, PROPERTY_MAX, &content, NULL) == TRIB_OK) {
         (void)trib_str_copy(to, size, trib_buf_text(&content));
         to[strcspn(to, "\n")] = '\0';
     }
@@ -70,14 +70,14 @@ static struct supplies read_supplies(const char *folder)
     struct supplies sum = {0};
     DIR *dir = opendir(folder);
     const struct dirent *entry;
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (dir && (entry = readdir(dir))) {
         char *supply = entry->d_name[0] == '.' ? NULL : trib_path_join(folder, entry->d_name);
-        if (supply != NULL) {
+        if (supply) {
             add_supply(supply, &sum);
         }
         trib_free(supply);
     }
-    if (dir != NULL) {
+    if (dir) {
         closedir(dir);
     }
     return sum;
@@ -96,7 +96,7 @@ struct trib_device trib_device_read(bool metered, enum trib_battery_rule rule, c
     if (rule == TRIB_BATTERY_NO) {
         return device;
     }
-    const struct supplies sum = read_supplies(supplies != NULL ? supplies : "/sys/class/power_supply");
+    const struct supplies sum = read_supplies(supplies ? supplies : "/sys/class/power_supply");
     device.on_battery = rule == TRIB_BATTERY_YES || runs_on_battery(&sum);
     if (device.on_battery && sum.measured > 0) {
         uint32_t percent = (uint32_t)(sum.percent / sum.measured);

@@ -18,7 +18,7 @@ struct trib_disk_budget {
 enum trib_status trib_disk_budget_new(uint64_t limit, struct trib_disk_budget **budget, struct trib_error *error)
 {
     struct trib_disk_budget *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->limit = limit;
@@ -29,7 +29,7 @@ enum trib_status trib_disk_budget_new(uint64_t limit, struct trib_disk_budget **
 
 void trib_disk_budget_free(struct trib_disk_budget *budget)
 {
-    if (budget != NULL) {
+    if (budget) {
         pthread_mutex_destroy(&budget->lock);
         trib_free(budget);
     }
@@ -39,7 +39,7 @@ static uint64_t len_of(const char *dir, const char *name)
 {
     struct trib_disk_info info;
     char *path = trib_path_join(dir, name);
-    bool there = path != NULL && trib_disk_path_info(path, &info) == 0;
+    bool there = path && trib_disk_path_info(path, &info) == 0;
     trib_free(path);
     return there ? info.len : 0;
 }
@@ -81,7 +81,7 @@ static enum trib_status set(struct trib_disk_budget *budget, enum trib_disk_use 
 enum trib_status trib_disk_budget_set(struct trib_disk_budget *budget, enum trib_disk_use use, uint64_t len,
                                       struct trib_error *error)
 {
-    if (budget == NULL) {
+    if (!budget) {
         return TRIB_OK;
     }
     pthread_mutex_lock(&budget->lock);
@@ -93,7 +93,7 @@ enum trib_status trib_disk_budget_set(struct trib_disk_budget *budget, enum trib
 enum trib_status trib_disk_budget_take(struct trib_disk_budget *budget, enum trib_disk_use use, uint64_t len,
                                        struct trib_error *error)
 {
-    if (budget == NULL) {
+    if (!budget) {
         return TRIB_OK;
     }
     pthread_mutex_lock(&budget->lock);
@@ -105,7 +105,7 @@ enum trib_status trib_disk_budget_take(struct trib_disk_budget *budget, enum tri
 enum trib_status trib_disk_budget_exchange(struct trib_disk_budget *budget, enum trib_disk_use use, uint64_t len,
                                            enum trib_disk_use other, struct trib_error *error)
 {
-    if (budget == NULL) {
+    if (!budget) {
         return TRIB_OK;
     }
     pthread_mutex_lock(&budget->lock);
@@ -121,7 +121,7 @@ enum trib_status trib_disk_budget_exchange(struct trib_disk_budget *budget, enum
 
 void trib_disk_budget_give(struct trib_disk_budget *budget, enum trib_disk_use use, uint64_t len)
 {
-    if (budget != NULL) {
+    if (budget) {
         pthread_mutex_lock(&budget->lock);
         budget->used[use] -= len < budget->used[use] ? len : budget->used[use];
         pthread_mutex_unlock(&budget->lock);
@@ -130,7 +130,7 @@ void trib_disk_budget_give(struct trib_disk_budget *budget, enum trib_disk_use u
 
 void trib_disk_budget_note(struct trib_disk_budget *budget, enum trib_disk_use use, uint64_t len)
 {
-    if (budget != NULL) {
+    if (budget) {
         pthread_mutex_lock(&budget->lock);
         budget->used[use] = len;
         pthread_mutex_unlock(&budget->lock);

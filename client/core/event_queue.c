@@ -16,7 +16,7 @@ struct trib_event_queue {
 enum trib_status trib_event_queue_new(struct trib_event_queue **queue, struct trib_error *error)
 {
     struct trib_event_queue *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -33,11 +33,11 @@ enum trib_status trib_event_queue_new(struct trib_event_queue **queue, struct tr
 
 void trib_event_queue_free(struct trib_event_queue *queue)
 {
-    if (queue == NULL) {
+    if (!queue) {
         return;
     }
     struct trib_session_event *event;
-    while ((event = trib_event_queue_pop(queue)) != NULL) {
+    while ((event = trib_event_queue_pop(queue))) {
         trib_session_event_free(event);
     }
     close(queue->fd);
@@ -62,11 +62,11 @@ struct trib_session_event *trib_event_queue_pop(struct trib_event_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
     struct trib_session_event *event = queue->first;
-    if (event != NULL) {
+    if (event) {
         queue->first = event->next;
         event->next = NULL;
     }
-    if (queue->first == NULL) {
+    if (!queue->first) {
         queue->last = &queue->first;
         uint64_t count;
         ssize_t got = read(queue->fd, &count, sizeof count); /* nothing to read is fine */

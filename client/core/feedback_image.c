@@ -78,7 +78,7 @@ static enum trib_status read_head(struct trib_feedback_image *image, const uint8
                    ? (enum trib_feedback_kind)kind
                    : TRIB_FEEDBACK_NONE;
     if (key.kind == TRIB_FEEDBACK_NONE || key.n == 0 || key.n > TRIB_FRAME_MAX_ELEMENTS ||
-        memchr(key.run, '\0', sizeof key.run) == NULL || len != trib_feedback_image_len(&key)) {
+        !memchr(key.run, '\0', sizeof key.run) || len != trib_feedback_image_len(&key)) {
         return trib_fail(error, TRIB_CORRUPT, "%s: is damaged: %llu bytes do not fit its head", image->path,
                          (unsigned long long)len);
     }
@@ -93,7 +93,7 @@ enum trib_status trib_feedback_image_find(struct trib_feedback_image *image, str
 {
     uint8_t head[HEAD_LEN];
     struct trib_disk_info info;
-    if (image->path == NULL) {
+    if (!image->path) {
         return TRIB_OK;
     }
     int fd = trib_disk_open(image->path, O_RDONLY, 0);
@@ -113,7 +113,7 @@ enum trib_status trib_feedback_image_find(struct trib_feedback_image *image, str
 
 enum trib_status trib_feedback_image_open(struct trib_feedback_image *image, struct trib_error *error)
 {
-    if (image->path != NULL) {
+    if (image->path) {
         image->fd = trib_disk_open(image->path, O_RDONLY, 0);
         if (image->fd < 0) {
             return trib_fail_errno(error, errno, "%s: cannot be opened", image->path);
@@ -124,7 +124,7 @@ enum trib_status trib_feedback_image_open(struct trib_feedback_image *image, str
 
 void trib_feedback_image_close(struct trib_feedback_image *image)
 {
-    if (image->path != NULL) {
+    if (image->path) {
         trib_disk_close(image->fd);
     }
 }
@@ -134,7 +134,7 @@ enum trib_status trib_feedback_image_read(const struct trib_feedback_image *imag
 {
     uint64_t before = floats_before(&image->key, block);
     size_t len = block_len(&image->key, block);
-    if (image->path == NULL) {
+    if (!image->path) {
         memcpy(scratch, image->memory + before, len);
         return TRIB_OK;
     }
@@ -160,7 +160,7 @@ static enum trib_status check_sum(struct trib_feedback_image *image, float *scra
 
 enum trib_status trib_feedback_image_verify(struct trib_feedback_image *image, float *scratch, struct trib_error *error)
 {
-    if (image->path == NULL) {
+    if (!image->path) {
         return TRIB_OK;
     }
     TRIB_TRY(trib_feedback_image_open(image, error));
@@ -173,7 +173,7 @@ enum trib_status trib_feedback_image_verify(struct trib_feedback_image *image, f
 enum trib_status trib_feedback_image_move(struct trib_feedback_image *from, struct trib_feedback_image *to,
                                           struct trib_error *error)
 {
-    if (from->path != NULL && trib_disk_rename(from->path, to->path) != 0) {
+    if (from->path && trib_disk_rename(from->path, to->path) != 0) {
         return trib_fail_errno(error, errno, "%s: cannot be renamed to %s", from->path, to->path);
     }
     const char *path = to->path;
@@ -187,7 +187,7 @@ enum trib_status trib_feedback_image_move(struct trib_feedback_image *from, stru
 
 void trib_feedback_image_drop(struct trib_feedback_image *image)
 {
-    if (image->path != NULL) {
+    if (image->path) {
         (void)trib_disk_unlink(image->path); /* what cannot be removed is found out by its round */
     }
     trib_free(image->memory);
@@ -200,7 +200,7 @@ void trib_feedback_image_drop(struct trib_feedback_image *image)
 static enum trib_status make_dir_of(const char *path, struct trib_error *error)
 {
     char *dir = trib_path_dir(path);
-    enum trib_status status = dir == NULL ? trib_fail_no_memory(error) : trib_dir_make(dir, error);
+    enum trib_status status = !dir ? trib_fail_no_memory(error) : trib_dir_make(dir, error);
     trib_free(dir);
     return status;
 }
@@ -210,9 +210,9 @@ enum trib_status trib_feedback_draft_open(struct trib_feedback_draft *draft, con
 {
     struct trib_feedback_draft made = {.image = *image, .fd = -1, .open = true};
     uint8_t head[HEAD_LEN];
-    if (image->path == NULL) {
+    if (!image->path) {
         made.image.memory = trib_malloc_aligned((size_t)trib_feedback_floats(&image->key), sizeof(float));
-        if (made.image.memory == NULL) {
+        if (!made.image.memory) {
             return trib_fail_no_memory(error);
         }
         *draft = made;
@@ -236,7 +236,7 @@ enum trib_status trib_feedback_draft_write(struct trib_feedback_draft *draft, si
     const struct trib_feedback_image *image = &draft->image;
     uint64_t before = floats_before(&image->key, block);
     size_t len = block_len(&image->key, block);
-    if (image->path == NULL) {
+    if (!image->path) {
         memcpy(image->memory + before, scratch, len);
         return TRIB_OK;
     }
@@ -254,7 +254,7 @@ enum trib_status trib_feedback_draft_read(struct trib_feedback_draft *draft, siz
                                           struct trib_error *error)
 {
     struct trib_feedback_image view = draft->image;
-    if (view.path != NULL) {
+    if (view.path) {
         if (draft->fd < 0) { /* the writer's own cannot read */
             draft->fd = trib_disk_open(draft->writer.temporary, O_RDONLY, 0);
         }
@@ -270,7 +270,7 @@ enum trib_status trib_feedback_draft_read(struct trib_feedback_draft *draft, siz
 enum trib_status trib_feedback_draft_commit(struct trib_feedback_draft *draft, struct trib_feedback_image *image,
                                             struct trib_error *error)
 {
-    if (draft->image.path != NULL) {
+    if (draft->image.path) {
         uint8_t crc[CRC_LEN];
         trib_store_u32(crc, draft->crc);
         TRIB_TRY(trib_file_pwrite(draft->writer.fd, crc, sizeof crc, crc_offset(&draft->image.key),
@@ -292,7 +292,7 @@ void trib_feedback_draft_abort(struct trib_feedback_draft *draft)
     }
     draft->open = false;
     trib_free(draft->image.memory);
-    if (draft->image.path != NULL) {
+    if (draft->image.path) {
         trib_file_writer_abort(&draft->writer);
         if (draft->fd >= 0) {
             trib_disk_close(draft->fd);

@@ -30,12 +30,12 @@ struct trib_feedback_store {
 enum trib_status trib_feedback_store_new(const char *dir, struct trib_feedback_store **store, struct trib_error *error)
 {
     struct trib_feedback_store *made = trib_calloc(1, sizeof *made);
-    bool files = dir != NULL && dir[0] != '\0';
-    if (made != NULL && files) {
+    bool files = dir && dir[0] != '\0';
+    if (made && files) {
         made->committed_path = trib_path_join(dir, "feedback");
         made->pending_path = trib_path_join(dir, "feedback.pending");
     }
-    if (made == NULL || (files && (made->committed_path == NULL || made->pending_path == NULL))) {
+    if (!made || (files && (!made->committed_path || !made->pending_path))) {
         trib_feedback_store_free(made);
         return trib_fail_no_memory(error);
     }
@@ -47,7 +47,7 @@ enum trib_status trib_feedback_store_new(const char *dir, struct trib_feedback_s
 
 void trib_feedback_store_free(struct trib_feedback_store *store)
 {
-    if (store == NULL) {
+    if (!store) {
         return;
     }
     trib_feedback_draft_abort(&store->draft);
@@ -64,21 +64,21 @@ size_t trib_feedback_store_memory(const struct trib_feedback_store *store, enum 
     if (kind == TRIB_FEEDBACK_NONE) {
         return 0;
     }
-    size_t states = store->committed_path == NULL ? 2 * n * trib_feedback_vectors(kind) : 0;
+    size_t states = !store->committed_path ? 2 * n * trib_feedback_vectors(kind) : 0;
     return (states + TRIB_FEEDBACK_SCRATCH) * sizeof(float);
 }
 
 uint64_t trib_feedback_store_disk(const struct trib_feedback_store *store, enum trib_feedback_kind kind, size_t n)
 {
     const struct trib_feedback_key key = {.kind = kind, .n = n};
-    return kind == TRIB_FEEDBACK_NONE || store->committed_path == NULL ? 0 : 2 * trib_feedback_image_len(&key);
+    return kind == TRIB_FEEDBACK_NONE || !store->committed_path ? 0 : 2 * trib_feedback_image_len(&key);
 }
 
 bool trib_feedback_store_awaits(const char *dir, const char *run, uint64_t round)
 {
     char *path = trib_path_join(dir, "feedback.pending");
     struct trib_feedback_image pending = {.path = path};
-    bool awaits = path != NULL && trib_feedback_image_find(&pending, NULL) == TRIB_OK && pending.there &&
+    bool awaits = path && trib_feedback_image_find(&pending, NULL) == TRIB_OK && pending.there &&
                   pending.round == round && strcmp(pending.key.run, run) == 0;
     trib_free(path);
     return awaits;
@@ -107,7 +107,7 @@ static enum trib_status find_image(struct trib_feedback_image *image, enum trib_
         return TRIB_OK;
     }
     if (is_passing(kind, status)) {
-        if (error != NULL) {
+        if (error) {
             *error = fault;
         }
         return status;
@@ -126,8 +126,8 @@ static enum trib_status find(struct trib_feedback_store *store, enum trib_feedba
     TRIB_TRY(find_image(&store->committed, kind, error));
     TRIB_TRY(find_image(&store->pending, kind, error));
     store->found = true;
-    char *half_written = store->pending_path == NULL ? NULL : trib_asprintf("%s.tmp", store->pending_path);
-    if (half_written != NULL) {
+    char *half_written = !store->pending_path ? NULL : trib_asprintf("%s.tmp", store->pending_path);
+    if (half_written) {
         (void)trib_disk_unlink(half_written);
     }
     trib_free(half_written);
@@ -182,7 +182,7 @@ static enum trib_status keep_or_drop(struct trib_feedback_store *store, enum tri
         return TRIB_OK;
     }
     if (is_passing(kind, status)) {
-        if (error != NULL) {
+        if (error) {
             *error = *fault;
         }
         return status;
@@ -199,7 +199,7 @@ static enum trib_status check_committed(struct trib_feedback_store *store, const
     enum trib_status status = TRIB_OK;
     const char *change = difference(&store->committed.key, &store->next.key);
     bool silent = round->folded_round == 0 && round->feedback.kind != TRIB_FEEDBACK_EF21; /* the server cannot tell */
-    if (change != NULL) {
+    if (change) {
         drop(store, TRIB_LOG_INFO, change);
     } else if (round->folded_round != store->committed.round && !silent) {
         (void)trib_fail(&fault, TRIB_MISMATCH,
@@ -220,8 +220,7 @@ static enum trib_status settle_pending(struct trib_feedback_store *store, const 
     if (!store->pending.there) {
         return TRIB_OK;
     }
-    bool folded =
-        store->pending.round == round->folded_round && difference(&store->pending.key, &store->next.key) == NULL;
+    bool folded = store->pending.round == round->folded_round && !difference(&store->pending.key, &store->next.key);
     enum trib_status status = resolve(store, folded, &fault);
     return keep_or_drop(store, round->feedback.kind, status, &fault, error);
 }
@@ -286,7 +285,7 @@ enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store, co
         return TRIB_OK;
     }
     store->scratch = trib_malloc_aligned(TRIB_FEEDBACK_SCRATCH, sizeof *store->scratch);
-    if (store->scratch == NULL) {
+    if (!store->scratch) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = settle_pending(store, round, error);
@@ -355,7 +354,7 @@ enum trib_status trib_feedback_store_keep(struct trib_feedback_store *store, con
                                           struct trib_error *error)
 {
     struct trib_error *trouble = &store->trouble;
-    if (store->scratch == NULL) {
+    if (!store->scratch) {
         return TRIB_OK; /* kind none */
     }
     if (trouble->status == TRIB_OK) {
@@ -372,13 +371,13 @@ enum trib_status trib_feedback_store_keep(struct trib_feedback_store *store, con
 
 void trib_feedback_store_abandon(struct trib_feedback_store *store, const char *reason)
 {
-    if (store->scratch == NULL) {
+    if (!store->scratch) {
         return;
     }
     trib_feedback_draft_abort(&store->draft);
     trib_free(store->scratch);
     store->scratch = NULL;
-    if (reason != NULL) {
+    if (reason) {
         drop(store, TRIB_LOG_WARN, reason);
     }
 }

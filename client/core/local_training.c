@@ -55,11 +55,11 @@ static enum trib_status use_trainer(struct trib_local_training *local, const str
 {
     struct trib_train_limits limits;
     TRIB_TRY(trib_limits_for_training(&local->limits, held_bytes, &limits, error));
-    if (local->trainer != NULL && limits.max_bytes < local->trainer_bytes) {
+    if (local->trainer && limits.max_bytes < local->trainer_bytes) {
         trib_trainer_free(local->trainer);
         local->trainer = NULL;
     }
-    if (local->trainer != NULL) {
+    if (local->trainer) {
         return trib_trainer_set_recipe(local->trainer, &task->recipe, error);
     }
     TRIB_TRY(trib_trainer_new(local->graph, &task->recipe, &local->data->dataset, local->backend, local->pool, &limits,
@@ -148,7 +148,7 @@ static enum trib_status use_held(struct trib_local_training *local, const struct
         bool unusable = status != TRIB_OK;
         trib_model_delivery_clear(delivery);
         delivery->unusable = unusable;
-    } else if (local->cache.spool == NULL ||
+    } else if (!local->cache.spool ||
                memcmp(local->cache.held.sha256, task->model_sha256, sizeof task->model_sha256) != 0) {
         delivery->unusable = true;
         status = trib_fail(error, TRIB_NOT_FOUND, "the model is not held any more");
@@ -182,7 +182,7 @@ static size_t update_bound(const struct trib_chain *chain, size_t n)
 {
     const struct trib_stage *plain = trib_chain_plain(chain);
     size_t blocks = n / TRIB_CODEC_BLOCK + 1;
-    return plain != NULL ? n * plain->width : blocks * trib_chain_bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
+    return plain ? n * plain->width : blocks * trib_chain_bound(TRIB_CODEC_BLOCK < n ? TRIB_CODEC_BLOCK : n);
 }
 
 static struct trib_sketch_plan plan_sketch(const struct trib_client_task *task, size_t n)
@@ -266,7 +266,7 @@ struct coding {
 static void see_decoded(void *context, size_t first, const float *values, size_t n)
 {
     struct coding *coding = context;
-    if (coding->signs != NULL) { /* first: it looks at the vector, which feedback writes over */
+    if (coding->signs) { /* first: it looks at the vector, which feedback writes over */
         trib_sketch_take(&coding->sketch, coding->signs, first, coding->feedback.vector + first, values, n);
     }
     if (coding->feedback.kind != TRIB_FEEDBACK_NONE) {
@@ -284,7 +284,7 @@ static enum trib_status encode(const struct trib_client_task *task, struct trib_
     if (k > 0) {
         coding.signs = trib_malloc((size_t)k);
         update->sketch = trib_blob_new(trib_sketch_bytes(k));
-        if (coding.signs == NULL || update->sketch == NULL) {
+        if (!coding.signs || !update->sketch) {
             trib_free(coding.signs);
             return trib_fail_no_memory(error);
         }
@@ -366,7 +366,7 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     TRIB_TRY(
         trib_limits_for_training(&local->limits, trib_model_spool_memory(model) + n * sizeof(float), &unused, error));
     float *vector = trib_malloc_aligned(n, sizeof *vector); /* [n_floats] */
-    if (vector == NULL) {
+    if (!vector) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu values", n);
     }
     enum trib_status status = reserve_feedback(local, task, &keep, error);

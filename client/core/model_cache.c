@@ -69,8 +69,8 @@ static enum trib_status peek(const char *path, uint64_t *frame_len, struct trib_
 void trib_model_cache_peek(const char *dir, struct trib_held_model *held)
 {
     uint64_t frame_len;
-    char *path = dir == NULL ? NULL : trib_path_join(dir, file_name);
-    if (path == NULL || peek(path, &frame_len, held) != TRIB_OK) {
+    char *path = !dir ? NULL : trib_path_join(dir, file_name);
+    if (!path || peek(path, &frame_len, held) != TRIB_OK) {
         *held = (struct trib_held_model){0};
     }
     trib_free(path);
@@ -84,11 +84,11 @@ static enum trib_status each_piece(struct trib_model_spool *spool, piece_visit v
                                    struct trib_error *error)
 {
     const struct trib_frame_source source = trib_model_spool_source(spool);
-    if (source.memory != NULL) {
+    if (source.memory) {
         return visit(context, source.memory, (size_t)source.len, error);
     }
     uint8_t *piece = trib_malloc(PIECE);
-    enum trib_status status = piece == NULL ? trib_fail_no_memory(error) : TRIB_OK;
+    enum trib_status status = !piece ? trib_fail_no_memory(error) : TRIB_OK;
     for (uint64_t offset = 0; status == TRIB_OK && offset < source.len; offset += PIECE) {
         size_t len = source.len - offset < PIECE ? (size_t)(source.len - offset) : PIECE;
         status = source.read(source.context, offset, piece, len, error);
@@ -115,7 +115,7 @@ static enum trib_status check_hash(struct trib_model_spool *spool, const uint8_t
 {
     uint8_t digest[32];
     struct trib_sha256 *hash = trib_sha256_new();
-    if (hash == NULL) {
+    if (!hash) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = each_piece(spool, hash_piece, hash, error);
@@ -133,7 +133,7 @@ static enum trib_status write_file(const char *path, const uint8_t note[NOTE_LEN
                                    struct trib_error *error)
 {
     char *dir = trib_path_dir(path);
-    enum trib_status status = dir == NULL ? trib_fail_no_memory(error) : trib_dir_make(dir, error);
+    enum trib_status status = !dir ? trib_fail_no_memory(error) : trib_dir_make(dir, error);
     trib_free(dir);
     TRIB_TRY(status);
     struct trib_file_writer writer;
@@ -190,7 +190,7 @@ static enum trib_status save(struct trib_model_cache *cache, struct trib_model_s
 static void remove_half_written(const char *path)
 {
     char *temporary = trib_asprintf("%s.tmp", path);
-    if (temporary != NULL) {
+    if (temporary) {
         (void)trib_disk_unlink(temporary);
     }
     trib_free(temporary);
@@ -210,7 +210,7 @@ enum trib_status trib_model_cache_open(struct trib_model_cache *cache, const cha
     struct trib_held_model held;
     uint64_t len;
     char *path = trib_path_join(dir, file_name);
-    if (path == NULL) {
+    if (!path) {
         return trib_fail_no_memory(error);
     }
     trib_model_cache_close(cache);
@@ -253,7 +253,7 @@ void trib_model_cache_close(struct trib_model_cache *cache)
 void trib_model_cache_drop(struct trib_model_cache *cache)
 {
     let_go(cache);
-    if (cache->path != NULL) {
+    if (cache->path) {
         (void)trib_disk_unlink(cache->path);
     }
     trib_disk_budget_note(cache->budget, TRIB_DISK_MODEL, 0);
@@ -267,7 +267,7 @@ void trib_model_cache_put(struct trib_model_cache *cache, const struct trib_clie
     (void)trib_str_copy(cache->held.run, sizeof cache->held.run, task->run);
     cache->held.version = task->model_version;
     memcpy(cache->held.sha256, task->model_sha256, sizeof cache->held.sha256);
-    if (cache->path != NULL && save(cache, spool, &error) != TRIB_OK) {
+    if (cache->path && save(cache, spool, &error) != TRIB_OK) {
         trib_log_error(TRIB_LOG_WARN, component, "model_not_saved", &error);
     }
     cache->spool = *spool;
@@ -300,7 +300,7 @@ static enum trib_status load_base(const struct trib_model_cache *cache, const st
         trib_schema_initialise(schema, task->initialisation_seed, vector);
         return TRIB_OK;
     }
-    if (cache->spool == NULL || strcmp(cache->held.run, task->run) != 0) {
+    if (!cache->spool || strcmp(cache->held.run, task->run) != 0) {
         return trib_fail(error, TRIB_NOT_FOUND, "no model of this run is held any more");
     }
     const struct trib_frame_source source = trib_model_spool_source(cache->spool);
@@ -364,11 +364,11 @@ enum trib_status trib_model_cache_build(struct trib_model_cache *cache, const st
                          (unsigned long long)task->model_len, len);
     }
     struct trib_blob *frame = trib_blob_new(len);
-    if (frame == NULL) {
+    if (!frame) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu bytes", len);
     }
     struct trib_model_spool *spool = trib_model_spool_adopt(frame);
-    if (spool == NULL) {
+    if (!spool) {
         trib_blob_unref(frame);
         return trib_fail_no_memory(error);
     }

@@ -25,7 +25,7 @@ struct trib_model_spool {
 
 static bool belongs_in_file(uint64_t len, const struct trib_spool_place *place)
 {
-    if (place->dir == NULL) {
+    if (!place->dir) {
         return false;
     }
     return len > MEMORY_UP_TO || (place->limits.max_bytes > 0 && len > (uint64_t)place->limits.max_bytes / 4);
@@ -67,7 +67,7 @@ static enum trib_status open_file(struct trib_model_spool *spool, const char *di
     TRIB_TRY(trib_dir_make(dir, error));
     file_name(sha256, name);
     char *path = trib_path_join(dir, name);
-    if (path == NULL) {
+    if (!path) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
@@ -109,7 +109,7 @@ enum trib_status trib_model_spool_new(const struct trib_spool_place *place, cons
     bool in_file = belongs_in_file(len, place);
     TRIB_TRY(trib_limits_check_model(&place->limits, len, !in_file, error));
     struct trib_model_spool *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->len = len;
@@ -123,7 +123,7 @@ enum trib_status trib_model_spool_new(const struct trib_spool_place *place, cons
         }
     } else {
         made->blob = trib_blob_new((size_t)len);
-        if (made->blob == NULL) {
+        if (!made->blob) {
             trib_free(made);
             return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %llu bytes", (unsigned long long)len);
         }
@@ -136,7 +136,7 @@ enum trib_status trib_model_spool_new(const struct trib_spool_place *place, cons
 struct trib_model_spool *trib_model_spool_adopt(struct trib_blob *blob)
 {
     struct trib_model_spool *made = trib_calloc(1, sizeof *made);
-    if (made != NULL) {
+    if (made) {
         *made = (struct trib_model_spool){.len = trib_blob_len(blob), .blob = blob, .fd = -1};
     }
     return made;
@@ -146,7 +146,7 @@ enum trib_status trib_model_spool_open(const char *path, uint64_t len, struct tr
                                        struct trib_error *error)
 {
     struct trib_model_spool *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     *made = (struct trib_model_spool){.len = len, .fd = trib_disk_open(path, O_RDONLY, 0)};
@@ -170,7 +170,7 @@ static void let_go_of_name(struct trib_model_spool *spool)
 
 void trib_model_spool_forget(struct trib_model_spool *spool)
 {
-    if (spool->path != NULL) {
+    if (spool->path) {
         (void)trib_disk_unlink(spool->path); /* what cannot be removed is found again, and of use or tidied away */
         let_go_of_name(spool);
     }
@@ -178,7 +178,7 @@ void trib_model_spool_forget(struct trib_model_spool *spool)
 
 void trib_model_spool_leave(struct trib_model_spool *spool)
 {
-    if (spool == NULL) {
+    if (!spool) {
         return;
     }
     let_go_of_name(spool);
@@ -191,7 +191,7 @@ void trib_model_spool_leave(struct trib_model_spool *spool)
 
 void trib_model_spool_free(struct trib_model_spool *spool)
 {
-    if (spool != NULL) {
+    if (spool) {
         trib_model_spool_forget(spool);
         trib_model_spool_leave(spool);
     }
@@ -203,7 +203,7 @@ enum trib_status trib_model_spool_write(struct trib_model_spool *spool, uint64_t
     if (offset > spool->len || len > spool->len - offset) {
         return trib_fail(error, TRIB_INVALID, "bytes beyond the model's length");
     }
-    if (spool->blob != NULL) {
+    if (spool->blob) {
         memcpy(trib_blob_fill(spool->blob) + offset, bytes, len);
         return TRIB_OK;
     }
@@ -213,7 +213,7 @@ enum trib_status trib_model_spool_write(struct trib_model_spool *spool, uint64_t
 enum trib_status trib_model_spool_settle(struct trib_model_spool *spool, const char *path, const void *note,
                                          size_t note_len, struct trib_error *error)
 {
-    if (spool->path == NULL) {
+    if (!spool->path) {
         return trib_fail(error, TRIB_NOT_FOUND, "the model is in no file of its own");
     }
     TRIB_TRY(trib_file_pwrite(spool->fd, note, note_len, spool->len, spool->path, error));
@@ -225,7 +225,7 @@ enum trib_status trib_model_spool_settle(struct trib_model_spool *spool, const c
     }
     let_go_of_name(spool);
     char *dir = trib_path_dir(path);
-    if (dir != NULL) {
+    if (dir) {
         (void)trib_disk_sync_dir(dir); /* what is not there after a crash is downloaded again */
     }
     trib_free(dir);
@@ -240,7 +240,7 @@ static enum trib_status read_file(void *context, uint64_t offset, void *to, size
 
 struct trib_frame_source trib_model_spool_source(struct trib_model_spool *spool)
 {
-    if (spool->blob != NULL) {
+    if (spool->blob) {
         return trib_frame_source_memory(spool->blob);
     }
     return (struct trib_frame_source){.read = read_file, .context = spool, .len = spool->len};
@@ -248,7 +248,7 @@ struct trib_frame_source trib_model_spool_source(struct trib_model_spool *spool)
 
 size_t trib_model_spool_memory(const struct trib_model_spool *spool)
 {
-    return spool->blob != NULL ? (size_t)spool->len : 0;
+    return spool->blob ? (size_t)spool->len : 0;
 }
 
 /* ---- what others have left ---- */
@@ -264,14 +264,14 @@ static bool gather(void *context, const char *name)
 static uint64_t len_of(const char *path)
 {
     struct trib_disk_info info;
-    return path != NULL && trib_disk_path_info(path, &info) == 0 ? info.len : 0;
+    return path && trib_disk_path_info(path, &info) == 0 ? info.len : 0;
 }
 
 bool trib_model_spool_longest(const char *dir, uint8_t sha256[32])
 {
     uint64_t most = 0;
     struct trib_buf names = {0};
-    if (dir != NULL) {
+    if (dir) {
         (void)trib_disk_list(dir, gather, &names); /* a folder that is not there holds nothing */
     }
     for (size_t at = 0; at < names.len; at += NAME_LEN + 1) {
@@ -291,16 +291,16 @@ void trib_model_spool_tidy(const char *dir, const uint8_t *sha256)
 {
     char keep[NAME_LEN + 1] = "";
     struct trib_buf names = {0};
-    if (dir != NULL) {
+    if (dir) {
         (void)trib_disk_list(dir, gather, &names);
     }
-    if (sha256 != NULL) {
+    if (sha256) {
         file_name(sha256, keep);
     }
     for (size_t at = 0; at < names.len; at += NAME_LEN + 1) {
         const char *name = (const char *)names.data + at;
         char *path = strcmp(name, keep) == 0 ? NULL : trib_path_join(dir, name);
-        if (path != NULL) {
+        if (path) {
             (void)trib_disk_unlink(path);
         }
         trib_free(path);

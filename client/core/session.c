@@ -29,7 +29,7 @@ void trib_client_update_clear(struct trib_client_update *update)
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job)
 {
     struct trib_session_event *event = trib_calloc(1, sizeof *event);
-    if (event != NULL) {
+    if (event) {
         event->kind = kind;
         event->job = job;
     }
@@ -38,10 +38,10 @@ struct trib_session_event *trib_session_event_new(enum trib_session_event_kind k
 
 void trib_session_event_free(struct trib_session_event *event)
 {
-    if (event == NULL) {
+    if (!event) {
         return;
     }
-    if (event->kind == TRIB_SESSION_MESSAGE && event->is.message != NULL) {
+    if (event->kind == TRIB_SESSION_MESSAGE && event->is.message) {
         trib_message_free(&event->is.message->base);
     } else if (event->kind == TRIB_SESSION_TRAINED) {
         trib_client_update_clear(&event->is.update);
@@ -201,7 +201,7 @@ static void on_goodbye(struct trib_session *session, const Tributary__V1__Goodby
 static void on_message(struct trib_session *session, const struct trib_session_event *event)
 {
     const Tributary__V1__ServerMessage *message = event->is.message;
-    if (event->job != session->connection || message == NULL ||
+    if (event->job != session->connection || !message ||
         (session->link != TRIB_LINK_GREETING && session->link != TRIB_LINK_ONLINE)) {
         return;
     }
@@ -286,7 +286,7 @@ static void on_tick(struct trib_session *session)
 struct trib_session *trib_session_new(const struct trib_session_config *config, int64_t now_ms)
 {
     struct trib_session *session = trib_calloc(1, sizeof *session);
-    if (session != NULL) {
+    if (session) {
         session->config = *config;
         session->connect_at_ms = now_ms;
         session->line_chunk_bytes = TRIB_CHUNK_PAYLOAD;
@@ -294,7 +294,7 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
         session->held = config->held;
         session->device = config->device;
         trib_backoff_init(&session->backoff, config->reconnect_min_ms, config->reconnect_max_ms, config->seed);
-        if (config->finished != NULL) {
+        if (config->finished) {
             trib_session_adopt(session, config->finished);
         }
         session->config.finished = NULL; /* not borrowed any longer */
@@ -304,7 +304,7 @@ struct trib_session *trib_session_new(const struct trib_session_config *config, 
 
 void trib_session_free(struct trib_session *session)
 {
-    if (session == NULL) {
+    if (!session) {
         return;
     }
     trib_client_update_clear(&session->update);
@@ -389,5 +389,5 @@ const char *trib_session_state_name(enum trib_session_state state)
 
 const struct trib_client_update *trib_session_update(const struct trib_session *session)
 {
-    return session->update.frame != NULL ? &session->update : NULL;
+    return session->update.frame ? &session->update : NULL;
 }

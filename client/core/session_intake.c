@@ -14,7 +14,7 @@ static struct trib_session_plan *find_plan(struct trib_session *session, const u
 {
     for (size_t i = 0; i < TRIB_SESSION_PLANS; i++) {
         struct trib_session_plan *plan = &session->plans[i];
-        if (plan->bytes != NULL && memcmp(plan->sha256, sha256, sizeof plan->sha256) == 0) {
+        if (plan->bytes && memcmp(plan->sha256, sha256, sizeof plan->sha256) == 0) {
             return plan;
         }
     }
@@ -27,13 +27,13 @@ static enum trib_status keep_plan(struct trib_session *session, const uint8_t sh
                                   struct trib_error *error)
 {
     struct trib_session_plan *place = &session->plans[0];
-    for (size_t i = 1; i < TRIB_SESSION_PLANS && place->bytes != NULL; i++) {
-        if (session->plans[i].bytes == NULL || session->plans[i].used < place->used) {
+    for (size_t i = 1; i < TRIB_SESSION_PLANS && place->bytes; i++) {
+        if (!session->plans[i].bytes || session->plans[i].used < place->used) {
             place = &session->plans[i];
         }
     }
     struct trib_blob *bytes = trib_blob_copy(graph->data, graph->len);
-    if (bytes == NULL) {
+    if (!bytes) {
         return trib_fail_no_memory(error);
     }
     trib_blob_unref(place->bytes);
@@ -55,7 +55,7 @@ static enum trib_status read_plan(struct trib_session *session, const Tributary_
                                   struct trib_client_task *task, struct trib_error *error)
 {
     struct trib_session_plan *plan = find_plan(session, task->plan_sha256);
-    if (plan == NULL && message->graph.len == 0) {
+    if (!plan && message->graph.len == 0) {
         return trib_fail(error, TRIB_NOT_FOUND, "the task names a plan that was not sent on this connection");
     }
     if (message->graph.len > 0) {
@@ -67,7 +67,7 @@ static enum trib_status read_plan(struct trib_session *session, const Tributary_
             return trib_fail(error, TRIB_CORRUPT, "the plan's SHA-256 is not the one that the task names");
         }
     }
-    if (plan == NULL) {
+    if (!plan) {
         TRIB_TRY(keep_plan(session, task->plan_sha256, &message->graph, &plan, error));
     }
     plan->used = ++session->plan_uses;
@@ -97,7 +97,7 @@ static enum trib_status read_deltas(const Tributary__V1__Task *message, struct t
             return trib_fail(error, TRIB_PROTOCOL, "the task's deltas do not lead to its model, version %" PRIu64,
                              message->model_version);
         }
-        if (delta->blob == NULL || delta->blob->len == 0 || delta->blob->len > TRIB_MODEL_FRAME_MAX) {
+        if (!delta->blob || delta->blob->len == 0 || delta->blob->len > TRIB_MODEL_FRAME_MAX) {
             return trib_fail(error, TRIB_PROTOCOL, "the task's delta from version %" PRIu64 " has no possible length",
                              delta->from_version);
         }
@@ -106,7 +106,7 @@ static enum trib_status read_deltas(const Tributary__V1__Task *message, struct t
         read->len = delta->blob->len;
     }
     task->n_deltas = n;
-    if (message->initialisation != NULL) {
+    if (message->initialisation) {
         task->has_initialisation = true;
         task->initialisation_seed = message->initialisation->seed;
     }
@@ -122,11 +122,11 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
                          message->run, session->run);
     }
     (void)trib_str_copy(read.run, sizeof read.run, message->run);
-    if (message->round == 0 || message->model == NULL || message->recipe == NULL) {
+    if (message->round == 0 || !message->model || !message->recipe) {
         return trib_fail(error, TRIB_PROTOCOL, "the task lacks its %s",
-                         message->round == 0      ? "round"
-                         : message->model == NULL ? "model"
-                                                  : "recipe");
+                         message->round == 0 ? "round"
+                         : !message->model   ? "model"
+                                             : "recipe");
     }
     read.round = message->round;
     read.model_version = message->model_version;

@@ -96,7 +96,7 @@ void trib_session_send_offer(struct trib_session *session)
     offer.update = &blob;
     offer.stopped_early = update->result.stopped_early;
     offer.feedback_round = update->feedback_round;
-    if (update->sketch != NULL) {
+    if (update->sketch) {
         offer.sketch = trib_message_lend_bytes(trib_blob_data(update->sketch), trib_blob_len(update->sketch));
     }
     offer.codec = trib_message_lend(update->codec);

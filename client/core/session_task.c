@@ -441,7 +441,7 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
                 TRIB_F_REAL("accuracy", result->accuracy), TRIB_F_REAL("seconds", (double)result->ms / 1000),
                 TRIB_F_REAL("norm", session->update.norm),
                 TRIB_F_INT("update_bytes", trib_blob_len(session->update.frame)),
-                TRIB_F_INT("sketch_bytes", session->update.sketch == NULL ? 0 : trib_blob_len(session->update.sketch)),
+                TRIB_F_INT("sketch_bytes", !session->update.sketch ? 0 : trib_blob_len(session->update.sketch)),
                 TRIB_F_BOOL("stopped_early", result->stopped_early));
     if (session->update.codec[0] != '\0') {
         TRIB_REPORT(session, TRIB_LOG_INFO, "codec_chosen", TRIB_F_INT("round", session->task.round),

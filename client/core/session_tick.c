@@ -32,7 +32,7 @@ static void tell_device(struct trib_session *session)
     if (session->link == TRIB_LINK_ONLINE && session->tell_device_at_ms != 0 &&
         session->now_ms >= session->tell_device_at_ms) {
         session->tell_device_at_ms = 0;
-        if (busy_with(session) == NULL && trib_device_differs(&session->device, &session->told_device)) {
+        if (!busy_with(session) && trib_device_differs(&session->device, &session->told_device)) {
             trib_session_send_progress(session, 0, "idle");
         }
     }
@@ -71,7 +71,7 @@ void trib_session_task_tick(struct trib_session *session)
     }
     if (session->progress_at_ms != 0 && session->now_ms >= session->progress_at_ms) {
         const char *phase = busy_with(session);
-        if (phase != NULL) {
+        if (phase) {
             trib_session_send_progress(session, session->task.round, phase);
         }
         session->progress_at_ms = session->now_ms + session->progress_every_ms;

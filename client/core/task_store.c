@@ -142,14 +142,14 @@ static bool read_field(const struct field *field, const uint8_t *from, void *to)
         return true;
     case TEXT:
         memcpy(to, from, field->len);
-        return memchr(from, '\0', field->len) != NULL;
+        return memchr(from, '\0', field->len);
     }
     return false;
 }
 
 static uint32_t sketch_len(const struct trib_client_update *update)
 {
-    return update->sketch == NULL ? 0 : (uint32_t)trib_blob_len(update->sketch);
+    return !update->sketch ? 0 : (uint32_t)trib_blob_len(update->sketch);
 }
 
 /* All that stands before the sketch. Returns its length. */
@@ -166,7 +166,7 @@ static size_t write_head(const struct trib_client_finished *finished, uint8_t he
         at += fields[i].len;
     }
     uint32_t crc = trib_crc32c(0, head + CRC_FROM, at - CRC_FROM);
-    if (update->sketch != NULL) {
+    if (update->sketch) {
         crc = trib_crc32c(crc, trib_blob_data(update->sketch), trib_blob_len(update->sketch));
     }
     trib_store_u32(head + 8, crc);
@@ -205,7 +205,7 @@ static enum trib_status read_head(const uint8_t *head, uint64_t len, struct trib
 static enum trib_status read_bytes(const struct trib_frame_source *source, uint64_t offset, void *to, size_t len,
                                    struct trib_error *error)
 {
-    if (source->memory != NULL) {
+    if (source->memory) {
         memcpy(to, source->memory + offset, len);
         return TRIB_OK;
     }
@@ -216,7 +216,7 @@ static enum trib_status read_blob(const struct trib_frame_source *source, uint64
                                   struct trib_blob **blob, struct trib_error *error)
 {
     *blob = trib_blob_new((size_t)len);
-    if (*blob == NULL) {
+    if (!*blob) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for an update of %" PRIu64 " bytes", len);
     }
     return read_bytes(source, offset, trib_blob_fill(*blob), (size_t)len, error);
@@ -227,7 +227,7 @@ static enum trib_status check_sums(const uint8_t *head, size_t len, const struct
 {
     uint8_t digest[32];
     uint32_t crc = trib_crc32c(0, head + CRC_FROM, len - CRC_FROM);
-    if (update->sketch != NULL) {
+    if (update->sketch) {
         crc = trib_crc32c(crc, trib_blob_data(update->sketch), trib_blob_len(update->sketch));
     }
     if (crc != trib_load_u32(head + 8)) {
@@ -295,7 +295,7 @@ static enum trib_status write_all(struct trib_file_writer *writer, const struct 
     const struct trib_client_update *update = &finished->update;
     size_t len = write_head(finished, head);
     TRIB_TRY(trib_file_writer_add(writer, head, len, error));
-    if (update->sketch != NULL) {
+    if (update->sketch) {
         TRIB_TRY(trib_file_writer_add(writer, trib_blob_data(update->sketch), trib_blob_len(update->sketch), error));
     }
     TRIB_TRY(trib_file_writer_add(writer, trib_blob_data(update->frame), trib_blob_len(update->frame), error));
@@ -318,7 +318,7 @@ enum trib_status trib_task_store_save(const char *dir, const struct trib_client_
     TRIB_TRY(check_state(dir, task, error));
     TRIB_TRY(trib_dir_make(dir, error));
     char *path = trib_path_join(dir, file_name);
-    if (path == NULL) {
+    if (!path) {
         return trib_fail_no_memory(error);
     }
     struct trib_file_writer writer;
@@ -348,7 +348,7 @@ static enum trib_status read_path(const char *path, struct trib_client_finished 
 static void remove_half_written(const char *path)
 {
     char *temporary = trib_asprintf("%s.tmp", path);
-    if (temporary != NULL) {
+    if (temporary) {
         (void)trib_disk_unlink(temporary);
     }
     trib_free(temporary);
@@ -357,11 +357,11 @@ static void remove_half_written(const char *path)
 bool trib_task_store_load(const char *dir, struct trib_client_finished *finished)
 {
     struct trib_error error = {.message = ""};
-    char *path = dir == NULL ? NULL : trib_path_join(dir, file_name);
-    if (path != NULL) {
+    char *path = !dir ? NULL : trib_path_join(dir, file_name);
+    if (path) {
         remove_half_written(path);
     }
-    if (path == NULL || !trib_file_exists(path)) {
+    if (!path || !trib_file_exists(path)) {
         trib_free(path);
         return false;
     }
@@ -389,8 +389,8 @@ bool trib_task_store_load(const char *dir, struct trib_client_finished *finished
 
 void trib_task_store_forget(const char *dir)
 {
-    char *path = dir == NULL ? NULL : trib_path_join(dir, file_name);
-    if (path != NULL && trib_disk_unlink(path) == 0) {
+    char *path = !dir ? NULL : trib_path_join(dir, file_name);
+    if (path && trib_disk_unlink(path) == 0) {
         (void)trib_disk_sync_dir(dir); /* an update that comes back is found out by its state, or by its task */
     }
     trib_free(path);

@@ -99,7 +99,7 @@ static void open_cache(struct trib_worker *worker)
     struct trib_error error;
     const char *dir = worker->config.settings->state_dir;
     worker->local.cache.budget = worker->config.budget;
-    if (dir != NULL && trib_model_cache_open(&worker->local.cache, dir, &error) != TRIB_OK) {
+    if (dir && trib_model_cache_open(&worker->local.cache, dir, &error) != TRIB_OK) {
         trib_log_error(TRIB_LOG_WARN, "client", "held_model_not_opened", &error);
     }
 }
@@ -107,7 +107,7 @@ static void open_cache(struct trib_worker *worker)
 static enum trib_status open_feedback(struct trib_worker *worker, struct trib_error *error)
 {
     const char *dir = worker->config.settings->state_dir;
-    return worker->local.feedback != NULL ? TRIB_OK : trib_feedback_store_new(dir, &worker->local.feedback, error);
+    return worker->local.feedback ? TRIB_OK : trib_feedback_store_new(dir, &worker->local.feedback, error);
 }
 
 static enum trib_status prepare(struct trib_worker *worker, struct trib_error *error)
@@ -115,7 +115,7 @@ static enum trib_status prepare(struct trib_worker *worker, struct trib_error *e
     if (!worker->has_data) {
         return trib_fail(error, TRIB_UNAVAILABLE, "the client's own data are not loaded");
     }
-    if (worker->pool == NULL && worker->config.settings->training_threads != 1) {
+    if (!worker->pool && worker->config.settings->training_threads != 1) {
         TRIB_TRY(trib_thread_pool_new((int)worker->config.settings->training_threads, &worker->pool, error));
     }
     TRIB_TRY(open_feedback(worker, error));
@@ -153,7 +153,7 @@ static bool save_update(struct trib_worker *worker, const struct job *job)
     struct trib_error error = {.message = ""};
     const char *dir = worker->config.settings->state_dir;
     const struct trib_client_update *update = &job->event->is.update;
-    if (dir == NULL || atomic_load(&job->stop)) {
+    if (!dir || atomic_load(&job->stop)) {
         return false;
     }
     enum trib_status status = make_room(worker, trib_task_store_len(update), &error);
@@ -227,10 +227,10 @@ static void *worker_main(void *argument)
             trib_model_cache_drop(&worker->local.cache);
             give_memory_back();
             pthread_mutex_lock(&worker->lock);
-        } else if (worker->first != NULL) {
+        } else if (worker->first) {
             struct job *job = worker->first;
             worker->first = job->next;
-            if (worker->first == NULL) {
+            if (!worker->first) {
                 worker->last = &worker->first;
             }
             worker->running = job;
@@ -272,7 +272,7 @@ enum trib_status trib_worker_new(const struct trib_worker_config *config, struct
 {
     struct trib_worker *made = trib_calloc(1, sizeof *made);
     struct trib_session_event *event = trib_session_event_new(TRIB_SESSION_DATA, 0);
-    if (made == NULL || event == NULL) {
+    if (!made || !event) {
         trib_free(made);
         trib_session_event_free(event);
         return trib_fail_no_memory(error);
@@ -296,7 +296,7 @@ enum trib_status trib_worker_new(const struct trib_worker_config *config, struct
 
 void trib_worker_free(struct trib_worker *worker)
 {
-    if (worker == NULL) {
+    if (!worker) {
         return;
     }
     trib_worker_cancel(worker);
@@ -305,7 +305,7 @@ void trib_worker_free(struct trib_worker *worker)
     pthread_cond_signal(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
     pthread_join(worker->thread, NULL);
-    while (worker->first != NULL) {
+    while (worker->first) {
         struct job *job = worker->first;
         worker->first = job->next;
         job_free(job);
@@ -336,7 +336,7 @@ enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, 
 {
     struct job *job = trib_calloc(1, sizeof *job);
     struct trib_session_event *event = trib_session_event_new(TRIB_SESSION_TRAINED, number);
-    if (job == NULL || event == NULL) {
+    if (!job || !event) {
         trib_free(job);
         trib_session_event_free(event);
         trib_model_delivery_clear(delivery);
@@ -356,7 +356,7 @@ void trib_worker_forget_update(struct trib_worker *worker)
 {
     trib_disk_budget_note(worker->config.budget, TRIB_DISK_UPDATE, 0);
     struct job *job = trib_calloc(1, sizeof *job);
-    if (job != NULL) {
+    if (job) {
         job->kind = JOB_FORGET;
         add_job(worker, job);
     }
@@ -366,7 +366,7 @@ void trib_worker_forget_update(struct trib_worker *worker)
 void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t round, bool folded)
 {
     struct job *job = trib_calloc(1, sizeof *job);
-    if (job == NULL) {
+    if (!job) {
         return;
     }
     (void)trib_str_copy(job->task.run, sizeof job->task.run, run);
@@ -379,10 +379,10 @@ void trib_worker_settle(struct trib_worker *worker, const char *run, uint64_t ro
 void trib_worker_cancel(struct trib_worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
-    if (worker->running != NULL) {
+    if (worker->running) {
         atomic_store(&worker->running->stop, true);
     }
-    for (struct job *job = worker->first; job != NULL; job = job->next) {
+    for (struct job *job = worker->first; job; job = job->next) {
         atomic_store(&job->stop, true);
     }
     pthread_mutex_unlock(&worker->lock);

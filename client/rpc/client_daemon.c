@@ -52,10 +52,10 @@ static enum trib_status find_backend(const struct trib_client_settings *settings
     const struct trib_backend *found = strcmp(settings->training_backend, "auto") == 0
                                            ? trib_backend_default()
                                            : trib_backend_find(settings->training_backend);
-    if (found == NULL) {
+    if (!found) {
         return trib_client_settings_fail(settings, "training.backend", error, "no backend works on this machine");
     }
-    if (found->probe != NULL) {
+    if (found->probe) {
         enum trib_status status = found->probe(error);
         if (status != TRIB_OK) {
             return trib_error_prefix(error, status, "training.backend %s", found->name);
@@ -71,7 +71,7 @@ enum trib_status trib_client_daemon_check(const struct trib_client_settings *set
     const struct trib_net_tls tls = tls_of(settings);
     TRIB_TRY(trib_net_tls_check(&tls, false, error));
     TRIB_TRY(trib_net_identity_of(settings->tls_certificate, identity, TRIB_IDENTITY_MAX, error));
-    if (settings->node != NULL && strcmp(settings->node, identity) != 0) {
+    if (settings->node && strcmp(settings->node, identity) != 0) {
         return trib_client_settings_fail(settings, "node", error,
                                          "\"%s\" is not the identity in tls.certificate, which is \"%s\"; a node is "
                                          "who its certificate says",
@@ -274,7 +274,7 @@ static void loop(struct daemon *daemon)
             step_all(daemon, &tick);
         }
         struct trib_session_event *event;
-        while (!daemon->ended && (event = trib_event_queue_pop(daemon->queue)) != NULL) {
+        while (!daemon->ended && (event = trib_event_queue_pop(daemon->queue))) {
             take_event(daemon, event);
         }
         if (!daemon->ended && poll(fds, 2, poll_ms(daemon)) > 0 && fds[1].revents != 0) {
@@ -309,7 +309,7 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
 {
     const struct trib_client_settings *settings = daemon->settings;
     int threads = settings->training_threads > 0 ? (int)settings->training_threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const char *about = daemon->backend->describe != NULL ? daemon->backend->describe() : daemon->backend->help;
+    const char *about = daemon->backend->describe ? daemon->backend->describe() : daemon->backend->help;
     trib_log(TRIB_LOG_INFO, component, "start", TRIB_F_STR("version", software), TRIB_F_STR("node", daemon->identity),
              TRIB_F_STR("server", settings->server_address), TRIB_F_STR("backend", daemon->backend->name),
              TRIB_F_STR("backend_is", about), TRIB_F_INT("threads", threads), TRIB_F_INT("pid", getpid()));
@@ -336,7 +336,7 @@ static enum trib_status open_session(struct daemon *daemon, const char *software
     if (has_finished) {
         trib_client_update_clear(&finished.update);
     }
-    return daemon->session == NULL ? trib_fail_no_memory(error) : TRIB_OK;
+    return !daemon->session ? trib_fail_no_memory(error) : TRIB_OK;
 }
 
 static enum trib_status open_link(struct daemon *daemon, struct trib_error *error)
@@ -364,7 +364,7 @@ static enum trib_status open_all(struct daemon *daemon, const char *software, st
     TRIB_TRY(find_backend(daemon->settings, &daemon->backend, error));
     TRIB_TRY(trib_event_queue_new(&daemon->queue, error));
     TRIB_TRY(trib_disk_budget_new((uint64_t)daemon->settings->max_disk, &daemon->budget, error));
-    if (daemon->settings->state_dir != NULL) {
+    if (daemon->settings->state_dir) {
         trib_disk_budget_look(daemon->budget, daemon->settings->state_dir);
     }
     TRIB_TRY(open_link(daemon, error));
@@ -379,7 +379,7 @@ static enum trib_status open_all(struct daemon *daemon, const char *software, st
 
 static void close_all(struct daemon *daemon)
 {
-    if (daemon->link != NULL) {
+    if (daemon->link) {
         trib_link_finish(daemon->link, GOODBYE_GRACE_MS);
     }
     trib_worker_free(daemon->worker);
@@ -393,7 +393,7 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
                                         struct trib_error *error)
 {
     struct daemon *daemon = trib_calloc(1, sizeof *daemon);
-    if (daemon == NULL) {
+    if (!daemon) {
         return trib_fail_no_memory(error);
     }
     daemon->settings = settings;
@@ -412,7 +412,7 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
     } else {
         trib_log(TRIB_LOG_ERROR, component, "failed", TRIB_F_STR("status", trib_status_name(status)),
                  TRIB_F_STR("reason", daemon->end.message));
-        if (error != NULL) {
+        if (error) {
             *error = daemon->end;
         }
     }

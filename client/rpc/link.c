@@ -12,7 +12,7 @@
 enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link, struct trib_error *error)
 {
     struct trib_link *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->config = *config;
@@ -37,7 +37,7 @@ enum trib_status trib_link_new(const struct trib_link_config *config, struct tri
 
 void trib_link_free(struct trib_link *link)
 {
-    if (link == NULL) {
+    if (!link) {
         return;
     }
     trib_net_channel_free(link->channel); /* every `closed` has run then */
@@ -58,7 +58,7 @@ enum trib_status trib_link_call_new(struct trib_link *link, struct trib_link_cal
 {
     struct trib_link_call *call = trib_calloc(1, sizeof *call);
     struct trib_session_event *event = trib_session_event_new(final, job);
-    if (call == NULL || event == NULL) {
+    if (!call || !event) {
         trib_free(call);
         trib_session_event_free(event);
         (void)trib_fail_no_memory(error);
@@ -76,7 +76,7 @@ enum trib_status trib_link_call_new(struct trib_link *link, struct trib_link_cal
 
 void trib_link_call_unref(struct trib_link_call *call)
 {
-    if (call == NULL || atomic_fetch_sub(&call->references, 1) != 1) {
+    if (!call || atomic_fetch_sub(&call->references, 1) != 1) {
         return;
     }
     trib_net_call_unref(call->call);
@@ -99,9 +99,9 @@ static void put_in_slot(struct trib_link *link, struct trib_link_call **slot, st
 {
     pthread_mutex_lock(&link->lock);
     struct trib_link_call *former = *slot;
-    *slot = call == NULL ? NULL : call_ref(call);
+    *slot = call ? call_ref(call) : NULL;
     pthread_mutex_unlock(&link->lock);
-    if (former != NULL) {
+    if (former) {
         trib_net_call_cancel(former->call);
         trib_link_call_unref(former);
     }
@@ -111,7 +111,7 @@ static void put_in_slot(struct trib_link *link, struct trib_link_call **slot, st
 static struct trib_link_call *in_slot(struct trib_link *link, struct trib_link_call **slot)
 {
     pthread_mutex_lock(&link->lock);
-    struct trib_link_call *call = *slot == NULL ? NULL : call_ref(*slot);
+    struct trib_link_call *call = !*slot ? NULL : call_ref(*slot);
     pthread_mutex_unlock(&link->lock);
     return call;
 }
@@ -128,7 +128,7 @@ enum trib_status trib_link_call_start(struct trib_link_call *call, const char *p
         return status;
     }
     pthread_mutex_lock(&link->lock);
-    if (call->final != NULL) { /* not closed meanwhile */
+    if (call->final) { /* not closed meanwhile */
         *call->slot = call_ref(call);
     }
     pthread_mutex_unlock(&link->lock);
@@ -179,24 +179,24 @@ void trib_link_cancel(struct trib_link *link, bool keep)
     struct trib_model_spool *complete[TRIB_TASK_DELTAS];
     size_t n_complete = 0;
     pthread_mutex_lock(&link->lock);
-    calls[0] = link->download == NULL ? NULL : call_ref(link->download);
-    calls[1] = link->upload == NULL ? NULL : call_ref(link->upload);
+    calls[0] = !link->download ? NULL : call_ref(link->download);
+    calls[1] = !link->upload ? NULL : call_ref(link->upload);
     if (!keep) {
         partial = link->partial;
         link->partial = NULL;
         n_complete = link->n_complete;
         memcpy(complete, link->complete, n_complete * sizeof complete[0]);
         link->n_complete = 0;
-        if (calls[0] != NULL) {
+        if (calls[0]) {
             calls[0]->drop = true;
-            if (calls[0]->partial != NULL) { /* at once: the next download may be of the same blob */
+            if (calls[0]->partial) { /* at once: the next download may be of the same blob */
                 trib_model_spool_forget(calls[0]->partial->spool);
             }
         }
     }
     pthread_mutex_unlock(&link->lock);
     for (int i = 0; i < 2; i++) {
-        if (calls[i] != NULL) {
+        if (calls[i]) {
             trib_net_call_cancel(calls[i]->call);
             trib_link_call_unref(calls[i]);
         }
@@ -215,18 +215,18 @@ static void stream_message(void *user, struct trib_net_call *net, struct trib_ne
     struct trib_link_call *call = user;
     struct trib_error error = {.message = ""};
     ProtobufCMessage *unpacked = NULL;
-    if (message == NULL) {
+    if (!message) {
         return; /* `closed` tells why */
     }
     const uint8_t *bytes = trib_net_message_flat(message);
     enum trib_status status = TRIB_NO_MEMORY;
-    if (bytes != NULL) {
+    if (bytes) {
         status = trib_message_unpack(&tributary__v1__server_message__descriptor, bytes, trib_net_message_len(message),
                                      &unpacked, &error);
     }
     trib_net_message_free(message);
     if (status != TRIB_OK) {
-        trib_link_call_fail(call, status, bytes == NULL ? trib_status_text(status) : error.message);
+        trib_link_call_fail(call, status, !bytes ? trib_status_text(status) : error.message);
         return;
     }
     struct trib_session_event *event = call->incoming;
@@ -252,7 +252,7 @@ static enum trib_status ask_for_message(struct trib_link_call *call, struct trib
 {
     /* One read at a time: nobody else touches `incoming` until it has been asked for. */
     call->incoming = trib_session_event_new(TRIB_SESSION_MESSAGE, call->job);
-    if (call->incoming == NULL) {
+    if (!call->incoming) {
         return trib_fail_no_memory(error);
     }
     trib_net_call_read(call->call);
@@ -263,7 +263,7 @@ enum trib_status trib_link_connect(struct trib_link *link, uint64_t job, struct 
 {
     struct trib_link_call *call = NULL;
     struct trib_session_event *connected = trib_session_event_new(TRIB_SESSION_CONNECTED, job);
-    if (connected == NULL) {
+    if (!connected) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = trib_link_call_new(link, &link->stream, TRIB_SESSION_DISCONNECTED, job, &call, error);
@@ -286,7 +286,7 @@ enum trib_status trib_link_read(struct trib_link *link, uint64_t job, struct tri
 {
     struct trib_link_call *call = in_slot(link, &link->stream);
     enum trib_status status = TRIB_OK;
-    if (call != NULL && call->job == job && call->incoming == NULL) {
+    if (call && call->job == job && !call->incoming) {
         status = ask_for_message(call, error);
     }
     trib_link_call_unref(call);
@@ -296,7 +296,7 @@ enum trib_status trib_link_read(struct trib_link *link, uint64_t job, struct tri
 enum trib_status trib_link_send(struct trib_link *link, const void *bytes, size_t len, struct trib_error *error)
 {
     struct trib_link_call *call = in_slot(link, &link->stream);
-    if (call == NULL) {
+    if (!call) {
         return TRIB_OK;
     }
     enum trib_status status = trib_net_call_send(call->call, bytes, len, NULL, 0, 0);
@@ -316,7 +316,7 @@ void trib_link_disconnect(struct trib_link *link)
 void trib_link_finish(struct trib_link *link, int64_t grace_ms)
 {
     struct trib_link_call *call = in_slot(link, &link->stream);
-    if (call == NULL) {
+    if (!call) {
         return;
     }
     trib_net_call_half_close(call->call);

@@ -12,7 +12,7 @@ enum { PIECE = 1 << 20 };
 
 static void partial_free(struct trib_link_partial *partial, void (*free_spool)(struct trib_model_spool *spool))
 {
-    if (partial != NULL) {
+    if (partial) {
         trib_chunk_receiver_clear(&partial->receiver);
         free_spool(partial->spool);
         trib_free(partial);
@@ -34,7 +34,7 @@ static enum trib_status hash_found(struct trib_link_partial *partial, uint64_t f
 {
     const struct trib_frame_source source = trib_model_spool_source(partial->spool);
     uint8_t *piece = trib_malloc(PIECE);
-    enum trib_status status = piece == NULL ? trib_fail_no_memory(error) : TRIB_OK;
+    enum trib_status status = !piece ? trib_fail_no_memory(error) : TRIB_OK;
     for (uint64_t at = 0; at < found && status == TRIB_OK; at += PIECE) {
         size_t len = found - at < PIECE ? (size_t)(found - at) : PIECE;
         status = source.read(source.context, at, piece, len, error);
@@ -63,7 +63,7 @@ static enum trib_status partial_open(const struct trib_link *link, const uint8_t
                                      struct trib_link_partial **partial, uint64_t *found, struct trib_error *error)
 {
     struct trib_link_partial *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = trib_model_spool_new(&link->config.place, sha256, len, &made->spool, found, error);
@@ -173,7 +173,7 @@ static void download_message(void *user, struct trib_net_call *net, struct trib_
 {
     struct trib_link_call *call = user;
     struct trib_error error;
-    if (message == NULL || call->settled) {
+    if (!message || call->settled) {
         trib_net_message_free(message);
         return;
     }
@@ -264,12 +264,12 @@ static struct trib_link_partial *take_partial(struct trib_link *link, const uint
     struct trib_link_partial *partial = link->partial;
     link->partial = NULL;
     pthread_mutex_unlock(&link->lock);
-    if (partial != NULL && (partial->receiver.blob_len != len ||
-                            memcmp(partial->receiver.sha256, sha256, sizeof partial->receiver.sha256) != 0)) {
+    if (partial && (partial->receiver.blob_len != len ||
+                    memcmp(partial->receiver.sha256, sha256, sizeof partial->receiver.sha256) != 0)) {
         trib_link_partial_free(partial);
         partial = NULL;
     }
-    if (partial != NULL) {
+    if (partial) {
         partial->receiver.started = false; /* the next call begins with a first chunk again */
     }
     return partial;
@@ -305,7 +305,7 @@ enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const 
     enum trib_status status = TRIB_OK;
     call->chunk_bytes = chunk_bytes;
     call->partial = take_partial(link, sha256, len);
-    if (call->partial == NULL) {
+    if (!call->partial) {
         status = partial_new(link, sha256, len, &call->partial, error);
     }
     if (status == TRIB_OK && call->partial->receiver.complete) {

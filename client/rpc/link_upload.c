@@ -58,7 +58,7 @@ static enum trib_status read_receipt(struct trib_net_message *message, struct tr
 {
     ProtobufCMessage *unpacked = NULL;
     const uint8_t *bytes = trib_net_message_flat(message);
-    if (bytes == NULL) {
+    if (!bytes) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for the receipt");
     }
     TRIB_TRY(trib_message_unpack(&tributary__v1__upload_receipt__descriptor, bytes, trib_net_message_len(message),
@@ -82,7 +82,7 @@ static void upload_message(void *user, struct trib_net_call *net, struct trib_ne
     (void)net;
     struct trib_link_call *call = user;
     struct trib_error error;
-    if (message == NULL || call->settled) {
+    if (!message || call->settled) {
         trib_net_message_free(message);
         return;
     }

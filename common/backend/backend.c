@@ -31,7 +31,7 @@ const struct trib_backend *trib_backend_find(const char *name)
 const struct trib_backend *trib_backend_default(void)
 {
     for (size_t i = 0; i < BACKENDS_N; i++) {
-        if (backends[i]->probe == NULL || backends[i]->probe(NULL) == TRIB_OK) {
+        if (!backends[i]->probe || backends[i]->probe(NULL) == TRIB_OK) {
             return backends[i];
         }
     }

@@ -37,7 +37,7 @@ static const trib_chooser choosers[TRIB_OP_COUNT] = {
 static void choose(const struct trib_kernel_call *call, int threads, struct trib_kernel_choice *choice)
 {
     *choice = (struct trib_kernel_choice){0};
-    if (choosers[call->op] != NULL) {
+    if (choosers[call->op]) {
         choosers[call->op](call, threads, choice);
     }
 }

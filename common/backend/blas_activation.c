@@ -89,11 +89,11 @@ void trib_blas_epilogue(float *y, size_t rows, size_t columns, size_t stride, co
                         enum trib_activation activation)
 {
     for (size_t r = 0; r < rows; r++, y += stride) {
-        if (bias != NULL && activation == TRIB_ACTIVATION_RELU) {
+        if (bias && activation == TRIB_ACTIVATION_RELU) {
             add_relu(y, bias, columns);
             continue;
         }
-        if (bias != NULL) {
+        if (bias) {
             trib_blas_add(y, bias, columns);
         }
         if (activation != TRIB_ACTIVATION_NONE) {

@@ -28,7 +28,7 @@ static struct group group_of(const struct trib_kernel_call *call)
     e.width = e.channels / e.groups;
     e.parts = trib_parts(e.batch, TRIB_PART_BYTES / sizeof(float) / (e.pixels * e.channels) + 1);
     e.totals = call->workspace;
-    e.scratch = e.totals != NULL ? e.totals + e.batch * 2 * e.channels : NULL;
+    e.scratch = e.totals ? e.totals + e.batch * 2 * e.channels : NULL;
     return e;
 }
 
@@ -37,7 +37,7 @@ static double group_sum(const float *values, const float *weights, size_t width)
 {
     double sum = 0;
     for (size_t i = 0; i < width; i++) {
-        sum += (double)values[i] * (weights != NULL ? (double)weights[i] : 1);
+        sum += (double)values[i] * (weights ? (double)weights[i] : 1);
     }
     return sum;
 }
@@ -64,14 +64,14 @@ static void normalise_image(const struct group *e, size_t image, float *scratch)
         for (size_t c = first; c < first + e->width; c++) {
             scale[c] = (float)(inverse_std * (double)gamma[c]);
         }
-        if (means != NULL) {
+        if (means) {
             means[image * e->groups + g] = mean[first];
         }
-        if (inverse_stds != NULL) {
+        if (inverse_stds) {
             inverse_stds[image * e->groups + g] = (float)inverse_std;
         }
     }
-    if (y != NULL) {
+    if (y) {
         trib_columns_normalise(x, mean, scale, beta, e->pixels, e->channels, y + image * e->pixels * e->channels);
     }
 }
@@ -106,7 +106,7 @@ static void normalise_image_grad(const struct group *e, size_t image, float *scr
             products[c] = (float)((double)products[c] * s);
         }
     }
-    if (dx != NULL) {
+    if (dx) {
         trib_columns_normalise_grad(dy, x, mean, a, b, d, e->pixels, e->channels, dx + at);
     }
 }
@@ -138,10 +138,10 @@ static void run_group_norm_grad(const struct trib_kernel_call *call)
             sum += (double)e.totals[image * 2 * e.channels + c];
             products += (double)e.totals[(image * 2 + 1) * e.channels + c];
         }
-        if (dgamma != NULL) {
+        if (dgamma) {
             dgamma[c] = (float)products;
         }
-        if (dbeta != NULL) {
+        if (dbeta) {
             dbeta[c] = (float)sum;
         }
     }

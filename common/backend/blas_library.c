@@ -21,7 +21,7 @@ static void prepare(void)
     /* Our own pool does the threading: a library that cuts work by thread count gives other bits with other counts. */
     openblas_set_num_threads(1);
     /* A core type pinned in the environment, for another machine perhaps, can halve the speed: say so. */
-    const char *pinned = getenv("OPENBLAS_CORETYPE") != NULL ? " (pinned by OPENBLAS_CORETYPE)" : "";
+    const char *pinned = getenv("OPENBLAS_CORETYPE") ? " (pinned by OPENBLAS_CORETYPE)" : "";
     snprintf(description, sizeof description, "%s; core type %s%s", openblas_get_config(), openblas_get_corename(),
              pinned);
     if (parallel == OPENMP) {

@@ -26,7 +26,7 @@ static struct loss loss_of(const struct trib_kernel_call *call, int logits)
                      .classes = trib_tensor_columns(&call->inputs[logits])};
     e.parts = trib_parts(e.rows, TRIB_PART_BYTES / 8 / sizeof(float) / e.classes + 1);
     e.sums = call->workspace;
-    e.unseen = call->workspace != NULL ? (float *)(void *)(e.sums + e.parts) : NULL;
+    e.unseen = call->workspace ? (float *)(void *)(e.sums + e.parts) : NULL;
     return e;
 }
 
@@ -73,8 +73,7 @@ static void softmax_part(void *context, size_t part, int worker)
     size_t to = trib_part_start(e->rows, e->parts, part + 1, 1);
     for (size_t r = trib_part_start(e->rows, e->parts, part, 1); r < to; r++) {
         const float *z = e->logits + r * e->classes;
-        double log_sum =
-            softmax_row(z, e->classes, e->to != NULL ? e->to + r * e->classes : e->unseen + part * e->classes);
+        double log_sum = softmax_row(z, e->classes, e->to ? e->to + r * e->classes : e->unseen + part * e->classes);
         if (e->labels[r] >= 0) {
             sum += (size_t)e->labels[r] < e->classes ? log_sum - (double)z[e->labels[r]] : (double)NAN;
         }
@@ -95,7 +94,7 @@ static void run_softmax(const struct trib_kernel_call *call)
         sum += e.sums[part];
     }
     size_t n = counted(e.labels, e.rows);
-    if (call->outputs[0].data != NULL) {
+    if (call->outputs[0].data) {
         *(float *)call->outputs[0].data = n > 0 ? (float)(sum / (double)n) : 0;
     }
 }

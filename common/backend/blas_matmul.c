@@ -30,7 +30,7 @@ static void multiply_part(void *context, size_t part, int worker)
         const float *b = p->b + (p->transpose_b ? from * p->ldb : from);
         trib_blas_gemm(p->transpose_a, p->transpose_b, p->m, to - from, p->k, p->a, p->lda, b, p->ldb, 0, p->c + from,
                        p->n);
-        trib_blas_epilogue(p->c + from, p->m, to - from, p->n, p->bias != NULL ? p->bias + from : NULL, p->activation);
+        trib_blas_epilogue(p->c + from, p->m, to - from, p->n, p->bias ? p->bias + from : NULL, p->activation);
     }
 }
 

@@ -28,7 +28,7 @@ static struct batch batch_of(const struct trib_kernel_call *call)
     struct batch e = {.rows = trib_tensor_rows(&call->inputs[0]), .channels = trib_tensor_columns(&call->inputs[0])};
     e.parts = trib_parts(e.rows, TRIB_PART_BYTES / sizeof(float) / e.channels + 1);
     e.sums = call->workspace;
-    if (e.sums != NULL) {
+    if (e.sums) {
         e.a = e.sums + e.parts * 2 * e.channels;
         e.b = e.a + e.channels;
         e.d = e.b + e.channels;
@@ -88,7 +88,7 @@ static double total(const struct batch *e, size_t which, size_t channel)
 
 static void put(const struct trib_tensor *output, size_t at, double value)
 {
-    if (output->data != NULL) {
+    if (output->data) {
         ((float *)output->data)[at] = (float)value;
     }
 }
@@ -125,7 +125,7 @@ static void run_batch_norm(const struct trib_kernel_call *call)
         put(&call->outputs[3], c, training ? old_mean + momentum * (mean - old_mean) : old_mean);
         put(&call->outputs[4], c, training ? old_var + momentum * (unbiased - old_var) : old_var);
     }
-    if (e.y != NULL) {
+    if (e.y) {
         run_pass(&e, PASS_NORMALISE, call->pool);
     }
 }
@@ -149,7 +149,7 @@ static void run_batch_norm_grad(const struct trib_kernel_call *call)
         put(&call->outputs[1], c, products);
         put(&call->outputs[2], c, sum);
     }
-    if (e.y != NULL) {
+    if (e.y) {
         run_pass(&e, PASS_GRAD, call->pool);
     }
 }

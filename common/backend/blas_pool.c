@@ -74,18 +74,18 @@ static void max_window(const struct pool *p, const float *image, int64_t oh, int
     trib_window_span(oh, s->stride_height, s->padding_height, s->kernel_height, s->height, &from_h, &to_h);
     trib_window_span(ow, s->stride_width, s->padding_width, s->kernel_width, s->width, &from_w, &to_w);
     size_t first = (size_t)(from_h * s->width + from_w) * channels;
-    if (index != NULL && to_h - from_h == 2 && to_w - from_w == 2) {
+    if (index && to_h - from_h == 2 && to_w - from_w == 2) {
         take_largest_of_4(image + first, channels, (size_t)s->width * channels, (int32_t)first, channels, y, index);
         return;
     }
     memcpy(y, image + first, channels * sizeof *y);
-    for (size_t c = 0; c < channels && index != NULL; c++) {
+    for (size_t c = 0; c < channels && index; c++) {
         index[c] = (int32_t)(first + c);
     }
     for (int64_t h = from_h; h < to_h; h++) {
         for (int64_t w = from_w; w < to_w; w++) {
             size_t at = (size_t)(h * s->width + w) * channels;
-            if (index != NULL) {
+            if (index) {
                 take_larger(image + at, (int32_t)at, channels, y, index);
             } else {
                 take_larger_value(image + at, channels, y);
@@ -105,7 +105,7 @@ static void max_part(void *context, size_t part, int worker)
         const float *image = p->x + row / height * (size_t)(s->height * s->width) * channels;
         for (int64_t ow = 0; ow < s->out_width; ow++) {
             size_t at = (row * (size_t)s->out_width + (size_t)ow) * channels;
-            max_window(p, image, (int64_t)(row % height), ow, p->y + at, p->index != NULL ? p->index + at : NULL);
+            max_window(p, image, (int64_t)(row % height), ow, p->y + at, p->index ? p->index + at : NULL);
         }
     }
 }
@@ -116,7 +116,7 @@ static void run_max_pool(const struct trib_kernel_call *call)
                      .x = call->inputs[0].data,
                      .y = call->outputs[0].data,
                      .index = call->outputs[1].data};
-    if (p.y == NULL) {
+    if (!p.y) {
         trib_reference_kernel(TRIB_OP_MAX_POOL2D)(call);
         return;
     }
@@ -222,7 +222,7 @@ static void mean_window(const struct trib_window *s, const float *image, float *
     for (int64_t h = from_h; h < to_h; h++) {
         for (int64_t w = from_w; w < to_w; w++) {
             size_t at = (size_t)(h * s->width + w) * channels;
-            if (y != NULL) {
+            if (y) {
                 add_scaled(image + at, scale, channels, y);
             } else {
                 add_scaled(dy, scale, channels, image_grad + at);

@@ -46,10 +46,10 @@ static enum trib_status choose_kernel(struct trib_execution *execution, struct s
     const struct trib_backend *backend = execution->backend;
     struct trib_kernel_choice choice = {0};
     backend->choose(&step->call, threads, &choice);
-    if (choice.run == NULL && (backend->caps & TRIB_BACKEND_HOST_MEMORY) != 0) {
+    if (!choice.run && (backend->caps & TRIB_BACKEND_HOST_MEMORY) != 0) {
         choice = (struct trib_kernel_choice){.run = trib_reference_kernel(step->call.op)};
     }
-    if (choice.run == NULL) {
+    if (!choice.run) {
         char shape[96];
         return trib_fail(error, TRIB_UNSUPPORTED, "backend %s has no kernel for %s of %s; choose another backend",
                          backend->name, trib_op_info(step->call.op)->name,
@@ -105,12 +105,11 @@ static enum trib_status prepare(struct trib_execution *execution, struct trib_th
         trib_calloc(execution->steps_n, (TRIB_MAX_INPUTS + TRIB_MAX_OUTPUTS) * sizeof *execution->operands);
     execution->inputs = trib_calloc(execution->inputs_n, sizeof *execution->inputs);
     execution->arena = trib_malloc_aligned(arena_bytes, 1);
-    if (execution->steps == NULL || execution->operands == NULL || execution->inputs == NULL ||
-        execution->arena == NULL) {
+    if (!execution->steps || !execution->operands || !execution->inputs || !execution->arena) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory: %zu bytes of results for a batch of %lld", arena_bytes,
                          (long long)trib_plan_batch(plan));
     }
-    int threads = pool != NULL ? trib_thread_pool_threads(pool) : 1;
+    int threads = pool ? trib_thread_pool_threads(pool) : 1;
     for (size_t i = 0; i < execution->steps_n; i++) {
         describe_call(execution, &execution->steps[i], steps[i].node, pool);
         TRIB_TRY(choose_kernel(execution, &execution->steps[i], threads, &workspace_bytes, error));
@@ -120,7 +119,7 @@ static enum trib_status prepare(struct trib_execution *execution, struct trib_th
         execution->writes_gradient = true;
     }
     execution->workspace = trib_malloc_aligned(workspace_bytes, 1);
-    if (execution->workspace == NULL) {
+    if (!execution->workspace) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory: %zu bytes of workspace", workspace_bytes);
     }
     for (size_t i = 0; i < execution->steps_n; i++) {
@@ -133,11 +132,11 @@ enum trib_status trib_execution_new(const struct trib_backend *backend, const st
                                     struct trib_thread_pool *pool, struct trib_execution **execution,
                                     struct trib_error *error)
 {
-    if (backend->probe != NULL) {
+    if (backend->probe) {
         TRIB_TRY(backend->probe(error));
     }
     struct trib_execution *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->backend = backend;
@@ -153,7 +152,7 @@ enum trib_status trib_execution_new(const struct trib_backend *backend, const st
 
 void trib_execution_free(struct trib_execution *execution)
 {
-    if (execution == NULL) {
+    if (!execution) {
         return;
     }
     trib_free(execution->steps);
@@ -180,9 +179,9 @@ static void *resolve(const struct trib_execution *execution, struct trib_placeme
         cast.from = execution->inputs[placement.offset];
         break;
     case TRIB_HOME_MODEL:
-        return execution->model != NULL ? execution->model + placement.offset : NULL;
+        return execution->model ? execution->model + placement.offset : NULL;
     case TRIB_HOME_GRADIENT:
-        return execution->gradient != NULL ? execution->gradient + placement.offset : NULL;
+        return execution->gradient ? execution->gradient + placement.offset : NULL;
     case TRIB_HOME_CONSTANT: {
         size_t len;
         cast.from = trib_plan_constants(execution->plan, &len) + placement.offset;
@@ -198,14 +197,14 @@ static enum trib_status check_run(const struct trib_execution *execution, const 
                                   struct trib_error *error)
 {
     for (size_t i = 0; i < execution->inputs_n; i++) {
-        if (run->inputs == NULL || run->inputs[i] == NULL) {
+        if (!run->inputs || !run->inputs[i]) {
             return trib_fail(error, TRIB_INVALID, "graph input %zu of %zu is not given", i + 1, execution->inputs_n);
         }
     }
-    if (run->model == NULL && trib_plan_model_floats(execution->plan) > 0) {
+    if (!run->model && trib_plan_model_floats(execution->plan) > 0) {
         return trib_fail(error, TRIB_INVALID, "the graph has parameters but no model vector is given");
     }
-    if (run->gradient == NULL && execution->writes_gradient) {
+    if (!run->gradient && execution->writes_gradient) {
         return trib_fail(error, TRIB_INVALID, "the graph has gradients but no gradient vector is given");
     }
     return TRIB_OK;

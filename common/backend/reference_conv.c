@@ -48,7 +48,7 @@ void trib_reference_conv2d(const struct trib_kernel_call *call)
             for (int64_t ow = 0; ow < s.out_width; ow++) {
                 for (int64_t o = 0; o < s.out_channels; o++) {
                     struct tap at = {.image = image, .oh = oh, .ow = ow, .o = o};
-                    double sum = conv_sum(&s, x, w, &at) + (bias != NULL ? (double)bias[o] : 0);
+                    double sum = conv_sum(&s, x, w, &at) + (bias ? (double)bias[o] : 0);
                     *y++ = trib_reference_activate(call->attributes->activation, (float)sum);
                 }
             }
@@ -176,10 +176,10 @@ void trib_reference_max_pool2d(const struct trib_kernel_call *call)
                 struct span span = pool_span(&s, oh, ow);
                 for (int64_t c = 0; c < s.channels; c++, to++) {
                     int32_t best = max_index(&s, image, &span, c);
-                    if (y != NULL) {
+                    if (y) {
                         y[to] = best < 0 ? 0 : image[best];
                     }
-                    if (index != NULL) {
+                    if (index) {
                         index[to] = best;
                     }
                 }

@@ -33,7 +33,7 @@ void trib_reference_softmax_cross_entropy(const struct trib_kernel_call *call)
         const float *row = logits + r * classes;
         double maximum, total;
         softmax_row(row, classes, &maximum, &total);
-        for (size_t c = 0; c < classes && probabilities != NULL; c++) {
+        for (size_t c = 0; c < classes && probabilities; c++) {
             probabilities[r * classes + c] = (float)(exp((double)row[c] - maximum) / total);
         }
         if (labels[r] >= 0) {
@@ -41,7 +41,7 @@ void trib_reference_softmax_cross_entropy(const struct trib_kernel_call *call)
             sum += (size_t)labels[r] < classes ? log(total) + maximum - (double)row[labels[r]] : (double)NAN;
         }
     }
-    if (loss != NULL) {
+    if (loss) {
         *loss = counted > 0 ? (float)(sum / (double)counted) : 0;
     }
 }

@@ -34,7 +34,7 @@ void trib_reference_linear(const struct trib_kernel_call *call)
     size_t rows = trib_tensor_rows(&call->outputs[0]);
     for (size_t r = 0; r < rows; r++) {
         for (size_t o = 0; o < outputs; o++) {
-            double sum = bias != NULL ? (double)bias[o] : 0;
+            double sum = bias ? (double)bias[o] : 0;
             for (size_t i = 0; i < inputs; i++) {
                 sum += (double)x[r * inputs + i] * w[o * inputs + i];
             }

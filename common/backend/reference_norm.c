@@ -45,7 +45,7 @@ static void group_grad(const struct trib_kernel_call *call, const struct group *
             dot += g * ((double)x[at] - mean) * inverse_std;
         }
     }
-    for (size_t b = 0; b < group->blocks && dx != NULL; b++) {
+    for (size_t b = 0; b < group->blocks && dx; b++) {
         for (size_t i = 0; i < group->width; i++) {
             size_t at = group->first + b * group->stride + i;
             double g = (double)dy[at] * gamma[channel + i], normal = ((double)x[at] - mean) * inverse_std;
@@ -73,12 +73,12 @@ void trib_reference_batch_norm(const struct trib_kernel_call *call)
         double inverse_std = 1 / sqrt(variance + (double)call->attributes->epsilon);
         double all[5] = {0, mean, inverse_std, new_mean, new_variance};
         for (int o = 1; o < 5; o++) {
-            if (call->outputs[o].data != NULL) {
+            if (call->outputs[o].data) {
                 ((float *)call->outputs[o].data)[c] = (float)all[o];
             }
         }
         float *y = call->outputs[0].data;
-        for (size_t r = 0; r < rows && y != NULL; r++) {
+        for (size_t r = 0; r < rows && y; r++) {
             y[r * channels + c] = (float)(((double)x[r * channels + c] - mean) * inverse_std * gamma[c] + beta[c]);
         }
     }
@@ -99,10 +99,10 @@ static void add_column_sums(const struct trib_kernel_call *call, size_t first, s
 static void store_column_sums(const struct trib_kernel_call *call, size_t c, double gamma_sum, double beta_sum)
 {
     float *dgamma = call->outputs[1].data, *dbeta = call->outputs[2].data;
-    if (dgamma != NULL) {
+    if (dgamma) {
         dgamma[c] = (float)gamma_sum;
     }
-    if (dbeta != NULL) {
+    if (dbeta) {
         dbeta[c] = (float)beta_sum;
     }
 }
@@ -133,13 +133,13 @@ void trib_reference_group_norm(const struct trib_kernel_call *call)
             double mean, variance;
             group_moments(x, &group, &mean, &variance);
             double inverse_std = 1 / sqrt(variance + (double)call->attributes->epsilon);
-            if (means != NULL) {
+            if (means) {
                 means[n * groups + g] = (float)mean;
             }
-            if (inverse_stds != NULL) {
+            if (inverse_stds) {
                 inverse_stds[n * groups + g] = (float)inverse_std;
             }
-            for (size_t i = 0; i < pixels * width && y != NULL; i++) {
+            for (size_t i = 0; i < pixels * width && y; i++) {
                 size_t at = group.first + i / width * channels + i % width, c = g * width + i % width;
                 y[at] = (float)(((double)x[at] - mean) * inverse_std * gamma[c] + beta[c]);
             }

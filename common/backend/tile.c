@@ -44,10 +44,10 @@ static void choose(enum trib_tile_kind kind, const struct trib_kernel_call *call
                    struct trib_kernel_choice *choice)
 {
     *choice = (struct trib_kernel_choice){0};
-    if (choosers[call->op] != NULL) {
+    if (choosers[call->op]) {
         choosers[call->op](kind, call, threads, choice);
     }
-    if (choice->run == NULL) {
+    if (!choice->run) {
         trib_backend_blas.choose(call, threads, choice);
     }
 }

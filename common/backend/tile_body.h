@@ -21,7 +21,7 @@ TILE_INLINE void tile_finish(const struct trib_tile *t, V acc[TILE_ROWS][TILE_VE
                              const int vectors, M mask)
 {
     const bool full = t->columns == vectors * V_LANES;
-    if (t->bias != NULL) {
+    if (t->bias) {
         TILE_UNROLL
         for (int v = 0; v < vectors; v++) {
             const float *from = t->bias + v * V_LANES;
@@ -201,7 +201,7 @@ TILE_INLINE void dot_fixed(const struct trib_dot *t, const int rows)
     }
     const void *lanes = dot_lanes + TRIB_DOT_COLUMNS - t->columns;
     __m128i stored = _mm_loadu_si128(lanes);
-    __m128 bias = t->bias != NULL ? _mm_maskload_ps(t->bias, stored) : _mm_setzero_ps();
+    __m128 bias = t->bias ? _mm_maskload_ps(t->bias, stored) : _mm_setzero_ps();
     TILE_UNROLL
     for (int r = 0; r < rows; r++) {
         dot_finish(t, V_SUM4(acc[r][0], acc[r][1], acc[r][2], acc[r][3]), bias, stored, r);

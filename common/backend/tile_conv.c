@@ -141,7 +141,7 @@ static void multiply_row(const struct conv *conv, size_t panel, const float *ima
     size_t step = (size_t)(s->stride_width * s->channels);
     struct trib_tile tile = {
         .b = conv->packed + first * conv->k,
-        .bias = conv->bias != NULL ? conv->bias + first : NULL,
+        .bias = conv->bias ? conv->bias + first : NULL,
         .a_row = step,
         .a_step = 1,
         .a_segment = pitch,
@@ -305,7 +305,7 @@ static bool backward_of(const struct trib_tile_set *set, const struct trib_kerne
     conv->x = call->inputs[0].data;
     conv->w = call->inputs[1].data;
     float *dx = call->outputs[0].data;
-    conv->y = dx != NULL ? dx + (size_t)h.first * line + (size_t)w.first * channels : NULL;
+    conv->y = dx ? dx + (size_t)h.first * line + (size_t)w.first * channels : NULL;
     return true;
 }
 

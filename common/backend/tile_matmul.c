@@ -54,7 +54,7 @@ static void dot_block(const struct product *p, size_t from_row, size_t to_row, s
     for (size_t c = from; c < to; c += TRIB_DOT_COLUMNS) {
         dot.columns = (int)smaller(to - c, TRIB_DOT_COLUMNS);
         dot.w = p->b + c * p->k;
-        dot.bias = p->bias != NULL ? p->bias + c : NULL;
+        dot.bias = p->bias ? p->bias + c : NULL;
         for (size_t r = from_row; r < to_row; r += (size_t)dot.rows) {
             dot.rows = trib_tile_even(to_row - r, p->set->dot_rows);
             dot.x = p->a + r * p->k;

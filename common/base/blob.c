@@ -22,7 +22,7 @@ struct trib_blob *trib_blob_new(size_t len)
         return NULL;
     }
     struct trib_blob *blob = trib_malloc_aligned(total, 1);
-    if (blob != NULL) {
+    if (blob) {
         atomic_init(&blob->references, 1);
         blob->len = len;
         blob->data = (uint8_t *)blob + HEADER_LEN;
@@ -34,7 +34,7 @@ struct trib_blob *trib_blob_new(size_t len)
 struct trib_blob *trib_blob_copy(const void *bytes, size_t len)
 {
     struct trib_blob *blob = trib_blob_new(len);
-    if (blob != NULL && len > 0) {
+    if (blob && len > 0) {
         memcpy(blob->data, bytes, len);
     }
     return blob;
@@ -43,7 +43,7 @@ struct trib_blob *trib_blob_copy(const void *bytes, size_t len)
 struct trib_blob *trib_blob_adopt(void *bytes, size_t len)
 {
     struct trib_blob *blob = trib_malloc(sizeof *blob);
-    if (blob != NULL) {
+    if (blob) {
         atomic_init(&blob->references, 1);
         blob->len = len;
         blob->data = bytes;
@@ -69,7 +69,7 @@ size_t trib_blob_len(const struct trib_blob *blob)
 
 struct trib_blob *trib_blob_ref(struct trib_blob *blob)
 {
-    if (blob != NULL) {
+    if (blob) {
         atomic_fetch_add_explicit(&blob->references, 1, memory_order_relaxed);
     }
     return blob;
@@ -78,7 +78,7 @@ struct trib_blob *trib_blob_ref(struct trib_blob *blob)
 void trib_blob_unref(struct trib_blob *blob)
 {
     /* Release what this thread did with the content; acquire what all others did before it is freed. */
-    if (blob != NULL && atomic_fetch_sub_explicit(&blob->references, 1, memory_order_acq_rel) == 1) {
+    if (blob && atomic_fetch_sub_explicit(&blob->references, 1, memory_order_acq_rel) == 1) {
         if (blob->adopted) {
             trib_free(blob->data);
         }

@@ -28,7 +28,7 @@ enum trib_status trib_buf_reserve(struct trib_buf *buf, size_t extra_len)
         capacity = needed;
     }
     uint8_t *data = trib_realloc_array(buf->data, capacity, 1);
-    if (data == NULL) {
+    if (!data) {
         return TRIB_NO_MEMORY;
     }
     buf->data = data;
@@ -126,7 +126,7 @@ const uint8_t *trib_read_bytes(struct trib_reader *reader, size_t len)
         reader->failed = true;
         return NULL;
     }
-    const uint8_t *bytes = reader->data == NULL ? (const uint8_t *)"" : reader->data + reader->at;
+    const uint8_t *bytes = !reader->data ? (const uint8_t *)"" : reader->data + reader->at;
     reader->at += len;
     return bytes;
 }
@@ -134,23 +134,23 @@ const uint8_t *trib_read_bytes(struct trib_reader *reader, size_t len)
 uint8_t trib_read_u8(struct trib_reader *reader)
 {
     const uint8_t *bytes = trib_read_bytes(reader, 1);
-    return bytes == NULL ? 0 : bytes[0];
+    return !bytes ? 0 : bytes[0];
 }
 
 uint16_t trib_read_u16(struct trib_reader *reader)
 {
     const uint8_t *bytes = trib_read_bytes(reader, 2);
-    return bytes == NULL ? 0 : trib_load_u16(bytes);
+    return !bytes ? 0 : trib_load_u16(bytes);
 }
 
 uint32_t trib_read_u32(struct trib_reader *reader)
 {
     const uint8_t *bytes = trib_read_bytes(reader, 4);
-    return bytes == NULL ? 0 : trib_load_u32(bytes);
+    return !bytes ? 0 : trib_load_u32(bytes);
 }
 
 uint64_t trib_read_u64(struct trib_reader *reader)
 {
     const uint8_t *bytes = trib_read_bytes(reader, 8);
-    return bytes == NULL ? 0 : trib_load_u64(bytes);
+    return !bytes ? 0 : trib_load_u64(bytes);
 }

@@ -49,7 +49,7 @@ static enum trib_status fail_unknown(const struct parsing *parsing, const char *
 {
     char *word = trib_strndup(given, len);
     const char **names = trib_calloc(parsing->n, sizeof *names);
-    if (word == NULL || names == NULL) {
+    if (!word || !names) {
         trib_free(word);
         trib_free(names);
         return trib_fail_no_memory(parsing->error);
@@ -58,9 +58,9 @@ static enum trib_status fail_unknown(const struct parsing *parsing, const char *
         names[i] = parsing->options[i].name;
     }
     const char *nearest = trib_str_nearest(word + strspn(word, "-"), names, parsing->n);
-    enum trib_status status = trib_fail(parsing->error, TRIB_INVALID, "%s: unknown option%s%s%s; see --help", word,
-                                        nearest == NULL ? "" : "; did you mean --", nearest == NULL ? "" : nearest,
-                                        nearest == NULL ? "" : "?");
+    enum trib_status status =
+        trib_fail(parsing->error, TRIB_INVALID, "%s: unknown option%s%s%s; see --help", word,
+                  !nearest ? "" : "; did you mean --", !nearest ? "" : nearest, !nearest ? "" : "?");
     trib_free(word);
     trib_free(names);
     return status;
@@ -136,17 +136,17 @@ static enum trib_status parse_option(const struct parsing *parsing, int *at)
     } else if (len == 2) {
         option = find_letter(parsing, argument[1]);
     }
-    if (option == NULL) {
+    if (!option) {
         return fail_unknown(parsing, argument, len);
     }
     if (option->kind == TRIB_OPTION_FLAG) {
-        if (value != NULL) {
+        if (value) {
             return trib_fail(parsing->error, TRIB_INVALID, "--%s: takes no value", option->name);
         }
-    } else if (value == NULL) {
+    } else if (!value) {
         if (*at + 1 >= parsing->argc) {
             return trib_fail(parsing->error, TRIB_INVALID, "--%s: needs a value (%s)", option->name,
-                             option->placeholder == NULL ? "VALUE" : option->placeholder);
+                             !option->placeholder ? "VALUE" : option->placeholder);
         }
         value = parsing->argv[++*at];
     }
@@ -188,14 +188,14 @@ enum trib_status trib_cli_parse(int argc, char *const *argv, const struct trib_o
                               .max_operands = max_operands,
                               .error = error};
     parsing.given = trib_calloc(n, sizeof *parsing.given);
-    if (parsing.given == NULL) {
+    if (!parsing.given) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = parse_all(&parsing);
     if (status == TRIB_OK) {
         parsing.store = true;
         status = parse_all(&parsing);
-        if (n_operands != NULL) {
+        if (n_operands) {
             *n_operands = parsing.n_operands;
         }
     }
@@ -221,14 +221,14 @@ static void print_wrapped(FILE *to, const char *text, int indent, int column)
 void trib_cli_help(FILE *to, const char *usage, const char *about, const struct trib_option *options, size_t n)
 {
     fprintf(to, "Usage: %s\n\n", usage);
-    if (about != NULL && about[0] != '\0') {
+    if (about && about[0] != '\0') {
         print_wrapped(to, about, 0, 0);
         fputc('\n', to);
     }
     fputs("Options:\n", to);
     for (size_t i = 0; i < n; i++) {
         const struct trib_option *option = &options[i];
-        const char *placeholder = option->placeholder == NULL ? "VALUE" : option->placeholder;
+        const char *placeholder = !option->placeholder ? "VALUE" : option->placeholder;
         bool takes_value = option->kind != TRIB_OPTION_FLAG;
         int column = option->letter != 0 ? fprintf(to, "  -%c, ", option->letter) : fprintf(to, "      ");
         column += fprintf(to, "--%s%s%s", option->name, takes_value ? " " : "", takes_value ? placeholder : "");
@@ -237,6 +237,6 @@ void trib_cli_help(FILE *to, const char *usage, const char *about, const struct 
             column = 0;
         }
         fprintf(to, "%*s", HELP_COLUMN - column, "");
-        print_wrapped(to, option->help == NULL ? "" : option->help, HELP_COLUMN, HELP_COLUMN);
+        print_wrapped(to, !option->help ? "" : option->help, HELP_COLUMN, HELP_COLUMN);
     }
 }

@@ -35,7 +35,7 @@ const char *trib_clock_format(int64_t wall_ms, char *to, size_t size)
         seconds--;
     }
     struct tm parts;
-    if (gmtime_r(&seconds, &parts) == NULL || parts.tm_year + 1900 < 0 || parts.tm_year + 1900 > 9999) {
+    if (!gmtime_r(&seconds, &parts) || parts.tm_year + 1900 < 0 || parts.tm_year + 1900 > 9999) {
         snprintf(to, size, "invalid-time");
         return to;
     }

@@ -93,18 +93,18 @@ static const char *nearest_sibling(const struct trib_config_row *rows, size_t n,
     const char *found = NULL;
     char **names = trib_calloc(n, sizeof *names);
     size_t count = 0;
-    for (size_t i = 0; i < n && names != NULL; i++) {
+    for (size_t i = 0; i < n && names; i++) {
         if (strncmp(rows[i].key, key, prefix_len) == 0) {
             const char *rest = rows[i].key + prefix_len;
             names[count] = trib_strndup(rest, strcspn(rest, "."));
-            if (names[count] == NULL) {
+            if (!names[count]) {
                 break;
             }
             count++;
         }
     }
     const char *nearest = count == 0 ? NULL : trib_str_nearest(key + prefix_len, (const char *const *)names, count);
-    if (nearest != NULL) {
+    if (nearest) {
         snprintf(to, size, "%.*s%s", (int)prefix_len, key, nearest);
         found = to;
     }
@@ -118,7 +118,7 @@ static const char *nearest_sibling(const struct trib_config_row *rows, size_t n,
 static const char *last_part(const char *key)
 {
     const char *dot = strrchr(key, '.');
-    return dot == NULL ? key : dot + 1;
+    return !dot ? key : dot + 1;
 }
 
 /* The row whose whole key (or, if `parts`, its last part) is nearest: right name, wrong section. */
@@ -127,14 +127,14 @@ static const char *nearest_row(const struct trib_config_row *rows, size_t n, con
 {
     const char *found = NULL;
     const char **names = trib_calloc(n, sizeof *names);
-    if (names == NULL) {
+    if (!names) {
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {
         names[i] = parts ? last_part(rows[i].key) : rows[i].key;
     }
     const char *nearest = n == 0 ? NULL : trib_str_nearest(parts ? last_part(key) : key, names, n);
-    for (size_t i = 0; i < n && nearest != NULL && found == NULL; i++) {
+    for (size_t i = 0; i < n && nearest && !found; i++) {
         if (names[i] == nearest) {
             snprintf(to, size, "%s", rows[i].key);
             found = to;
@@ -148,8 +148,8 @@ const char *trib_config_suggest(const struct trib_config_row *rows, size_t n, co
                                 char *to, size_t size)
 {
     const char *found = nearest_sibling(rows, n, key, prefix_len, to, size);
-    if (found == NULL) {
+    if (!found) {
         found = nearest_row(rows, n, key, false, to, size);
     }
-    return found != NULL ? found : nearest_row(rows, n, key, true, to, size);
+    return found ? found : nearest_row(rows, n, key, true, to, size);
 }

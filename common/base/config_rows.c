@@ -109,9 +109,9 @@ static enum trib_status read_text(const struct trib_config_row *row, const char 
                                   struct trib_error *error)
 {
     TRIB_TRY(check_text(row, text, error));
-    bool resolve = row->type == TRIB_TYPE_PATH && dir != NULL && text[0] != '\0' && strcmp(dir, ".") != 0;
+    bool resolve = row->type == TRIB_TYPE_PATH && dir && text[0] != '\0' && strcmp(dir, ".") != 0;
     char *copy = resolve ? trib_path_join(dir, text) : trib_strdup(text);
-    if (copy == NULL) {
+    if (!copy) {
         return trib_fail_no_memory(error);
     }
     trib_free(*value);
@@ -123,7 +123,7 @@ static enum trib_status read_choice(const struct trib_config_row *row, const cha
                                     struct trib_error *error)
 {
     size_t n = 0;
-    for (; row->choices[n] != NULL; n++) {
+    for (; row->choices[n]; n++) {
         if (strcmp(text, row->choices[n]) == 0) {
             *value = (int)n;
             return TRIB_OK;
@@ -135,7 +135,7 @@ static enum trib_status read_choice(const struct trib_config_row *row, const cha
         used += wrote < 0 ? sizeof list : (size_t)wrote;
     }
     const char *nearest = trib_str_nearest(text, row->choices, n);
-    if (nearest != NULL) {
+    if (nearest) {
         return trib_fail(error, TRIB_CONFIG, "\"%.64s\" is not known; did you mean \"%s\"? It is one of: %s", text,
                          nearest, list);
     }
@@ -219,7 +219,7 @@ static enum trib_status fail_unknown(const struct reading *reading, const struct
                                      const char *key, size_t prefix_len)
 {
     char near[TRIB_CONFIG_PATH_LEN];
-    if (trib_config_suggest(reading->rows, reading->n, key, prefix_len, near, sizeof near) != NULL) {
+    if (trib_config_suggest(reading->rows, reading->n, key, prefix_len, near, sizeof near)) {
         return trib_config_fail(node, reading->error, "unknown key; did you mean \"%s\"?", near);
     }
     return trib_config_fail(node, reading->error, "unknown key");
@@ -277,14 +277,14 @@ static bool is_section(const struct reading *reading, const char *key)
 /* All children of a map that stands for the keys beginning with `prefix` (with its dot, or ""). */
 static enum trib_status apply_map(struct reading *reading, const struct trib_config_node *map, const char *prefix)
 {
-    for (const struct trib_config_node *child = map->first; child != NULL; child = child->next) {
+    for (const struct trib_config_node *child = map->first; child; child = child->next) {
         char key[TRIB_CONFIG_PATH_LEN];
         int len = snprintf(key, sizeof key - 1, "%s%s", prefix, child->key);
         if (len < 0 || (size_t)len >= sizeof key - 1) {
             return trib_config_fail(child, reading->error, "unknown key");
         }
         const struct trib_config_row *row = trib_config_find_row(reading->rows, reading->n, key);
-        if (row != NULL) {
+        if (row) {
             TRIB_TRY(apply_value(reading, row, child));
         } else if (!is_section(reading, key)) {
             return fail_unknown(reading, child, key, strlen(prefix));
@@ -304,7 +304,7 @@ static enum trib_status apply_fallbacks(struct reading *reading)
 {
     for (size_t i = 0; i < reading->n; i++) {
         const struct trib_config_row *row = &reading->rows[i];
-        if (row->fallback == NULL) {
+        if (!row->fallback) {
             continue;
         }
         struct trib_error reason;
@@ -327,8 +327,7 @@ static enum trib_status check_required(const struct reading *reading, const stru
             char path[TRIB_CONFIG_PATH_LEN];
             trib_config_path_of(map, path, sizeof path);
             return trib_fail(reading->error, TRIB_CONFIG, "%s:%d: %s%s%s: is required but missing (%s)", map->file,
-                             map->line, path, path[0] == '\0' ? "" : ".", row->key,
-                             row->help == NULL ? "no help" : row->help);
+                             map->line, path, path[0] == '\0' ? "" : ".", row->key, !row->help ? "no help" : row->help);
         }
     }
     return TRIB_OK;
@@ -344,7 +343,7 @@ enum trib_status trib_config_apply(const struct trib_config_node *map, const str
     enum trib_status status = TRIB_OK;
     reading.dir = trib_path_dir(map->file);
     reading.given = trib_calloc(n, sizeof *reading.given);
-    if (reading.dir == NULL || reading.given == NULL) {
+    if (!reading.dir || !reading.given) {
         status = trib_fail_no_memory(error);
         goto out;
     }
@@ -368,9 +367,9 @@ enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, v
                                  const char *value, const char *origin, struct trib_error *error)
 {
     const struct trib_config_row *row = trib_config_find_row(rows, n, key);
-    if (row == NULL) {
+    if (!row) {
         char near[TRIB_CONFIG_PATH_LEN];
-        bool found = trib_config_suggest(rows, n, key, 0, near, sizeof near) != NULL;
+        bool found = trib_config_suggest(rows, n, key, 0, near, sizeof near);
         return trib_fail(error, TRIB_CONFIG, "%s: %s: unknown key%s%s%s", origin, key, found ? "; did you mean \"" : "",
                          found ? near : "", found ? "\"?" : "");
     }
@@ -390,11 +389,11 @@ enum trib_status trib_config_override(const struct trib_config_row *rows, size_t
 {
     for (size_t i = 0; i < n_overrides; i++) {
         const char *equals = strchr(overrides[i], '=');
-        if (equals == NULL || equals == overrides[i]) {
+        if (!equals || equals == overrides[i]) {
             return trib_fail(error, TRIB_INVALID, "--set %.100s: write it as KEY=VALUE", overrides[i]);
         }
         char *key = trib_strndup(overrides[i], (size_t)(equals - overrides[i]));
-        if (key == NULL) {
+        if (!key) {
             return trib_fail_no_memory(error);
         }
         enum trib_status status = trib_config_set(rows, n, settings, key, equals + 1, "--set", error);

@@ -28,7 +28,7 @@ struct builder {
 static void free_children(struct trib_config_node *parent)
 {
     struct trib_config_node *child = parent->first;
-    while (child != NULL) {
+    while (child) {
         struct trib_config_node *next = child->next;
         free_children(child);
         trib_free(child->key);
@@ -40,7 +40,7 @@ static void free_children(struct trib_config_node *parent)
 
 void trib_config_free(struct trib_config_node *root)
 {
-    if (root != NULL) {
+    if (root) {
         free_children(root);
         trib_free(root); /* the first member of its struct tree */
     }
@@ -48,10 +48,10 @@ void trib_config_free(struct trib_config_node *root)
 
 const struct trib_config_node *trib_config_child(const struct trib_config_node *map, const char *key)
 {
-    if (map == NULL || map->kind != TRIB_CONFIG_MAP) {
+    if (!map || map->kind != TRIB_CONFIG_MAP) {
         return NULL;
     }
-    for (const struct trib_config_node *child = map->first; child != NULL; child = child->next) {
+    for (const struct trib_config_node *child = map->first; child; child = child->next) {
         if (strcmp(child->key, key) == 0) {
             return child;
         }
@@ -74,15 +74,15 @@ const char *trib_config_path_of(const struct trib_config_node *node, char *to, s
 {
     const struct trib_config_node *chain[TRIB_CONFIG_DEPTH_MAX];
     size_t n = 0;
-    for (; node->parent != NULL && n < TRIB_CONFIG_DEPTH_MAX; node = node->parent) {
+    for (; node->parent && n < TRIB_CONFIG_DEPTH_MAX; node = node->parent) {
         chain[n++] = node;
     }
     size_t used = 0;
     to[0] = '\0';
     while (n > 0 && used < size) {
         const struct trib_config_node *step = chain[--n];
-        int wrote = step->key == NULL ? snprintf(to + used, size - used, "[%d]", index_of(step))
-                                      : snprintf(to + used, size - used, "%s%s", used == 0 ? "" : ".", step->key);
+        int wrote = !step->key ? snprintf(to + used, size - used, "[%d]", index_of(step))
+                               : snprintf(to + used, size - used, "%s%s", used == 0 ? "" : ".", step->key);
         used += wrote < 0 ? size : (size_t)wrote;
     }
     return to;
@@ -111,7 +111,7 @@ static enum trib_status fail_at(const struct builder *builder, size_t line, cons
 static enum trib_status fail_syntax(const struct builder *builder)
 {
     const yaml_parser_t *parser = &builder->parser;
-    const char *problem = parser->problem == NULL ? "syntax error" : parser->problem;
+    const char *problem = !parser->problem ? "syntax error" : parser->problem;
     if (parser->error == YAML_MEMORY_ERROR) {
         return trib_fail_no_memory(builder->error);
     }
@@ -123,7 +123,7 @@ static enum trib_status fail_syntax(const struct builder *builder)
         }
     }
     return trib_fail(builder->error, TRIB_CONFIG, "%s:%zu: not valid YAML: %s%s%s", builder->file, line, problem,
-                     parser->context == NULL ? "" : " ", parser->context == NULL ? "" : parser->context);
+                     !parser->context ? "" : " ", !parser->context ? "" : parser->context);
 }
 
 /* ---- building ---- */
@@ -155,10 +155,10 @@ static enum trib_status refuse_extras(const struct builder *builder, const yaml_
     default:
         break;
     }
-    if (anchor != NULL) {
+    if (anchor) {
         return fail_at(builder, line, "anchors are not supported; write the value out where it is needed");
     }
-    if (tag != NULL) {
+    if (tag) {
         return fail_at(builder, line, "tags are not supported; the key decides what its value is");
     }
     return TRIB_OK;
@@ -169,11 +169,11 @@ static enum trib_status copy_scalar(const struct builder *builder, const yaml_ev
 {
     const char *value = (const char *)event->data.scalar.value;
     size_t len = event->data.scalar.length;
-    if (memchr(value, '\0', len) != NULL) {
+    if (memchr(value, '\0', len)) {
         return fail_at(builder, event->start_mark.line + 1, "text must not contain a zero byte");
     }
     char *copy = trib_strndup(value, len);
-    if (copy == NULL) {
+    if (!copy) {
         return trib_fail_no_memory(builder->error);
     }
     *text = copy;
@@ -197,7 +197,7 @@ static enum trib_status add_child(struct builder *builder, struct trib_config_no
                          TRIB_CONFIG_NODES_MAX);
     }
     struct trib_config_node *node = trib_calloc(1, sizeof *node);
-    if (node == NULL) {
+    if (!node) {
         return trib_fail_no_memory(builder->error);
     }
     node->kind = event->type == YAML_MAPPING_START_EVENT    ? TRIB_CONFIG_MAP
@@ -208,7 +208,7 @@ static enum trib_status add_child(struct builder *builder, struct trib_config_no
     node->key = beginning->key;
     beginning->key = NULL;
     node->parent = parent;
-    if (*last == NULL) {
+    if (!*last) {
         parent->first = node;
     } else {
         (*last)->next = node;
@@ -255,7 +255,7 @@ static enum trib_status read_key(struct builder *builder, const yaml_event_t *ev
     char *text = NULL;
     TRIB_TRY(copy_scalar(builder, event, &text));
     const struct trib_config_node *first = trib_map_get(seen, text);
-    if (first != NULL) {
+    if (first) {
         enum trib_status status = trib_fail(builder->error, TRIB_CONFIG, "%s:%zu: %s: given twice; first on line %d",
                                             builder->file, line, text, first->line);
         trib_free(text);
@@ -274,7 +274,7 @@ static enum trib_status begin_child(struct builder *builder, const struct trib_m
     TRIB_TRY(next_event(builder, event));
     beginning->line = event->start_mark.line + 1;
     *ends = event->type == YAML_MAPPING_END_EVENT || event->type == YAML_SEQUENCE_END_EVENT;
-    if (*ends || seen == NULL) {
+    if (*ends || !seen) {
         return TRIB_OK;
     }
     TRIB_TRY(read_key(builder, event, seen, &beginning->key));
@@ -295,7 +295,7 @@ static enum trib_status fill_with(struct builder *builder, struct trib_config_no
         if (status == TRIB_OK && !ends) {
             status = build_child(builder, parent, &last, &beginning, depth);
         }
-        if (status == TRIB_OK && !ends && seen != NULL && trib_map_put(seen, last->key, last) != TRIB_OK) {
+        if (status == TRIB_OK && !ends && seen && trib_map_put(seen, last->key, last) != TRIB_OK) {
             status = trib_fail_no_memory(builder->error);
         }
         yaml_event_delete(&beginning.event);
@@ -310,7 +310,7 @@ static enum trib_status fill(struct builder *builder, struct trib_config_node *p
         return fill_with(builder, parent, NULL, depth);
     }
     struct trib_map *seen = trib_map_new();
-    if (seen == NULL) {
+    if (!seen) {
         return trib_fail_no_memory(builder->error);
     }
     enum trib_status status = fill_with(builder, parent, seen, depth);
@@ -370,7 +370,7 @@ enum trib_status trib_config_parse_text(const char *name, const char *text, size
     }
     size_t name_size = strlen(name) + 1;
     struct tree *tree = trib_calloc(1, sizeof *tree + name_size);
-    if (tree == NULL) {
+    if (!tree) {
         return trib_fail_no_memory(error);
     }
     memcpy(tree->file, name, name_size);

@@ -63,11 +63,11 @@ static enum trib_status write_quoted(struct trib_buf *yaml, const char *text)
 static enum trib_status write_path(struct trib_buf *yaml, const char *path)
 {
     char *here = path[0] == '/' || path[0] == '\0' ? NULL : getcwd(NULL, 0);
-    if (here == NULL) {
+    if (!here) {
         return write_quoted(yaml, path);
     }
     char *whole = trib_path_join(here, path);
-    enum trib_status status = whole == NULL ? TRIB_NO_MEMORY : write_quoted(yaml, whole);
+    enum trib_status status = !whole ? TRIB_NO_MEMORY : write_quoted(yaml, whole);
     trib_free(here);
     trib_free(whole);
     return status;
@@ -103,11 +103,11 @@ static enum trib_status write_node(struct trib_buf *yaml, const struct trib_conf
         TRIB_TRY(write_scalar(yaml, node));
         return trib_buf_add_text(yaml, "\n");
     }
-    if (node->first == NULL) {
+    if (!node->first) {
         return trib_buf_add_text(yaml, node->kind == TRIB_CONFIG_LIST ? " []\n" : " {}\n");
     }
     TRIB_TRY(trib_buf_add_text(yaml, "\n"));
-    for (const struct trib_config_node *child = node->first; child != NULL; child = child->next) {
+    for (const struct trib_config_node *child = node->first; child; child = child->next) {
         TRIB_TRY(write_indent(yaml, depth));
         if (node->kind == TRIB_CONFIG_LIST) {
             TRIB_TRY(trib_buf_add_text(yaml, "-"));
@@ -134,9 +134,9 @@ static bool is_absent(const struct trib_config_row *row, const void *settings)
     switch (row->type) {
     case TRIB_TYPE_STRING:
     case TRIB_TYPE_PATH:
-        return *(char *const *)field == NULL;
+        return !*(char *const *)field;
     case TRIB_TYPE_NODE:
-        return *(const struct trib_config_node *const *)field == NULL;
+        return !*(const struct trib_config_node *const *)field;
     default:
         return false;
     }
@@ -220,7 +220,7 @@ static enum trib_status describe_type(struct trib_buf *text, const struct trib_c
                             : trib_buf_printf(text, "%s.", what);
     case TRIB_TYPE_ENUM:
         TRIB_TRY(trib_buf_add_text(text, "One of: "));
-        for (size_t i = 0; row->choices[i] != NULL; i++) {
+        for (size_t i = 0; row->choices[i]; i++) {
             TRIB_TRY(trib_buf_printf(text, "%s%s", i == 0 ? "" : ", ", row->choices[i]));
         }
         return trib_buf_add_text(text, ".");
@@ -232,13 +232,13 @@ static enum trib_status describe_type(struct trib_buf *text, const struct trib_c
 
 static enum trib_status describe(struct trib_buf *text, const struct trib_config_row *row)
 {
-    if (row->help != NULL) {
+    if (row->help) {
         TRIB_TRY(trib_buf_printf(text, "%s ", row->help));
     }
     TRIB_TRY(describe_type(text, row));
     if ((row->flags & TRIB_ROW_REQUIRED) != 0) {
         TRIB_TRY(trib_buf_add_text(text, " Required."));
-    } else if (row->fallback != NULL) {
+    } else if (row->fallback) {
         TRIB_TRY(trib_buf_printf(text, " Default: %s.", row->fallback[0] == '\0' ? "empty" : row->fallback));
     } else {
         TRIB_TRY(trib_buf_add_text(text, " No default."));
@@ -306,7 +306,7 @@ static enum trib_status write_sample_row(struct trib_buf *yaml, const struct tri
     TRIB_TRY(status);
     TRIB_TRY(write_indent(yaml, depth));
     TRIB_TRY(trib_buf_printf(yaml, "%s%s: ", required ? "" : "# ", name));
-    if (row->fallback == NULL) {
+    if (!row->fallback) {
         TRIB_TRY(write_example(yaml, row));
     } else if (row->type == TRIB_TYPE_STRING || row->type == TRIB_TYPE_PATH) {
         TRIB_TRY(write_quoted(yaml, row->fallback));
@@ -335,7 +335,7 @@ static enum trib_status write_row(const struct writing *writing, const struct tr
                                   int depth)
 {
     struct trib_buf *yaml = writing->yaml;
-    if (writing->settings == NULL) {
+    if (!writing->settings) {
         return write_sample_row(yaml, row, name, depth);
     }
     if (is_absent(row, writing->settings)) {
@@ -376,7 +376,7 @@ static enum trib_status write_section(const struct writing *writing, const char 
         if (!leaf && !is_first_of(writing, i, prefix_len + name_len + 1)) {
             continue;
         }
-        if (any && writing->settings == NULL) {
+        if (any && !writing->settings) {
             TRIB_TRY(trib_buf_add_text(writing->yaml, "\n"));
         }
         any = true;

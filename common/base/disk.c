@@ -153,14 +153,14 @@ static int system_list(void *disk, const char *path, trib_disk_visit *visit, voi
 {
     (void)disk;
     DIR *dir = opendir(path);
-    if (dir == NULL) {
+    if (!dir) {
         return -1;
     }
     int failed = 0;
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
-        if (entry == NULL) {
+        if (!entry) {
             failed = errno;
             break;
         }
@@ -214,7 +214,7 @@ static const struct trib_disk *in_use = &system_disk;
 const struct trib_disk *trib_disk_use(const struct trib_disk *disk)
 {
     const struct trib_disk *before = in_use == &system_disk ? NULL : in_use;
-    in_use = disk != NULL ? disk : &system_disk;
+    in_use = disk ? disk : &system_disk;
     return before;
 }
 

@@ -129,7 +129,7 @@ static enum trib_status make_one(const char *path, bool *made, struct trib_error
 static enum trib_status sync_name(const char *path, struct trib_error *error)
 {
     char *parent = trib_path_dir(path);
-    if (parent == NULL) {
+    if (!parent) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
@@ -147,7 +147,7 @@ enum trib_status trib_dir_make(const char *path, struct trib_error *error)
         return trib_fail(error, TRIB_INVALID, "a directory's path is empty");
     }
     char *copy = trib_strdup(path);
-    if (copy == NULL) {
+    if (!copy) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;

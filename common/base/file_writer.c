@@ -43,7 +43,7 @@ enum trib_status trib_file_writer_open(struct trib_file_writer *writer, const ch
     enum trib_status status;
     fresh.path = trib_strdup(path);
     fresh.temporary = trib_asprintf("%s.tmp", path);
-    if (fresh.path == NULL || fresh.temporary == NULL) {
+    if (!fresh.path || !fresh.temporary) {
         status = trib_fail_no_memory(error);
         goto out;
     }
@@ -75,7 +75,7 @@ enum trib_status trib_file_writer_add(struct trib_file_writer *writer, const voi
 static enum trib_status open_dir_of(const char *path, int *fd, struct trib_error *error)
 {
     char *dir = trib_path_dir(path);
-    if (dir == NULL) {
+    if (!dir) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
@@ -123,7 +123,7 @@ out:
 
 void trib_file_writer_abort(struct trib_file_writer *writer)
 {
-    if (writer->temporary == NULL) {
+    if (!writer->temporary) {
         return;
     }
     trib_disk_unlink(writer->temporary); /* before the lock goes, so that it cannot be another writer's file */

@@ -41,9 +41,9 @@ enum trib_status trib_log_open(const struct trib_log_options *options, struct tr
 {
     char *path = NULL;
     int fd = STDERR_FILENO;
-    if (options->path != NULL && options->path[0] != '\0') {
+    if (options->path && options->path[0] != '\0') {
         path = trib_strdup(options->path);
-        if (path == NULL) {
+        if (!path) {
             return trib_fail_no_memory(error);
         }
         fd = open_append(path);
@@ -66,7 +66,7 @@ enum trib_status trib_log_open(const struct trib_log_options *options, struct tr
 void trib_log_close(void)
 {
     pthread_mutex_lock(&log_state.lock);
-    if (log_state.path != NULL) {
+    if (log_state.path) {
         close(log_state.fd);
         trib_free(log_state.path);
     }
@@ -78,7 +78,7 @@ void trib_log_close(void)
 void trib_log_reopen(void)
 {
     pthread_mutex_lock(&log_state.lock);
-    if (log_state.path != NULL) {
+    if (log_state.path) {
         int fd = open_append(log_state.path);
         if (fd >= 0) { /* otherwise the old file is better than none */
             close(log_state.fd);
@@ -182,7 +182,7 @@ static bool is_bare(const char *text)
 
 static void put_text(struct line *line, enum trib_log_format format, const char *text)
 {
-    if (text == NULL) {
+    if (!text) {
         put(line, "null");
     } else if (format == TRIB_LOG_LOGFMT && is_bare(text)) {
         put(line, text);

@@ -32,13 +32,13 @@ static size_t slot_count(unsigned bits, size_t tail)
 struct trib_map *trib_map_new(void)
 {
     struct trib_map *map = trib_calloc(1, sizeof *map);
-    if (map == NULL) {
+    if (!map) {
         return NULL;
     }
     map->bits = SMALLEST_BITS;
     map->tail = SMALLEST_TAIL;
     map->slots = trib_calloc(slot_count(map->bits, map->tail) + 1, sizeof *map->slots);
-    if (map->slots == NULL) {
+    if (!map->slots) {
         trib_free(map);
         return NULL;
     }
@@ -47,7 +47,7 @@ struct trib_map *trib_map_new(void)
 
 void trib_map_free(struct trib_map *map)
 {
-    if (map == NULL) {
+    if (!map) {
         return;
     }
     size_t count = slot_count(map->bits, map->tail);
@@ -73,7 +73,7 @@ static size_t find(const struct trib_map *map, uint64_t hash, const char *key, b
 {
     size_t at = (size_t)(hash >> (64 - map->bits));
     *found = false;
-    for (; map->slots[at].key != NULL && map->slots[at].hash <= hash; at++) {
+    for (; map->slots[at].key && map->slots[at].hash <= hash; at++) {
         if (map->slots[at].hash == hash) {
             int order = strcmp(map->slots[at].key, key);
             if (order >= 0) {
@@ -92,14 +92,14 @@ static enum trib_status resize(struct trib_map *map, unsigned bits, size_t tail)
     for (;;) {
         size_t count = slot_count(bits, tail);
         struct slot *slots = trib_calloc(count + 1, sizeof *slots);
-        if (slots == NULL) {
+        if (!slots) {
             return TRIB_NO_MEMORY;
         }
         size_t free_from = 0;
         size_t placed = 0;
         size_t old_count = slot_count(map->bits, map->tail);
         for (size_t i = 0; i < old_count && free_from < count; i++) {
-            if (map->slots[i].key != NULL) {
+            if (map->slots[i].key) {
                 size_t home = (size_t)(map->slots[i].hash >> (64 - bits));
                 size_t at = home > free_from ? home : free_from;
                 slots[at] = map->slots[i];
@@ -128,7 +128,7 @@ void *trib_map_get(const struct trib_map *map, const char *key)
 
 enum trib_status trib_map_put(struct trib_map *map, const char *key, void *value)
 {
-    if (value == NULL) {
+    if (!value) {
         return TRIB_INVALID;
     }
     uint64_t hash = hash_of(key);
@@ -143,19 +143,19 @@ enum trib_status trib_map_put(struct trib_map *map, const char *key, void *value
         at = find(map, hash, key, &found);
     }
     size_t end = at;
-    while (map->slots[end].key != NULL) {
+    while (map->slots[end].key) {
         end++;
     }
     if (end >= slot_count(map->bits, map->tail)) { /* that one must stay free: it ends every search */
         TRIB_TRY(resize(map, map->bits, map->tail * 2));
         at = find(map, hash, key, &found);
         end = at;
-        while (map->slots[end].key != NULL) {
+        while (map->slots[end].key) {
             end++;
         }
     }
     char *copy = trib_strdup(key);
-    if (copy == NULL) {
+    if (!copy) {
         return TRIB_NO_MEMORY;
     }
     memmove(&map->slots[at + 1], &map->slots[at], (end - at) * sizeof map->slots[0]);
@@ -175,7 +175,7 @@ void *trib_map_remove(struct trib_map *map, const char *key)
     trib_free(map->slots[at].key);
     /* Pull back the entries behind it that are not in their own slot. */
     size_t end = at + 1;
-    while (map->slots[end].key != NULL && (size_t)(map->slots[end].hash >> (64 - map->bits)) < end) {
+    while (map->slots[end].key && (size_t)(map->slots[end].hash >> (64 - map->bits)) < end) {
         end++;
     }
     memmove(&map->slots[at], &map->slots[at + 1], (end - at - 1) * sizeof map->slots[0]);
@@ -188,7 +188,7 @@ bool trib_map_next(const struct trib_map *map, size_t *at, const char **key, voi
 {
     size_t count = slot_count(map->bits, map->tail);
     for (size_t i = *at; i < count; i++) {
-        if (map->slots[i].key != NULL) {
+        if (map->slots[i].key) {
             *key = map->slots[i].key;
             *value = map->slots[i].value;
             *at = i + 1;

@@ -119,7 +119,7 @@ char *trib_strndup(const char *text, size_t len)
 {
     size_t kept = strnlen(text, len);
     char *copy = trib_malloc(kept + 1);
-    if (copy != NULL) {
+    if (copy) {
         memcpy(copy, text, kept);
         copy[kept] = '\0';
     }
@@ -142,7 +142,7 @@ char *trib_asprintf(const char *format, ...)
     }
     size_t size = (size_t)len + 1;
     char *text = trib_malloc(size);
-    if (text != NULL) {
+    if (text) {
         va_start(arguments, format);
         vsnprintf(text, size, format, arguments);
         va_end(arguments);

@@ -78,7 +78,7 @@ enum trib_status trib_parse_int(const char *text, int64_t min, int64_t max, int6
 
 static bool read_double(const char *text, double *value)
 {
-    if (strspn(text, "0123456789+-.eE") != strlen(text) || strpbrk(text, "0123456789") == NULL) {
+    if (strspn(text, "0123456789+-.eE") != strlen(text) || !strpbrk(text, "0123456789")) {
         return false;
     }
     char *end = NULL;
@@ -115,7 +115,7 @@ struct unit {
 static bool scale(const char *number, int64_t factor, int64_t *result)
 {
     int64_t whole = 0;
-    if (strchr(number, '.') == NULL) {
+    if (!strchr(number, '.')) {
         return read_int(number, &whole) == TRIB_OK && !__builtin_mul_overflow(whole, factor, result);
     }
     double real = 0;

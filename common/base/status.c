@@ -91,7 +91,7 @@ static void write_record(struct trib_error *error, enum trib_status status, cons
 enum trib_status trib_error_set(struct trib_error *error, enum trib_status status, const char *origin,
                                 const char *format, ...)
 {
-    if (error != NULL) {
+    if (error) {
         char message[TRIB_ERROR_MESSAGE_LEN];
         va_list arguments;
         va_start(arguments, format);
@@ -104,7 +104,7 @@ enum trib_status trib_error_set(struct trib_error *error, enum trib_status statu
 
 enum trib_status trib_error_prefix(struct trib_error *error, enum trib_status status, const char *format, ...)
 {
-    if (error != NULL && status != TRIB_OK) {
+    if (error && status != TRIB_OK) {
         char message[TRIB_ERROR_MESSAGE_LEN];
         va_list arguments;
         va_start(arguments, format);
@@ -142,7 +142,7 @@ static enum trib_status status_of_errno(int errnum)
 enum trib_status trib_error_set_errno(struct trib_error *error, int errnum, const char *origin, const char *format, ...)
 {
     enum trib_status status = status_of_errno(errnum);
-    if (error != NULL) {
+    if (error) {
         char message[TRIB_ERROR_MESSAGE_LEN];
         char reason[128];
         va_list arguments;

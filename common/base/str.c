@@ -32,7 +32,7 @@ bool trib_str_ends_with(const char *text, const char *suffix)
 
 bool trib_str_equal(const char *a, const char *b)
 {
-    if (a == NULL || b == NULL) {
+    if (!a || !b) {
         return a == b;
     }
     return strcmp(a, b) == 0;

@@ -195,10 +195,10 @@ void trib_thread_pool_run(struct trib_thread_pool *pool, size_t n, void (*work)(
     if (n == 0) {
         return;
     }
-    if (pool != NULL) {
+    if (pool) {
         pthread_mutex_lock(&pool->turn);
     }
-    if (pool == NULL || pool->threads == 1 || n == 1) {
+    if (!pool || pool->threads == 1 || n == 1) {
         for (size_t part = 0; part < n; part++) {
             work(context, part, 0);
         }
@@ -211,14 +211,14 @@ void trib_thread_pool_run(struct trib_thread_pool *pool, size_t n, void (*work)(
         take_parts(pool, 0);
         close_job(pool);
     }
-    if (pool != NULL) {
+    if (pool) {
         pthread_mutex_unlock(&pool->turn);
     }
 }
 
 int trib_thread_pool_threads(const struct trib_thread_pool *pool)
 {
-    return pool == NULL ? 1 : pool->threads;
+    return !pool ? 1 : pool->threads;
 }
 
 /* Start the workers; those that did start are counted in `started`. Signals stay with the program's own threads. */
@@ -268,7 +268,7 @@ enum trib_status trib_thread_pool_new(int threads, struct trib_thread_pool **poo
     }
     struct trib_thread_pool *fresh = trib_malloc_aligned(1, sizeof *fresh);
     struct worker *workers = trib_calloc((size_t)threads, sizeof *workers);
-    if (fresh == NULL || workers == NULL) {
+    if (!fresh || !workers) {
         trib_free(fresh);
         trib_free(workers);
         return trib_fail_no_memory(error);
@@ -292,7 +292,7 @@ enum trib_status trib_thread_pool_new(int threads, struct trib_thread_pool **poo
 
 void trib_thread_pool_free(struct trib_thread_pool *pool)
 {
-    if (pool != NULL) {
+    if (pool) {
         stop(pool, pool->threads - 1);
     }
 }

@@ -82,7 +82,7 @@ enum trib_status trib_blockwise_parse_group(const char *text, uint32_t standard,
                                             struct trib_error *error)
 {
     int64_t value = standard;
-    if (text != NULL) {
+    if (text) {
         TRIB_TRY(trib_parse_int(text, TRIB_BLOCKWISE_GROUP_LEAST, TRIB_CODEC_BLOCK, &value, error));
     }
     *group = (double)value;
@@ -163,7 +163,7 @@ enum trib_status trib_blockwise_encode(const struct trib_blockwise *shape, bool 
         trib_write_u16(out, (uint16_t)shape->levels);
     }
     uint8_t *steps = trib_write_room(out, STEP_LEN * groups_of(n, shape->group));
-    if (steps == NULL) {
+    if (!steps) {
         return TRIB_LIMIT;
     }
     if (!choose_steps(shape, block->values, n, steps)) {

@@ -44,7 +44,7 @@ static enum trib_status check_order(const struct trib_chain *chain, enum trib_st
 
 static enum trib_status check_use(struct trib_stage_use *use, struct trib_error *error)
 {
-    enum trib_status status = use->stage->check == NULL ? TRIB_OK : use->stage->check(use, error);
+    enum trib_status status = !use->stage->check ? TRIB_OK : use->stage->check(use, error);
     return status == TRIB_OK ? TRIB_OK : trib_error_prefix(error, status, "%s", use->stage->name);
 }
 
@@ -58,7 +58,7 @@ static enum trib_status settle(struct trib_chain *chain, bool parsed, struct tri
     chain->caps = of_all;
     for (unsigned i = 0; i < chain->n; i++) {
         struct trib_stage_use *use = &chain->uses[i];
-        if (rotated && use->stage->kind == TRIB_STAGE_SPARSIFY && use->stage->survey != NULL) {
+        if (rotated && use->stage->kind == TRIB_STAGE_SPARSIFY && use->stage->survey) {
             return trib_fail(error, refusal, "%s picks single large values, which %s spreads over all: leave one out",
                              use->stage->name, chain->uses[0].stage->name);
         }
@@ -92,36 +92,35 @@ static enum trib_status unknown_stage(const char *name, struct trib_error *error
     }
     const char *nearest = trib_str_nearest(name, names, n);
     return trib_fail(error, TRIB_UNSUPPORTED, "codec \"%.40s\" is not known%s%s%s; known are %s", name,
-                     nearest != NULL ? ", did you mean \"" : "", nearest != NULL ? nearest : "",
-                     nearest != NULL ? "\"?" : "", known);
+                     nearest ? ", did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "", known);
 }
 
 static enum trib_status parse_args(char *text, struct trib_stage_use *use, struct trib_error *error)
 {
     const char *texts[TRIB_STAGE_ARGS + 1];
     size_t n = 0;
-    while (text != NULL && n < sizeof texts / sizeof texts[0]) {
+    while (text && n < sizeof texts / sizeof texts[0]) {
         char *comma = strchr(text, ',');
         texts[n++] = text;
-        if (comma != NULL) {
+        if (comma) {
             *comma++ = '\0';
         }
         text = comma;
     }
-    if (n > 0 && (use->stage->parse == NULL || n > TRIB_STAGE_ARGS)) {
+    if (n > 0 && (!use->stage->parse || n > TRIB_STAGE_ARGS)) {
         return trib_fail(error, TRIB_INVALID, "too many arguments; write %s", use->stage->usage);
     }
-    return use->stage->parse == NULL ? TRIB_OK : use->stage->parse(texts, n, use, error);
+    return !use->stage->parse ? TRIB_OK : use->stage->parse(texts, n, use, error);
 }
 
 static enum trib_status parse_stage(char *text, struct trib_stage_use *use, struct trib_error *error)
 {
     char *colon = strchr(text, ':');
-    if (colon != NULL) {
+    if (colon) {
         *colon++ = '\0';
     }
     const struct trib_stage *stage = trib_stage_find(text);
-    if (stage == NULL) {
+    if (!stage) {
         return unknown_stage(text, error);
     }
     *use = (struct trib_stage_use){.stage = stage, .caps = stage->caps};
@@ -152,9 +151,9 @@ enum trib_status trib_chain_parse(const char *text, struct trib_chain *chain, st
     char parts[TRIB_CHAIN_TEXT];
     TRIB_TRY(copy_text(text, made.text, error));
     memcpy(parts, made.text, sizeof parts);
-    for (char *part = parts; part != NULL;) {
+    for (char *part = parts; part;) {
         char *bar = strchr(part, '|');
-        if (bar != NULL) {
+        if (bar) {
             *bar++ = '\0';
         }
         if (made.n == TRIB_CHAIN_STAGES) {
@@ -189,7 +188,7 @@ enum trib_status trib_chain_from_ids(const uint8_t *ids, size_t n, struct trib_c
     }
     for (size_t i = 0; i < n; i++) {
         const struct trib_stage *stage = trib_stage_by_id(ids[i]);
-        if (stage == NULL) {
+        if (!stage) {
             return trib_fail(error, TRIB_UNSUPPORTED, "codec stage number %d is not known to this version", ids[i]);
         }
         made.uses[made.n++] = (struct trib_stage_use){.stage = stage, .caps = stage->caps};
@@ -212,9 +211,9 @@ bool trib_chain_same_stages(const struct trib_chain *a, const struct trib_chain 
 const char *trib_chain_lacks(const struct trib_chain *chain, char *const *names, size_t n)
 {
     const char *lacking = NULL;
-    for (unsigned i = 0; i < chain->n && lacking == NULL; i++) {
+    for (unsigned i = 0; i < chain->n && !lacking; i++) {
         lacking = chain->uses[i].stage->name;
-        for (size_t j = 0; j < n && lacking != NULL; j++) {
+        for (size_t j = 0; j < n && lacking; j++) {
             lacking = strcmp(lacking, names[j]) == 0 ? NULL : lacking;
         }
     }

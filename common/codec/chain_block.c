@@ -25,7 +25,7 @@ size_t trib_chain_bound(size_t n)
 struct trib_chain_work *trib_chain_work_new(void)
 {
     struct trib_chain_work *work = trib_calloc(1, sizeof *work);
-    if (work == NULL) {
+    if (!work) {
         return NULL;
     }
     work->values = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *work->values);
@@ -33,8 +33,7 @@ struct trib_chain_work *trib_chain_work_new(void)
     work->numbers = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof(float));
     work->positions = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *work->positions);
     work->symbols = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *work->symbols);
-    if (work->values == NULL || work->scratch == NULL || work->numbers == NULL || work->positions == NULL ||
-        work->symbols == NULL) {
+    if (!work->values || !work->scratch || !work->numbers || !work->positions || !work->symbols) {
         trib_chain_work_free(work);
         return NULL;
     }
@@ -43,7 +42,7 @@ struct trib_chain_work *trib_chain_work_new(void)
 
 void trib_chain_work_free(struct trib_chain_work *work)
 {
-    if (work == NULL) {
+    if (!work) {
         return;
     }
     trib_free(work->values);
@@ -78,13 +77,13 @@ struct trib_survey {
 
 void trib_survey_free(struct trib_survey *survey)
 {
-    if (survey == NULL) {
+    if (!survey) {
         return;
     }
     for (unsigned i = 0; i < TRIB_CHAIN_STAGES; i++) {
-        if (survey->states[i] != NULL) {
+        if (survey->states[i]) {
             const struct trib_stage_survey *table = survey->chain->uses[i].stage->survey;
-            if (table->clear != NULL) {
+            if (table->clear) {
                 table->clear(survey->states[i]);
             }
             trib_free(survey->states[i]);
@@ -114,10 +113,10 @@ static enum trib_status survey_stage(struct trib_survey *survey, unsigned index,
     const struct trib_stage_survey *table = use->stage->survey;
     void *state = trib_calloc(1, table->state_size);
     survey->states[index] = state;
-    if (state == NULL) {
+    if (!state) {
         return trib_fail_no_memory(error);
     }
-    unsigned passes = table->passes_for == NULL ? table->passes : table->passes_for(use);
+    unsigned passes = !table->passes_for ? table->passes : table->passes_for(use);
     enum trib_status status = table->begin(use, info, state);
     for (unsigned pass = 0; status == TRIB_OK && pass < passes; pass++) {
         for (uint32_t number = 0; status == TRIB_OK && number < info->n_blocks; number++) {
@@ -142,7 +141,7 @@ static bool needs_survey(const struct trib_chain *chain)
 {
     bool needs = false;
     for (unsigned i = 0; i < chain->n; i++) {
-        needs = needs || chain->uses[i].stage->survey != NULL;
+        needs = needs || chain->uses[i].stage->survey;
     }
     return needs;
 }
@@ -158,12 +157,12 @@ enum trib_status trib_survey_new(const struct trib_chain *chain, uint64_t seed, 
         .n = n, .n_blocks = (uint32_t)((n + TRIB_CODEC_BLOCK - 1) / TRIB_CODEC_BLOCK), .seed = seed};
     struct trib_survey *made = trib_calloc(1, sizeof *made);
     struct trib_chain_work *work = trib_chain_work_new();
-    enum trib_status status = made != NULL && work != NULL ? TRIB_OK : trib_fail_no_memory(error);
-    if (made != NULL) {
+    enum trib_status status = made && work ? TRIB_OK : trib_fail_no_memory(error);
+    if (made) {
         made->chain = chain;
     }
     for (unsigned i = 0; status == TRIB_OK && i < chain->n; i++) {
-        if (chain->uses[i].stage->survey != NULL) {
+        if (chain->uses[i].stage->survey) {
             status = survey_stage(made, i, &info, work, vector, error);
         }
     }
@@ -211,7 +210,7 @@ enum trib_status trib_chain_encode_block(const struct trib_chain *chain, const s
                                          const float *values, size_t n, uint8_t *to, size_t capacity, size_t *len)
 {
     const struct trib_stage *plain = trib_chain_plain(chain);
-    if (plain != NULL) {
+    if (plain) {
         return encode_plain(plain, values, n, to, capacity, len);
     }
     if (!trib_all_finite(values, n)) {
@@ -221,7 +220,7 @@ enum trib_status trib_chain_encode_block(const struct trib_chain *chain, const s
     struct trib_writer out = {.data = to, .capacity = capacity};
     memcpy(block.values, values, n * sizeof *values);
     for (unsigned i = 0; i < chain->n; i++) {
-        TRIB_TRY(encode_stage(&chain->uses[i], survey != NULL ? survey->states[i] : NULL, &block, &out));
+        TRIB_TRY(encode_stage(&chain->uses[i], survey ? survey->states[i] : NULL, &block, &out));
     }
     if (chain->uses[chain->n - 1].stage->kind != TRIB_STAGE_ENTROPY) {
         trib_pack_block(&block, &out);
@@ -278,14 +277,14 @@ static enum trib_status close_stage(const struct trib_stage *stage, struct trib_
     if (stage->width > 0) {
         return stage->unpack(block->numbers, block->n_values, block->values) ? TRIB_OK : TRIB_NOT_FINITE;
     }
-    return stage->decode == NULL ? TRIB_OK : stage->decode(block, memory);
+    return !stage->decode ? TRIB_OK : stage->decode(block, memory);
 }
 
 enum trib_status trib_chain_decode_block(const struct trib_chain *chain, struct trib_chain_work *work, uint64_t seed,
                                          uint64_t number, const uint8_t *from, size_t len, float *to, size_t n)
 {
     const struct trib_stage *plain = trib_chain_plain(chain);
-    if (plain != NULL) {
+    if (plain) {
         return decode_plain(plain, from, len, to, n);
     }
     union trib_stage_memory memories[TRIB_CHAIN_STAGES];

@@ -38,7 +38,7 @@ enum trib_status trib_choice_parse(const char *text, struct trib_choice_target *
         return trib_fail(error, TRIB_INVALID, "codec \"%.40s\" is not auto:BITS,SECONDS", text);
     }
     char *comma = strchr(copy, ',');
-    if (comma == NULL) {
+    if (!comma) {
         return trib_fail(error, TRIB_INVALID, "codec \"%.40s\" is not auto:BITS,SECONDS", text);
     }
     *comma = '\0';
@@ -236,7 +236,7 @@ enum trib_status trib_choose_chain(const struct trib_choice_target *target, doub
                           .sample = sample,
                           .seed = seed};
     enum trib_status status = TRIB_OK;
-    if (sample == NULL || trial.work == NULL || trial.coded == NULL || trial.decoded == NULL) {
+    if (!sample || !trial.work || !trial.coded || !trial.decoded) {
         status = trib_fail_no_memory(error);
     } else {
         trial.n = take_sample(vector, n, sample);

@@ -76,7 +76,7 @@ struct encoder {
 
 static void clear_encoder(struct encoder *encoder)
 {
-    for (size_t i = 0; encoder->lanes != NULL && i < encoder->n_lanes; i++) {
+    for (size_t i = 0; encoder->lanes && i < encoder->n_lanes; i++) {
         trib_chain_work_free(encoder->lanes[i].work);
         trib_free(encoder->lanes[i].coded);
         trib_free(encoder->lanes[i].decoded);
@@ -89,19 +89,19 @@ static void clear_encoder(struct encoder *encoder)
 static bool make_lanes(struct encoder *encoder)
 {
     const struct trib_frame_job *job = encoder->job;
-    encoder->n_lanes = job->pool == NULL ? 1 : (size_t)trib_thread_pool_threads(job->pool);
+    encoder->n_lanes = !job->pool ? 1 : (size_t)trib_thread_pool_threads(job->pool);
     encoder->lanes = trib_calloc(encoder->n_lanes, sizeof *encoder->lanes);
-    bool made = encoder->lanes != NULL;
+    bool made = encoder->lanes;
     for (size_t i = 0; made && i < encoder->n_lanes; i++) {
         struct lane *lane = &encoder->lanes[i];
-        if (encoder->plain == NULL) {
+        if (!encoder->plain) {
             lane->work = trib_chain_work_new();
             lane->coded = trib_malloc(trib_chain_bound(TRIB_CODEC_BLOCK));
-            made = lane->work != NULL && lane->coded != NULL;
+            made = lane->work && lane->coded;
         }
-        if (job->decoded != NULL) {
+        if (job->decoded) {
             lane->decoded = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *lane->decoded);
-            made = made && lane->decoded != NULL;
+            made = made && lane->decoded;
         }
     }
     return made;
@@ -117,13 +117,13 @@ static void encode_lane(void *context, size_t part, int worker)
     size_t first = (size_t)block * TRIB_CODEC_BLOCK, n = trib_frame_block_n(job->n, block);
     uint8_t *to = lane->coded;
     size_t capacity = trib_chain_bound(n);
-    if (encoder->plain != NULL) {
+    if (encoder->plain) {
         to = encoder->frame.data + encoder->header.payload_offset + first * encoder->plain->width;
         capacity = n * encoder->plain->width;
     }
     lane->status = trib_chain_encode_block(job->chain, encoder->survey, lane->work, job->seed, block,
                                            job->vector + first, n, to, capacity, &lane->coded_len);
-    if (lane->status == TRIB_OK && job->decoded != NULL) {
+    if (lane->status == TRIB_OK && job->decoded) {
         lane->status =
             trib_chain_decode_block(job->chain, lane->work, job->seed, block, to, lane->coded_len, lane->decoded, n);
         if (lane->status == TRIB_OK) {
@@ -147,7 +147,7 @@ static enum trib_status gather(struct encoder *encoder, size_t parts, struct tri
             return trib_fail(error, lane->status, "frame: codec %s failed at block %" PRIu32 ": %s",
                              encoder->job->chain->text, block, trib_status_text(lane->status));
         }
-        if (encoder->plain == NULL && trib_buf_add(&encoder->frame, lane->coded, lane->coded_len) != TRIB_OK) {
+        if (!encoder->plain && trib_buf_add(&encoder->frame, lane->coded, lane->coded_len) != TRIB_OK) {
             return trib_fail_no_memory(error);
         }
         write_block_len(encoder->frame.data, block, lane->coded_len);
@@ -159,7 +159,7 @@ static enum trib_status gather(struct encoder *encoder, size_t parts, struct tri
 static enum trib_status begin_frame(struct encoder *encoder, struct trib_error *error)
 {
     size_t payload = 0, len = 0;
-    if (encoder->plain != NULL && !trib_size_mul(encoder->job->n, encoder->plain->width, &payload)) {
+    if (encoder->plain && !trib_size_mul(encoder->job->n, encoder->plain->width, &payload)) {
         return trib_fail_no_memory(error);
     }
     if (!trib_size_add((size_t)encoder->header.payload_offset, payload, &len) ||
@@ -191,11 +191,11 @@ static enum trib_status encode_blocks(struct encoder *encoder, struct trib_error
 static enum trib_status make_blob(struct trib_buf *frame, struct trib_blob **blob, struct trib_error *error)
 {
     uint8_t *exact = trib_realloc_array(frame->data, frame->len, 1);
-    if (exact != NULL) {
+    if (exact) {
         frame->data = exact;
     }
     struct trib_blob *made = trib_blob_adopt(frame->data, frame->len);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     *frame = (struct trib_buf){0};
@@ -212,7 +212,7 @@ enum trib_status trib_frame_encode(const struct trib_frame_job *job, struct trib
                               .plain = trib_chain_plain(job->chain),
                               .header = make_header(job->kind, job->chain, job->seed, job->schema, job->n)};
     enum trib_status status = TRIB_OK;
-    if (encoder.plain == NULL && !trib_all_finite(job->vector, job->n)) { /* before a survey looks at the values */
+    if (!encoder.plain && !trib_all_finite(job->vector, job->n)) { /* before a survey looks at the values */
         status = refuse_values(job->chain->text, job->vector, 0, job->n, error);
     } else if (!make_lanes(&encoder)) {
         status = trib_fail_no_memory(error);

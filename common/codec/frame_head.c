@@ -49,7 +49,7 @@ void trib_frame_head_write(const struct trib_frame_header *header, uint8_t *to)
 enum trib_status trib_frame_fetch(const struct trib_frame_source *source, uint64_t offset, size_t len, uint8_t *scratch,
                                   const uint8_t **bytes, struct trib_error *error)
 {
-    if (source->memory != NULL) {
+    if (source->memory) {
         *bytes = source->memory + offset;
         return TRIB_OK;
     }
@@ -62,11 +62,11 @@ enum trib_status trib_frame_block_len_check(const struct trib_chain *chain, uint
                                             struct trib_error *error)
 {
     const struct trib_stage *plain = trib_chain_plain(chain);
-    size_t bound = plain != NULL ? n * plain->width : trib_chain_bound(n);
-    if (plain != NULL ? len != bound : len > bound) {
+    size_t bound = plain ? n * plain->width : trib_chain_bound(n);
+    if (plain ? len != bound : len > bound) {
         return trib_fail(error, TRIB_CORRUPT,
                          "frame: block %" PRIu32 " has %" PRIu64 " bytes; codec %s takes %s %zu for %zu elements",
-                         block, len, chain->text, plain != NULL ? "exactly" : "at most", bound, n);
+                         block, len, chain->text, plain ? "exactly" : "at most", bound, n);
     }
     return TRIB_OK;
 }
@@ -149,7 +149,7 @@ static enum trib_status check_expected(const struct trib_frame_header *header, c
         return trib_fail(error, TRIB_MISMATCH, "frame: holds %s; %s is expected", kind_name(header->kind),
                          kind_name(expect->kind));
     }
-    if (expect->schema != NULL && memcmp(header->schema, expect->schema, TRIB_FRAME_HASH_LEN) != 0) {
+    if (expect->schema && memcmp(header->schema, expect->schema, TRIB_FRAME_HASH_LEN) != 0) {
         enum { SHOWN = 6 };
         char theirs[2 * SHOWN + 1], ours[2 * SHOWN + 1];
         trib_hex_encode(header->schema, SHOWN, theirs);
@@ -224,7 +224,7 @@ enum trib_status trib_frame_head_read(const struct trib_frame_source *source, co
     }
     TRIB_TRY(trib_frame_fetch(source, 0, TRIB_FRAME_FIXED_LEN, scratch, &head, error));
     TRIB_TRY(read_fixed(head, &found, error));
-    if (expect != NULL) {
+    if (expect) {
         TRIB_TRY(check_expected(&found, expect, error));
     }
     if (source->len < found.payload_offset + TRIB_FRAME_CRC_LEN) {

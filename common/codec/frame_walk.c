@@ -40,24 +40,23 @@ struct walk {
 static bool make_lanes(struct walk *walk)
 {
     size_t largest = trib_frame_block_n(walk->header.n_elements, 0);
-    bool plain = trib_chain_plain(&walk->header.chain) != NULL;
-    walk->n_lanes = walk->pool == NULL ? 1 : (size_t)trib_thread_pool_threads(walk->pool);
+    bool plain = trib_chain_plain(&walk->header.chain);
+    walk->n_lanes = !walk->pool ? 1 : (size_t)trib_thread_pool_threads(walk->pool);
     walk->lanes = trib_calloc(walk->n_lanes, sizeof *walk->lanes);
-    bool made = walk->lanes != NULL;
+    bool made = walk->lanes;
     for (size_t i = 0; made && i < walk->n_lanes; i++) {
         struct lane *lane = &walk->lanes[i];
         lane->decoded = trib_malloc_aligned(largest, sizeof *lane->decoded);
-        lane->read = walk->source->memory != NULL ? NULL : trib_malloc_aligned(trib_chain_bound(largest), 1);
+        lane->read = walk->source->memory ? NULL : trib_malloc_aligned(trib_chain_bound(largest), 1);
         lane->work = plain ? NULL : trib_chain_work_new();
-        made = lane->decoded != NULL && (lane->read != NULL || walk->source->memory != NULL) &&
-               (lane->work != NULL || plain);
+        made = lane->decoded && (lane->read || walk->source->memory) && (lane->work || plain);
     }
     return made;
 }
 
 static void free_lanes(struct walk *walk)
 {
-    for (size_t i = 0; walk->lanes != NULL && i < walk->n_lanes; i++) {
+    for (size_t i = 0; walk->lanes && i < walk->n_lanes; i++) {
         trib_free(walk->lanes[i].decoded);
         trib_free(walk->lanes[i].read);
         trib_chain_work_free(walk->lanes[i].work);
@@ -100,8 +99,7 @@ static enum trib_status decode_block(const struct walk *walk, struct lane *lane,
                                      const float **values)
 {
     const struct trib_chain *chain = &walk->header.chain;
-    if (chain->caps & TRIB_CODEC_LOSSLESS && trib_chain_plain(chain) != NULL &&
-        (uintptr_t)lane->coded % sizeof(float) == 0) {
+    if (chain->caps & TRIB_CODEC_LOSSLESS && trib_chain_plain(chain) && (uintptr_t)lane->coded % sizeof(float) == 0) {
         *values = (const float *)(const void *)lane->coded;
         return trib_all_finite(*values, n) ? TRIB_OK : TRIB_NOT_FINITE;
     }
@@ -125,7 +123,7 @@ static void visit_lane(void *context, size_t part, int worker)
                         "frame: block %" PRIu32 " (elements %" PRIu64 " to %" PRIu64 ", codec %s): %s", block, first,
                         first + n - 1, walk->header.chain.text,
                         status == TRIB_NOT_FINITE ? "a value is not finite" : trib_status_text(status));
-    } else if (walk->visit != NULL) {
+    } else if (walk->visit) {
         status = walk->visit(walk->context, (size_t)first, values, n, &lane->error);
     }
     lane->error.status = status;
@@ -160,7 +158,7 @@ static enum trib_status walk_blocks(struct walk *walk, struct trib_error *error)
         trib_thread_pool_run(walk->pool, parts, visit_lane, walk);
         for (size_t i = 0; i < parts; i++) {
             if (walk->lanes[i].error.status != TRIB_OK) {
-                if (error != NULL) {
+                if (error) {
                     *error = walk->lanes[i].error;
                 }
                 return walk->lanes[i].error.status;
@@ -179,7 +177,7 @@ enum trib_status trib_frame_walk(const struct trib_frame_source *source, const s
     TRIB_TRY(trib_frame_head_read(source, expect, &walk.header, &walk.crc, error));
     walk.offset = walk.header.payload_offset;
     enum trib_status status = make_lanes(&walk) ? walk_blocks(&walk, error) : trib_fail_no_memory(error);
-    if (status == TRIB_OK && header != NULL) {
+    if (status == TRIB_OK && header) {
         *header = walk.header;
     }
     free_lanes(&walk);

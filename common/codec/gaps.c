@@ -6,7 +6,7 @@
 void trib_bit_put(struct trib_bit_writer *bits, uint32_t value, unsigned n)
 {
     bits->n += n;
-    if (bits->out == NULL) {
+    if (!bits->out) {
         return;
     }
     bits->word |= (uint64_t)value << bits->held;

@@ -170,14 +170,14 @@ static void pack_positions(const struct trib_block *block, struct trib_writer *o
 {
     if (!as_bitmap(block)) {
         uint8_t *room = trib_write_room(out, block->n_values * 2);
-        for (size_t i = 0; room != NULL && i < block->n_values; i++) {
+        for (size_t i = 0; room && i < block->n_values; i++) {
             trib_store_u16(room + i * 2, (uint16_t)block->positions[i]);
         }
         return;
     }
     size_t len = (block->n + 7) / 8;
     uint8_t *room = trib_write_room(out, len);
-    if (room != NULL) {
+    if (room) {
         memset(room, 0, len);
         for (size_t i = 0; i < block->n_values; i++) {
             room[block->positions[i] / 8] |= (uint8_t)(1u << block->positions[i] % 8);
@@ -234,7 +234,7 @@ void trib_pack_block(struct trib_block *block, struct trib_writer *out)
         return;
     }
     uint8_t *room = trib_write_room(out, trib_bits_len(block->n_symbols, block->alphabet));
-    if (room != NULL) {
+    if (room) {
         trib_bits_pack(block->symbols, block->n_symbols, block->alphabet, room);
     }
 }

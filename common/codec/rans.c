@@ -355,7 +355,7 @@ static void put_beside(const struct trib_rans_part *part, const struct plan *pla
     struct trib_bit_writer bits = {.out = out};
     if (plan->mode == MODE_PACKED) {
         uint8_t *room = trib_write_room(out, trib_bits_len(part->n, part->alphabet));
-        if (room != NULL) {
+        if (room) {
             trib_bits_pack(part->symbols, part->n, part->alphabet, room);
         }
     } else if (plan->mode == MODE_RICE) {

@@ -174,7 +174,7 @@ void trib_rate_clear(void *state)
 {
     struct trib_rate_survey *survey = state;
     struct trib_rate_plan *plan = survey->plan;
-    if (plan == NULL) {
+    if (!plan) {
         return;
     }
     trib_free(plan->parts);
@@ -192,7 +192,7 @@ enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct t
                                  const struct trib_survey_info *info, double rate)
 {
     struct trib_rate_plan *plan = survey->plan = trib_calloc(1, sizeof *plan);
-    if (plan == NULL) {
+    if (!plan) {
         return TRIB_NO_MEMORY;
     }
     survey->info = *info;
@@ -207,8 +207,8 @@ enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct t
     plan->trial.symbols = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *plan->trial.symbols);
     plan->trial.scratch = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof *plan->trial.scratch);
     plan->trial.numbers = trib_malloc_aligned(TRIB_CODEC_BLOCK, sizeof(float));
-    if (plan->parts == NULL || plan->samples == NULL || plan->counts == NULL || plan->trial.values == NULL ||
-        plan->trial.symbols == NULL || plan->trial.scratch == NULL || plan->trial.numbers == NULL) {
+    if (!plan->parts || !plan->samples || !plan->counts || !plan->trial.values || !plan->trial.symbols ||
+        !plan->trial.scratch || !plan->trial.numbers) {
         trib_rate_clear(survey);
         return TRIB_NO_MEMORY;
     }

@@ -20,8 +20,8 @@ static enum trib_status parse_share(const char *text, double *share)
     char number[32];
     double value, divisor = 1;
     const char *slash = strchr(text, '/');
-    size_t len = slash != NULL ? (size_t)(slash - text) : strlen(text);
-    if (slash != NULL) {
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (slash) {
         TRIB_TRY(trib_parse_double(slash + 1, 1, 0x1p53, &divisor, NULL));
     } else if (len > 0 && text[len - 1] == '%') {
         divisor = 100;
@@ -113,7 +113,7 @@ static enum trib_status begin_choice(const struct trib_stage_use *use, const str
     choice->left = trib_sparse_keeps(use->args[0], info->n);
     choice->histogram = trib_calloc(BUCKETS, sizeof *choice->histogram);
     choice->ties = trib_calloc(info->n_blocks, sizeof *choice->ties);
-    return choice->histogram != NULL && choice->ties != NULL ? TRIB_OK : TRIB_NO_MEMORY;
+    return choice->histogram && choice->ties ? TRIB_OK : TRIB_NO_MEMORY;
 }
 
 static void count_upper(struct trib_sparse_choice *choice, const struct trib_block *block)

@@ -62,7 +62,7 @@ uint8_t *trib_write_room(struct trib_writer *writer, size_t len)
 void trib_write_bytes(struct trib_writer *writer, const void *bytes, size_t len)
 {
     uint8_t *room = trib_write_room(writer, len);
-    if (room != NULL && len > 0) {
+    if (room && len > 0) {
         memcpy(room, bytes, len);
     }
 }

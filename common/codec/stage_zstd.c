@@ -138,7 +138,7 @@ static enum trib_status compress(const uint8_t *from, size_t len, int level, uin
                                  size_t *to_len)
 {
     ZSTD_CCtx *context = ZSTD_createCCtx();
-    if (context == NULL) {
+    if (!context) {
         return TRIB_NO_MEMORY;
     }
     size_t result = ZSTD_compressCCtx(context, to, capacity, from, len, level);
@@ -161,7 +161,7 @@ static enum trib_status encode(const struct trib_stage_use *use, const void *sur
     int level = use->args[0] > 0 ? (int)use->args[0] : LEVEL_DEFAULT;
     size_t bound = ZSTD_compressBound(layout.len), len = 0;
     uint8_t *plain = trib_malloc(layout.len + bound);
-    if (plain == NULL) {
+    if (!plain) {
         return TRIB_NO_MEMORY;
     }
     uint8_t *coded = plain + layout.len;
@@ -182,7 +182,7 @@ static enum trib_status decompress(const uint8_t *from, size_t from_len, uint8_t
         return TRIB_CORRUPT;
     }
     ZSTD_DCtx *context = ZSTD_createDCtx();
-    if (context == NULL) {
+    if (!context) {
         return TRIB_NO_MEMORY;
     }
     size_t result = ZSTD_decompressDCtx(context, to, len, from, from_len);
@@ -202,8 +202,8 @@ static enum trib_status open(struct trib_block *block, struct trib_reader *in, u
     }
     size_t from_len = in->len - in->at;
     const uint8_t *from = trib_read_bytes(in, from_len);
-    uint8_t *plain = from == NULL ? NULL : trib_malloc(layout.len);
-    if (plain == NULL) {
+    uint8_t *plain = !from ? NULL : trib_malloc(layout.len);
+    if (!plain) {
         return in->failed ? TRIB_CORRUPT : TRIB_NO_MEMORY;
     }
     enum trib_status status = decompress(from, from_len, plain, layout.len);

@@ -199,7 +199,7 @@ enum trib_status trib_data_take_labels(const struct trib_data_array *array, int6
                          array->name, trib_data_kind_name(array->kind));
     }
     int32_t *labels = trib_malloc_aligned(dataset->n, sizeof *labels);
-    if (labels == NULL) {
+    if (!labels) {
         return trib_fail_no_memory(error);
     }
     int64_t limit = classes > 0 ? classes : TRIB_DATA_MAX_CLASSES;
@@ -224,7 +224,7 @@ enum trib_status trib_data_take_targets(const struct trib_data_array *array, str
 {
     TRIB_TRY(check_column(array, "targets", dataset->n, error));
     float *targets = trib_malloc_aligned(dataset->n, sizeof *targets);
-    if (targets == NULL) {
+    if (!targets) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = to_floats(array, dataset->n, 1, targets, error);
@@ -247,7 +247,7 @@ enum trib_status trib_data_take_keys(const struct trib_data_array *array, struct
     enum trib_status status = TRIB_OK;
     int64_t *values = trib_malloc_aligned(dataset->n, sizeof *values);
     int32_t *keys = trib_malloc_aligned(dataset->n, sizeof *keys);
-    if (values == NULL || keys == NULL) {
+    if (!values || !keys) {
         status = trib_fail_no_memory(error);
         goto out;
     }

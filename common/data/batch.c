@@ -63,7 +63,7 @@ static enum trib_status parse_list(const char *rule, const char *text, size_t le
     int found = 0;
     for (const char *at = text, *end = text + len; at <= end; found++) {
         const char *stop = at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
-        stop = stop != NULL ? stop : end;
+        stop = stop ? stop : end;
         size_t cell_len = (size_t)(stop - at);
         if (found == MAX_CHANNELS) {
             return trib_fail(error, TRIB_CONFIG, "normalise %s: at most %d means and deviations", rule, MAX_CHANNELS);
@@ -143,7 +143,7 @@ enum trib_status trib_dataset_normalise(struct trib_dataset *dataset, const char
         dataset->n_norm = 1;
     } else if (trib_str_equal(rule, "auto")) {
         normalise_auto(dataset);
-    } else if (slash != NULL) {
+    } else if (slash) {
         return normalise_by(dataset, rule, slash, error);
     } else {
         static const char *const names[] = {"unit", "none", "auto", "MEAN,.../DEVIATION,..."};
@@ -223,7 +223,7 @@ void trib_dataset_batch(const struct trib_dataset *dataset, const uint32_t *indi
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (dataset->labels != NULL) {
+        if (dataset->labels) {
             ((int32_t *)y)[i] = dataset->labels[indices[i]];
         } else {
             ((float *)y)[i] = dataset->targets[indices[i]];

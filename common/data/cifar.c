@@ -31,12 +31,12 @@ static enum trib_status find_batches(const struct trib_dataset_spec *spec, struc
         char *pickled = NULL;
         (void)snprintf(name, sizeof name, "%s.bin", names[i]);
         TRIB_TRY(trib_data_find(spec->path, name, &files->paths[files->n], error));
-        if (files->paths[files->n] != NULL) {
+        if (files->paths[files->n]) {
             files->n++;
             continue;
         }
         TRIB_TRY(trib_data_find(spec->path, names[i], &pickled, error));
-        bool is_pickled = pickled != NULL;
+        bool is_pickled = pickled;
         trib_free(pickled);
         return trib_fail(error, TRIB_NOT_FOUND, "%s: holds no %s, nor one with .gz or .zst; %s", spec->path, name,
                          is_pickled ? "it holds CIFAR-10's Python version: download the binary version"
@@ -51,7 +51,7 @@ static enum trib_status find_files(const struct trib_dataset_spec *spec, struct 
         return find_batches(spec, files, error);
     }
     files->paths[0] = trib_strdup(spec->path);
-    if (files->paths[0] == NULL) {
+    if (!files->paths[0]) {
         return trib_fail_no_memory(error);
     }
     files->n = 1;
@@ -111,7 +111,7 @@ static enum trib_status read_files(const struct trib_dataset_spec *spec, struct 
     int64_t classes = spec->classes > 0 ? spec->classes : CLASSES;
     TRIB_TRY(trib_data_reserve(spec->path, n, IMAGE_LEN, budget, &dataset->data, error));
     dataset->labels = trib_malloc_aligned(n, sizeof *dataset->labels);
-    if (dataset->labels == NULL) {
+    if (!dataset->labels) {
         return trib_fail_no_memory(error);
     }
     size_t at = 0;

@@ -100,7 +100,7 @@ static enum trib_status inflate_members(z_stream *stream, const char *path, cons
         }
         if (rc != Z_OK && rc != Z_BUF_ERROR) {
             return trib_fail(error, TRIB_CORRUPT, "%s: damaged gzip data at byte %zu: %s; copy or download it again",
-                             path, at, stream->msg != NULL ? stream->msg : "broken stream");
+                             path, at, stream->msg ? stream->msg : "broken stream");
         }
     }
 }
@@ -121,7 +121,7 @@ static enum trib_status unpack_zstd(const char *path, const struct trib_buf *in,
                                     struct trib_error *error)
 {
     ZSTD_DCtx *context = ZSTD_createDCtx();
-    if (context == NULL) {
+    if (!context) {
         return trib_fail_no_memory(error);
     }
     ZSTD_inBuffer input = {.src = in->data, .size = in->len};

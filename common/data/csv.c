@@ -105,8 +105,8 @@ static enum trib_status find_column(const struct table *table, const char *optio
     const char *nearest = trib_str_nearest(wanted, (const char *const *)table->first, table->columns);
     return trib_fail(error, TRIB_CONFIG, "%s:%zu: %s: the first line names no column %s%s%s%s", table->name,
                      table->first_line, option, trib_data_quote(wanted, quoted, sizeof quoted),
-                     nearest != NULL ? "; did you mean \"" : "; name one of the first line or count from 0",
-                     nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+                     nearest ? "; did you mean \"" : "; name one of the first line or count from 0",
+                     nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
 static enum trib_status choose_columns(struct table *table, bool *by_name, struct trib_error *error)
@@ -114,10 +114,10 @@ static enum trib_status choose_columns(struct table *table, bool *by_name, struc
     const struct trib_dataset_spec *spec = table->spec;
     table->label = (int64_t)table->columns - 1;
     table->key = NO_COLUMN;
-    if (spec->label_column != NULL) {
+    if (spec->label_column) {
         TRIB_TRY(find_column(table, "label_column", spec->label_column, &table->label, by_name, error));
     }
-    if (spec->key_column != NULL) {
+    if (spec->key_column) {
         TRIB_TRY(find_column(table, "key_column", spec->key_column, &table->key, by_name, error));
     }
     if (table->label == table->key) {
@@ -145,7 +145,7 @@ static enum trib_status keep_first(struct table *table, struct trib_error *error
     table->columns = table->text.n_cells;
     table->first_line = table->text.record_line;
     table->first = trib_malloc_aligned(table->columns, sizeof *table->first);
-    if (table->first == NULL) {
+    if (!table->first) {
         return trib_fail_no_memory(error);
     }
     memcpy(table->first, table->text.cells, table->columns * sizeof *table->first);
@@ -176,14 +176,14 @@ static enum trib_status grow(struct table *table, struct trib_error *error)
                          table->text.record_line, trib_format_size((double)table->budget, limit, sizeof limit));
     }
     void *grown = trib_realloc_array(table->x, capacity, row_len);
-    if (grown == NULL) {
+    if (!grown) {
         return trib_fail_no_memory(error);
     }
     table->x = grown;
 #define GROW(member)                                                                                                   \
     do {                                                                                                               \
         grown = trib_realloc_array(table->member, capacity, sizeof *table->member);                                    \
-        if (grown == NULL) {                                                                                           \
+        if (!grown) {                                                                                                  \
             return trib_fail_no_memory(error);                                                                         \
         }                                                                                                              \
         table->member = grown;                                                                                         \
@@ -349,8 +349,8 @@ static enum trib_status to_dataset(struct table *table, struct trib_dataset *dat
         trib_data_reserve(table->name, table->n, table->features * sizeof(float), table->budget, &data, error);
     if (status == TRIB_OK && table->key != NO_COLUMN) {
         keys = trib_malloc_aligned(table->n, sizeof *keys);
-        status = keys == NULL ? trib_fail_no_memory(error)
-                              : trib_data_number_texts(table->key_texts, table->n, keys, &n_keys, error);
+        status = !keys ? trib_fail_no_memory(error)
+                       : trib_data_number_texts(table->key_texts, table->n, keys, &n_keys, error);
     }
     if (status != TRIB_OK) {
         trib_free(data);
@@ -399,7 +399,7 @@ enum trib_status trib_csv_parse(const struct trib_dataset_spec *spec, const char
                                 size_t len, struct trib_dataset *dataset, struct trib_error *error)
 {
     char *text = trib_malloc(len + 1);
-    if (text == NULL) {
+    if (!text) {
         return trib_fail_no_memory(error);
     }
     if (len > 0) {

@@ -10,7 +10,7 @@ enum trib_status trib_csv_text_init(struct trib_csv_text *csv, const char *name,
                                     struct trib_error *error)
 {
     const char *binary = len > 0 ? memchr(text, '\0', len) : NULL;
-    if (binary != NULL) {
+    if (binary) {
         size_t line = 1;
         for (const char *at = text; at < binary; at++) {
             line += *at == '\n';
@@ -48,7 +48,7 @@ static enum trib_status add_cell(struct trib_csv_text *csv, char *cell, struct t
     if (csv->n_cells == csv->capacity) {
         size_t capacity = csv->capacity == 0 ? 64 : csv->capacity * 2;
         char **cells = trib_realloc_array(csv->cells, capacity, sizeof *cells);
-        if (cells == NULL) {
+        if (!cells) {
             return trib_fail_no_memory(error);
         }
         csv->cells = cells;

@@ -32,7 +32,7 @@ static bool is_format(const char *format, const struct trib_dataset_reader *read
 {
     size_t len = strlen(reader->name);
     return trib_str_equal(format, reader->name) ||
-           (reader->needs_no_file && format != NULL && strncmp(format, reader->name, len) == 0 && format[len] == ':');
+           (reader->needs_no_file && format && strncmp(format, reader->name, len) == 0 && format[len] == ':');
 }
 
 static enum trib_status find_reader(const char *format, const struct trib_dataset_reader **reader,
@@ -62,13 +62,13 @@ bool trib_dataset_needs_file(const char *format)
 static enum trib_status check_spec(const struct trib_dataset_spec *spec, const struct trib_dataset_reader *reader,
                                    struct trib_error *error)
 {
-    if (!reader->needs_no_file && (spec->path == NULL || spec->path[0] == '\0')) {
+    if (!reader->needs_no_file && (!spec->path || spec->path[0] == '\0')) {
         return trib_fail(error, TRIB_CONFIG, "dataset path: missing; name the file or folder to read");
     }
     if (!isfinite(spec->max_bytes) || spec->max_bytes < 0) {
         return trib_fail(error, TRIB_CONFIG, "dataset max_bytes: %g is not a size; 0 means 4 GiB", spec->max_bytes);
     }
-    if (spec->keys != NULL && spec->key_column != NULL) {
+    if (spec->keys && spec->key_column) {
         return trib_fail(error, TRIB_CONFIG,
                          "dataset keys and key_column: give one of them, a file of keys or a column of the table");
     }
@@ -97,7 +97,7 @@ enum trib_status trib_dataset_open(const struct trib_dataset_spec *spec, struct 
                            "%s: holds %zu examples; between 1 and 4294967295 are possible", name, loaded.n);
         goto out;
     }
-    if (spec->keys != NULL) {
+    if (spec->keys) {
         status = trib_data_read_keys(spec->keys, trib_data_budget(spec), &loaded, error);
         if (status != TRIB_OK) {
             goto out;

@@ -114,7 +114,7 @@ static enum trib_status find_part(const char *dir, bool train, const char *part,
         char name[64];
         (void)snprintf(name, sizeof name, "%s-%s%cidx%d-ubyte", prefixes[train][i % 2], part, i < 2 ? '-' : '.', rank);
         TRIB_TRY(trib_data_find(dir, name, path, error));
-        if (*path != NULL) {
+        if (*path) {
             return TRIB_OK;
         }
     }
@@ -136,14 +136,14 @@ static enum trib_status find_files(const struct trib_dataset_spec *spec, char **
         TRIB_TRY(find_part(spec->path, train, "images", 3, examples, error));
         return find_part(spec->path, train, "labels", 1, labels, error);
     }
-    if (spec->labels == NULL) {
+    if (!spec->labels) {
         return trib_fail(error, TRIB_CONFIG,
                          "dataset labels: missing; with format idx name the file of labels, or as path the folder that "
                          "holds both");
     }
     *examples = trib_strdup(spec->path);
     *labels = trib_strdup(spec->labels);
-    return *examples != NULL && *labels != NULL ? TRIB_OK : trib_fail_no_memory(error);
+    return *examples && *labels ? TRIB_OK : trib_fail_no_memory(error);
 }
 
 static enum trib_status read_idx(const struct trib_dataset_spec *spec, struct trib_dataset *dataset,

@@ -33,7 +33,7 @@ enum trib_status trib_data_number_texts(const char *const *texts, size_t n, int3
                                         struct trib_error *error)
 {
     struct text_at *sorted = trib_malloc_aligned(n, sizeof *sorted);
-    if (sorted == NULL) {
+    if (!sorted) {
         return trib_fail_no_memory(error);
     }
     for (size_t i = 0; i < n; i++) {
@@ -54,7 +54,7 @@ enum trib_status trib_data_number_integers(const int64_t *values, size_t n, int3
                                            struct trib_error *error)
 {
     struct integer_at *sorted = trib_malloc_aligned(n, sizeof *sorted);
-    if (sorted == NULL) {
+    if (!sorted) {
         return trib_fail_no_memory(error);
     }
     for (size_t i = 0; i < n; i++) {
@@ -76,7 +76,7 @@ static size_t count_lines(const char *text, size_t len)
     size_t lines = 0;
     for (const char *at = text, *end = text + len; at < end; lines++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
-        at = stop != NULL ? stop + 1 : end;
+        at = stop ? stop + 1 : end;
     }
     return lines;
 }
@@ -89,7 +89,7 @@ static enum trib_status cut_lines(const char *path, char *text, size_t len, cons
     char *end = text + len;
     for (size_t i = 0; i < n; i++) {
         char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop != NULL ? stop : end;
+        stop = stop ? stop : end;
         char *next = stop + 1;
         if (stop > at && stop[-1] == '\r') {
             stop--;
@@ -120,7 +120,7 @@ static enum trib_status take_text_keys(const char *path, struct trib_buf *conten
     enum trib_status status = TRIB_OK;
     const char **lines = trib_malloc_aligned(n, sizeof *lines);
     int32_t *keys = trib_malloc_aligned(n, sizeof *keys);
-    if (lines == NULL || keys == NULL) {
+    if (!lines || !keys) {
         status = trib_fail_no_memory(error);
         goto out;
     }
@@ -145,7 +145,7 @@ enum trib_status trib_data_read_keys(const char *path, size_t budget, struct tri
     TRIB_TRY(trib_dataset_load_file(path, budget, &content, error));
     enum trib_status status = TRIB_OK;
     /* No text holds a NUL byte, every IDX file starts with one. */
-    if (content.len > 0 && memchr(content.data, '\0', content.len) != NULL) {
+    if (content.len > 0 && memchr(content.data, '\0', content.len)) {
         struct trib_data_array array;
         status = trib_data_idx_array(path, &content, &array, error);
         if (status == TRIB_OK) {

@@ -62,7 +62,7 @@ static bool read_string(struct cursor *cursor, char *to, size_t size)
         return false;
     }
     const char *stop = memchr(cursor->at, quote[0], (size_t)(cursor->end - cursor->at));
-    if (stop == NULL || (size_t)(stop - cursor->at) >= size) {
+    if (!stop || (size_t)(stop - cursor->at) >= size) {
         return false;
     }
     memcpy(to, cursor->at, (size_t)(stop - cursor->at));
@@ -256,7 +256,7 @@ static enum trib_status read_npy(const struct trib_dataset_spec *spec, struct tr
 {
     TRIB_TRY(trib_data_refuse("npy", "label_column", spec->label_column, "name a file of labels as labels", error));
     TRIB_TRY(trib_data_refuse("npy", "key_column", spec->key_column, "name a file of keys as keys", error));
-    if (spec->labels == NULL) {
+    if (!spec->labels) {
         return trib_fail(error, TRIB_CONFIG, "dataset labels: missing; with format npy name the .npy file of labels");
     }
     struct trib_buf content = {0};

@@ -45,7 +45,7 @@ static enum trib_status find_rule(const char *text, const struct trib_partition_
         }
     }
     (void)trib_data_fail_unknown("partition", word, names, RULE_N, error);
-    if (error != NULL) {
+    if (error) {
         error->status = TRIB_INVALID;
     }
     return TRIB_INVALID;
@@ -100,13 +100,13 @@ enum trib_status trib_split_init(size_t n_clients, size_t n_examples, struct tri
     partition->n_clients = n_clients;
     partition->offsets = trib_calloc(n_clients + 1, sizeof *partition->offsets);
     partition->indices = trib_malloc_aligned(n_examples, sizeof *partition->indices);
-    return partition->offsets != NULL && partition->indices != NULL ? TRIB_OK : trib_fail_no_memory(error);
+    return partition->offsets && partition->indices ? TRIB_OK : trib_fail_no_memory(error);
 }
 
 enum trib_status trib_split_no_argument(const char *rule, const char *argument, struct trib_error *error)
 {
     char quoted[48];
-    if (argument == NULL) {
+    if (!argument) {
         return TRIB_OK;
     }
     return trib_fail(error, TRIB_INVALID, "partition %s: takes nothing after a colon, but was given %s", rule,
@@ -115,7 +115,7 @@ enum trib_status trib_split_no_argument(const char *rule, const char *argument, 
 
 enum trib_status trib_split_need_labels(const char *rule, const struct trib_dataset *dataset, struct trib_error *error)
 {
-    if (dataset->labels != NULL) {
+    if (dataset->labels) {
         return TRIB_OK;
     }
     return trib_fail(
@@ -144,7 +144,7 @@ enum trib_status trib_split_by_label(const struct trib_dataset *dataset, uint64_
     size_t classes = (size_t)dataset->classes;
     uint32_t *shuffled = trib_malloc_aligned(dataset->n, sizeof *shuffled);
     size_t *next = trib_calloc(classes + 1, sizeof *next);
-    if (shuffled == NULL || next == NULL) {
+    if (!shuffled || !next) {
         trib_free(shuffled);
         trib_free(next);
         return trib_fail_no_memory(error);

@@ -61,7 +61,7 @@ static enum trib_status deal_keys(const struct trib_dataset *dataset, size_t n_c
     uint32_t *ranks = trib_malloc_aligned(n_keys, sizeof *ranks);
     struct load *heap = trib_malloc_aligned(n_clients, sizeof *heap);
     enum trib_status status = TRIB_OK;
-    if (keys == NULL || ranks == NULL || heap == NULL) {
+    if (!keys || !ranks || !heap) {
         status = trib_fail_no_memory(error);
         goto out;
     }
@@ -117,7 +117,7 @@ static enum trib_status split_by_key(const struct trib_dataset *dataset, size_t 
                                      uint64_t seed, struct trib_partition *partition, struct trib_error *error)
 {
     TRIB_TRY(trib_split_no_argument("by-key", argument, error));
-    if (dataset->keys == NULL) {
+    if (!dataset->keys) {
         return trib_fail(error, TRIB_INVALID,
                          "partition by-key: the dataset has no keys; name a file of them as keys, or with csv a "
                          "key_column");
@@ -128,7 +128,7 @@ static enum trib_status split_by_key(const struct trib_dataset *dataset, size_t 
                          dataset->n_keys);
     }
     uint32_t *owner = trib_malloc_aligned((size_t)dataset->n_keys, sizeof *owner);
-    if (owner == NULL) {
+    if (!owner) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = deal_keys(dataset, n_clients, seed, owner, error);

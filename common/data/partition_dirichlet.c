@@ -87,7 +87,7 @@ static void draw_client(struct urn *urn, struct trib_rng *rng, double alpha, siz
 
 static enum trib_status parse_alpha(const char *argument, double *alpha, struct trib_error *error)
 {
-    if (argument == NULL) {
+    if (!argument) {
         return trib_fail(error, TRIB_INVALID, "partition dirichlet: write dirichlet:ALPHA, such as dirichlet:0.5");
     }
     enum trib_status status = trib_parse_double(argument, 1e-6, 1e9, alpha, error);
@@ -112,7 +112,7 @@ static enum trib_status split_dirichlet(const struct trib_dataset *dataset, size
         .cumulative = trib_malloc_aligned(classes, sizeof *urn.cumulative),
     };
     enum trib_status status = TRIB_OK;
-    if (sorted == NULL || starts == NULL || urn.taken == NULL || urn.log_weight == NULL || urn.cumulative == NULL) {
+    if (!sorted || !starts || !urn.taken || !urn.log_weight || !urn.cumulative) {
         status = trib_fail_no_memory(error);
         goto out;
     }

@@ -33,7 +33,7 @@ static enum trib_status split_shards(const struct trib_dataset *dataset, size_t 
     int64_t k = 0;
     size_t n_shards = 0;
     TRIB_TRY(trib_split_need_labels("shards", dataset, error));
-    if (argument == NULL) {
+    if (!argument) {
         return trib_fail(error, TRIB_INVALID,
                          "partition shards: write shards:K with K shards a client, such as shards:2");
     }
@@ -49,7 +49,7 @@ static enum trib_status split_shards(const struct trib_dataset *dataset, size_t 
     uint32_t *sorted = trib_malloc_aligned(dataset->n, sizeof *sorted);
     uint32_t *order = trib_malloc_aligned(n_shards, sizeof *order);
     size_t *starts = trib_malloc_aligned((size_t)dataset->classes + 1, sizeof *starts);
-    if (sorted == NULL || order == NULL || starts == NULL) {
+    if (!sorted || !order || !starts) {
         status = trib_fail_no_memory(error);
         goto out;
     }

@@ -29,7 +29,7 @@ enum trib_status trib_data_reserve(const char *name, size_t count, size_t elemen
                          trib_format_size((double)budget, limit, sizeof limit));
     }
     void *block = trib_malloc_aligned(count, element_len);
-    if (block == NULL) {
+    if (!block) {
         return trib_fail_no_memory(error);
     }
     *to = block;
@@ -47,7 +47,7 @@ enum trib_status trib_data_find(const char *dir, const char *name, char **found,
     static const char *const suffixes[] = {"", ".gz", ".zst"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char *path = trib_asprintf("%s%s%s%s", dir, trib_str_ends_with(dir, "/") ? "" : "/", name, suffixes[i]);
-        if (path == NULL) {
+        if (!path) {
             return trib_fail_no_memory(error);
         }
         if (trib_file_exists(path)) {
@@ -62,7 +62,7 @@ enum trib_status trib_data_find(const char *dir, const char *name, char **found,
 enum trib_status trib_data_refuse(const char *format, const char *option, const char *value, const char *instead,
                                   struct trib_error *error)
 {
-    if (value == NULL) {
+    if (!value) {
         return TRIB_OK;
     }
     return trib_fail(error, TRIB_CONFIG, "dataset %s: of no use with format %s; %s", option, format, instead);
@@ -77,16 +77,15 @@ enum trib_status trib_data_fail_unknown(const char *what, const char *word, cons
     for (size_t i = 0; i < n && status == TRIB_OK; i++) {
         status = trib_buf_printf(&list, "%s%s", i == 0 ? "" : ", ", names[i]);
     }
-    const char *nearest = word != NULL ? trib_str_nearest(word, names, n) : NULL;
+    const char *nearest = word ? trib_str_nearest(word, names, n) : NULL;
     if (status != TRIB_OK) {
         status = trib_fail_no_memory(error);
-    } else if (word == NULL || word[0] == '\0') {
+    } else if (!word || word[0] == '\0') {
         status = trib_fail(error, TRIB_CONFIG, "%s: missing; there are: %s", what, trib_buf_text(&list));
     } else {
         status = trib_fail(error, TRIB_CONFIG, "%s %s: unknown%s%s%s: %s", what,
-                           trib_data_quote(word, quoted, sizeof quoted), nearest != NULL ? "; did you mean \"" : "",
-                           nearest != NULL ? nearest : "", nearest != NULL ? "\"? There are" : "; there are",
-                           trib_buf_text(&list));
+                           trib_data_quote(word, quoted, sizeof quoted), nearest ? "; did you mean \"" : "",
+                           nearest ? nearest : "", nearest ? "\"? There are" : "; there are", trib_buf_text(&list));
     }
     trib_buf_clear(&list);
     return status;
@@ -95,7 +94,7 @@ enum trib_status trib_data_fail_unknown(const char *what, const char *word, cons
 enum trib_status trib_data_split(const struct trib_dataset_spec *spec, bool *train, struct trib_error *error)
 {
     static const char *const names[] = {"train", "test"};
-    if (spec->split == NULL || trib_str_equal(spec->split, names[0])) {
+    if (!spec->split || trib_str_equal(spec->split, names[0])) {
         *train = true;
         return TRIB_OK;
     }

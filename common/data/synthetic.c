@@ -85,11 +85,11 @@ static enum trib_status parse(const char *format, struct world *world, struct tr
     const char *argument = strchr(format, ':');
     *world = (struct world){.users = DEFAULT_USERS, .seed = 1};
     (void)trib_data_quote(format, quoted, sizeof quoted);
-    if (argument == NULL || !cut_fields(argument + 1, fields, &n) || (n < 2 && strcmp(fields[0], "iid") != 0)) {
+    if (!argument || !cut_fields(argument + 1, fields, &n) || (n < 2 && strcmp(fields[0], "iid") != 0)) {
         return trib_fail(error, TRIB_CONFIG, "dataset format %s: not complete or too long; " USAGE, quoted);
     }
     if (take_fields(fields, n, world, error) != TRIB_OK) {
-        if (error != NULL) {
+        if (error) {
             error->status = TRIB_CONFIG;
         }
         return trib_error_prefix(error, TRIB_CONFIG, "dataset format %s (" USAGE ")", quoted);

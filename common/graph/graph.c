@@ -30,7 +30,7 @@ static bool reserve_values(struct trib_graph *graph, size_t extra)
     if (values) {
         graph->values = values;
     }
-    return values != NULL;
+    return values;
 }
 
 static bool reserve_links(struct trib_graph_link **links, size_t n, size_t *capacity)
@@ -39,7 +39,7 @@ static bool reserve_links(struct trib_graph_link **links, size_t n, size_t *capa
     if (moved) {
         *links = moved;
     }
-    return moved != NULL;
+    return moved;
 }
 
 struct trib_graph *trib_graph_new(void)
@@ -80,7 +80,7 @@ static bool duplicate(const void *items, size_t n, size_t item_size, void **copy
     if (*copy) {
         memcpy(*copy, items, n * item_size);
     }
-    return *copy != NULL;
+    return *copy;
 }
 
 static bool put_name(struct trib_graph *graph, trib_value value)
@@ -455,7 +455,7 @@ bool trib_graph_find(const struct trib_graph *graph, const char *name, trib_valu
     if (number) {
         *value = (trib_value)((uintptr_t)number - 1);
     }
-    return number != NULL;
+    return number;
 }
 
 bool trib_graph_find_output(const struct trib_graph *graph, const char *name, trib_value *value)

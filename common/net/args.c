@@ -37,7 +37,7 @@ struct trib_net_limits trib_net_limits_or_default(const struct trib_net_limits *
 {
     struct trib_net_limits chosen;
     trib_net_limits_default(&chosen);
-    if (limits != NULL) {
+    if (limits) {
         const struct trib_net_limits standard = chosen;
         chosen = *limits;
         chosen.max_message_bytes =

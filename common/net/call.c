@@ -33,7 +33,7 @@ struct trib_net_call *trib_net_call_new(grpc_call *transport, bool server, const
                                         struct trib_net_roster *roster)
 {
     struct trib_net_call *call = trib_calloc(1, sizeof *call);
-    if (call == NULL) {
+    if (!call) {
         grpc_call_unref(transport);
         return NULL;
     }
@@ -63,7 +63,7 @@ struct trib_net_call *trib_net_call_ref(struct trib_net_call *call)
 
 void trib_net_call_unref(struct trib_net_call *call)
 {
-    if (call == NULL || atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel) != 1) {
+    if (!call || atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
     pthread_mutex_destroy(&call->lock);
@@ -72,7 +72,7 @@ void trib_net_call_unref(struct trib_net_call *call)
 
 static void free_outgoing(struct trib_net_outgoing *list)
 {
-    while (list != NULL) {
+    while (list) {
         struct trib_net_outgoing *next = list->next;
         grpc_byte_buffer_destroy(list->buffer);
         trib_free(list);
@@ -86,7 +86,7 @@ static struct trib_net_outgoing *take_queue(struct trib_net_call *call)
     struct trib_net_outgoing *list = call->first;
     call->first = NULL;
     call->last = NULL;
-    call->queued_bytes = call->sending != NULL ? call->sending->len : 0;
+    call->queued_bytes = call->sending ? call->sending->len : 0;
     return list;
 }
 
@@ -154,8 +154,8 @@ static void copy_details(grpc_slice slice, char *to, size_t size)
  * connection that breaks, without a reason. Say what else a broken connection may mean. */
 static const char *hint_of(const struct trib_net_call *call, const char *details)
 {
-    bool broke = strstr(details, "Socket closed") != NULL || strstr(details, "Connection reset") != NULL ||
-                 strstr(details, "Broken pipe") != NULL || strstr(details, "GOAWAY") != NULL;
+    bool broke = strstr(details, "Socket closed") || strstr(details, "Connection reset") ||
+                 strstr(details, "Broken pipe") || strstr(details, "GOAWAY");
     if (call->received_code != GRPC_STATUS_UNAVAILABLE || call->answered || call->initial_metadata.count > 0 ||
         !broke) {
         return "";
@@ -229,10 +229,10 @@ static void cancel(struct trib_net_call *call, bool expired, grpc_status_code co
     struct trib_net_outgoing *unsent = take_queue(call);
     pthread_mutex_unlock(&call->lock);
     free_outgoing(unsent);
-    if (transport == NULL) {
+    if (!transport) {
         return;
     }
-    if (details != NULL) {
+    if (details) {
         grpc_call_cancel_with_status(transport, code, details, NULL);
     } else {
         grpc_call_cancel(transport, NULL);
@@ -346,12 +346,12 @@ static void on_read(struct trib_net_tag *tag, bool ok)
 {
     struct trib_net_call *call = CALL_OF(tag, read_tag);
     struct trib_net_message *message = NULL;
-    bool came = call->incoming != NULL;
+    bool came = call->incoming;
     if (came) {
         message = trib_net_message_take(call->incoming);
         call->incoming = NULL;
     }
-    if (came && message == NULL) {
+    if (came && !message) {
         trib_net_call_cancel(call);
     } else if (came) {
         moved(call);
@@ -359,7 +359,7 @@ static void on_read(struct trib_net_tag *tag, bool ok)
     call->answered = call->answered || came;
     pthread_mutex_lock(&call->lock);
     call->reading = false;
-    call->no_more_input = !ok || message == NULL;
+    call->no_more_input = !ok || !message;
     pthread_mutex_unlock(&call->lock);
     call->events->message(call->user, call, message);
     release_tag(call);
@@ -371,7 +371,7 @@ static void on_read(struct trib_net_tag *tag, bool ok)
 static size_t next_batch(struct trib_net_call *call, grpc_op ops[3])
 {
     size_t n_ops = 0;
-    bool due = call->first != NULL || (call->end_wanted && !call->end_sent);
+    bool due = call->first || (call->end_wanted && !call->end_sent);
     if (!due || call->writing || call->ended || call->cancelled || call->broken) {
         return 0;
     }
@@ -379,17 +379,17 @@ static size_t next_batch(struct trib_net_call *call, grpc_op ops[3])
         call->headers_sent = true;
         ops[n_ops++].op = GRPC_OP_SEND_INITIAL_METADATA;
     }
-    if (call->first != NULL) {
+    if (call->first) {
         call->sending = call->first;
         call->first = call->sending->next;
         call->sending->next = NULL;
-        if (call->first == NULL) {
+        if (!call->first) {
             call->last = NULL;
         }
         ops[n_ops].op = GRPC_OP_SEND_MESSAGE;
         ops[n_ops++].data.send_message.send_message = call->sending->buffer;
     }
-    if (call->first == NULL && call->end_wanted) {
+    if (!call->first && call->end_wanted) {
         call->end_sent = true;
         if (call->server) {
             ops[n_ops].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
@@ -434,7 +434,7 @@ static void on_written(struct trib_net_tag *tag, bool ok)
     struct trib_net_outgoing *sent = call->sending;
     call->sending = NULL;
     call->writing = false;
-    if (sent != NULL) {
+    if (sent) {
         call->queued_bytes -= sent->len;
     }
     if (!ok) {
@@ -452,7 +452,7 @@ static void on_written(struct trib_net_tag *tag, bool ok)
         moved(call);
     }
     pump(call);
-    if (writable && call->events->writable != NULL) {
+    if (writable && call->events->writable) {
         call->events->writable(call->user, call);
     }
     release_tag(call);
@@ -470,7 +470,7 @@ static struct trib_net_outgoing *make_outgoing(const void *head, size_t head_len
     struct trib_net_outgoing *outgoing = trib_malloc(sizeof *outgoing);
     grpc_slice slices[2];
     size_t n = 0;
-    if (outgoing == NULL) {
+    if (!outgoing) {
         return NULL;
     }
     if (head_len > 0) {
@@ -512,7 +512,7 @@ enum trib_status trib_net_call_send(struct trib_net_call *call, const void *head
 {
     size_t total = 0;
     if (!trib_size_add(head_len, len, &total) || total > call->max_message_bytes ||
-        (len > 0 && (blob == NULL || offset > trib_blob_len(blob) || len > trib_blob_len(blob) - offset))) {
+        (len > 0 && (!blob || offset > trib_blob_len(blob) || len > trib_blob_len(blob) - offset))) {
         return TRIB_INVALID;
     }
     /* Asked first, so that a full queue costs no copy; asked again below, as other threads may send too. */
@@ -521,13 +521,13 @@ enum trib_status trib_net_call_send(struct trib_net_call *call, const void *head
     pthread_mutex_unlock(&call->lock);
     TRIB_TRY(status);
     struct trib_net_outgoing *outgoing = make_outgoing(head, head_len, blob, offset, len);
-    if (outgoing == NULL) {
+    if (!outgoing) {
         return TRIB_NO_MEMORY;
     }
     pthread_mutex_lock(&call->lock);
     status = may_queue(call, total + MESSAGE_CHARGE);
     if (status == TRIB_OK) {
-        if (call->last != NULL) {
+        if (call->last) {
             call->last->next = outgoing;
         } else {
             call->first = outgoing;
@@ -555,8 +555,8 @@ size_t trib_net_call_queued(struct trib_net_call *call)
 static void want_end(struct trib_net_call *call, grpc_status_code code, const char *details)
 {
     /* Headers have a size limit at the receiver: a longer text would lose the status itself. */
-    grpc_slice text = details != NULL ? grpc_slice_from_copied_buffer(details, strnlen(details, DETAILS_LEN - 1))
-                                      : grpc_empty_slice();
+    grpc_slice text =
+        details ? grpc_slice_from_copied_buffer(details, strnlen(details, DETAILS_LEN - 1)) : grpc_empty_slice();
     pthread_mutex_lock(&call->lock);
     bool first = !call->end_wanted && !call->ended;
     if (first) {

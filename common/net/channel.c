@@ -47,18 +47,18 @@ static enum trib_status make_transport(struct trib_net_channel *channel, grpc_ch
     trib_net_args_add_int(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS);
     trib_net_args_add_int(&args, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_MS);
     trib_net_args_add_int(&args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MS);
-    if (channel->tls == NULL) {
+    if (!channel->tls) {
         credentials = grpc_insecure_credentials_create();
     } else {
         TRIB_TRY(trib_net_channel_credentials(channel->tls, &credentials, error));
-        if (channel->server_name != NULL) {
+        if (channel->server_name) {
             trib_net_args_add_text(&args, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, channel->server_name);
         }
     }
     grpc_channel_args done = trib_net_args_done(&args);
     *transport = grpc_channel_create(channel->target, credentials, &done);
     grpc_channel_credentials_release(credentials);
-    if (*transport == NULL) {
+    if (!*transport) {
         return trib_fail(error, TRIB_INVALID, "%s: gRPC cannot make a channel to this address", channel->target);
     }
     return TRIB_OK;
@@ -69,7 +69,7 @@ static enum trib_status check_address(const char *address, struct trib_error *er
 {
     const char *colon = strrchr(address, ':');
     int64_t port = 0;
-    if (colon == NULL || colon == address || strpbrk(address, "/ ,%") != NULL) {
+    if (!colon || colon == address || strpbrk(address, "/ ,%")) {
         return trib_fail(error, TRIB_INVALID, "server address \"%s\": must be host:port", address);
     }
     if (address[0] != '[' && strchr(address, ':') != colon) {
@@ -89,7 +89,7 @@ enum trib_status trib_net_channel_new(const char *address, const char *server_na
 {
     TRIB_TRY(check_address(address, error));
     struct trib_net_channel *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     enum trib_status status = TRIB_OK;
@@ -97,11 +97,11 @@ enum trib_status trib_net_channel_new(const char *address, const char *server_na
     pthread_mutex_init(&made->lock, NULL);
     trib_net_roster_init(&made->roster);
     made->target = trib_asprintf("dns:///%s", address);
-    made->server_name = server_name != NULL ? trib_strdup(server_name) : NULL;
-    if (made->target == NULL || (server_name != NULL && made->server_name == NULL)) {
+    made->server_name = server_name ? trib_strdup(server_name) : NULL;
+    if (!made->target || (server_name && !made->server_name)) {
         status = trib_fail_no_memory(error);
     }
-    if (status == TRIB_OK && tls != NULL) {
+    if (status == TRIB_OK && tls) {
         status = trib_net_tls_source_new(tls, false, &made->tls, error);
     }
     if (status == TRIB_OK) {
@@ -120,7 +120,7 @@ enum trib_status trib_net_channel_new(const char *address, const char *server_na
 
 void trib_net_channel_free(struct trib_net_channel *channel)
 {
-    if (channel == NULL) {
+    if (!channel) {
         return;
     }
     assert(!trib_net_on_queue_thread());
@@ -130,7 +130,7 @@ void trib_net_channel_free(struct trib_net_channel *channel)
     pthread_mutex_unlock(&channel->lock);
     trib_net_roster_cancel(&channel->roster);
     (void)trib_net_roster_wait_all(&channel->roster, INT64_MAX);
-    if (channel->transport != NULL) {
+    if (channel->transport) {
         grpc_channel_destroy(channel->transport);
     }
     trib_net_queues_stop(&channel->queues);
@@ -147,7 +147,7 @@ static enum trib_status renew_transport(struct trib_net_channel *channel, struct
 {
     grpc_channel *fresh = NULL;
     bool failed = grpc_channel_check_connectivity_state(channel->transport, 0) == GRPC_CHANNEL_TRANSIENT_FAILURE;
-    bool changed = channel->tls != NULL && trib_net_tls_source_changed(channel->tls);
+    bool changed = channel->tls && trib_net_tls_source_changed(channel->tls);
     if (!failed && !changed) {
         return TRIB_OK;
     }
@@ -188,7 +188,7 @@ static enum trib_status make_call(struct trib_net_channel *channel, const char *
                                                     method, NULL, deadline_after(deadline_ms), NULL);
     grpc_slice_unref(method);
     *call = trib_net_call_new(transport, false, &channel->limits, &channel->roster);
-    return *call != NULL ? TRIB_OK : trib_fail_no_memory(error);
+    return *call ? TRIB_OK : trib_fail_no_memory(error);
 }
 
 enum trib_status trib_net_channel_call(struct trib_net_channel *channel, const char *path, int64_t deadline_ms,
@@ -199,7 +199,7 @@ enum trib_status trib_net_channel_call(struct trib_net_channel *channel, const c
     pthread_mutex_lock(&channel->lock);
     enum trib_status status = make_call(channel, path, deadline_ms, &made, error);
     pthread_mutex_unlock(&channel->lock);
-    if (made == NULL) {
+    if (!made) {
         return status;
     }
     made->events = events;
@@ -261,7 +261,7 @@ static void exchange_wait(struct exchange *exchange)
 static enum trib_status exchange_result(struct exchange *exchange, const char *path, struct trib_net_message **reply,
                                         struct trib_error *error)
 {
-    if (exchange->result.status == TRIB_OK && exchange->reply != NULL) {
+    if (exchange->result.status == TRIB_OK && exchange->reply) {
         *reply = exchange->reply;
         return TRIB_OK;
     }

@@ -17,7 +17,7 @@ bool trib_net_on_queue_thread(void)
 
 static gpr_timespec wait_of(const struct trib_net_queue *queue, int64_t due_ms)
 {
-    if (queue->tick.run == NULL) {
+    if (!queue->tick.run) {
         return gpr_inf_future(GPR_CLOCK_REALTIME);
     }
     int64_t wait_ms = due_ms - trib_clock_ms();
@@ -26,8 +26,8 @@ static gpr_timespec wait_of(const struct trib_net_queue *queue, int64_t due_ms)
 
 static int64_t tick_if_due(const struct trib_net_queue *queue, int64_t due_ms)
 {
-    int64_t now_ms = queue->tick.run != NULL ? trib_clock_ms() : 0;
-    if (queue->tick.run == NULL || now_ms < due_ms) {
+    int64_t now_ms = queue->tick.run ? trib_clock_ms() : 0;
+    if (!queue->tick.run || now_ms < due_ms) {
         return due_ms;
     }
     queue->tick.run(queue->tick.context, now_ms);
@@ -77,10 +77,10 @@ enum trib_status trib_net_queues_start(struct trib_net_queues *queues, int n, co
                                        struct trib_error *error)
 {
     struct trib_net_queues made = {.items = trib_calloc((size_t)n, sizeof *made.items), .n = 0};
-    if (made.items == NULL) {
+    if (!made.items) {
         return trib_fail_no_memory(error);
     }
-    if (tick != NULL) {
+    if (tick) {
         made.items[0].tick = *tick;
     }
     while (made.n < n) {

@@ -304,7 +304,7 @@ static int admit(struct trib_net_door *door, int listener, struct sockaddr_stora
             reason = judge(door, &place, fd, trib_clock_ms());
             pthread_mutex_unlock(&door->lock);
         }
-        if (reason == NULL) {
+        if (!reason) {
             return fd;
         }
         turn_away(fd, address, reason);
@@ -321,7 +321,7 @@ static struct trib_net_door *door_of(int listener)
     }
     pthread_mutex_lock(&doors_lock);
     struct trib_net_door *door = doors;
-    while (door != NULL && door->port != place.port) {
+    while (door && door->port != place.port) {
         door = door->next;
     }
     pthread_mutex_unlock(&doors_lock);
@@ -335,9 +335,8 @@ __attribute__((visibility("default"))) int accept4(int listener, __SOCKADDR_ARG 
     struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
     socklen_t from_len = sizeof from;
     struct trib_net_door *door = door_of(listener);
-    int fd = door != NULL ? admit(door, listener, &from, &from_len, flags)
-                          : system_accept(listener, &from, &from_len, flags);
-    if (fd >= 0 && address.__sockaddr__ != NULL && len != NULL) {
+    int fd = door ? admit(door, listener, &from, &from_len, flags) : system_accept(listener, &from, &from_len, flags);
+    if (fd >= 0 && address.__sockaddr__ && len) {
         memcpy(address.__sockaddr__, &from, *len < from_len ? *len : from_len);
         *len = from_len;
     }
@@ -350,7 +349,7 @@ enum trib_status trib_net_door_open(int port, const struct trib_net_limits *limi
                                     struct trib_error *error)
 {
     struct trib_net_door *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->port = port;
@@ -369,7 +368,7 @@ enum trib_status trib_net_door_open(int port, const struct trib_net_limits *limi
 
 void trib_net_door_close(struct trib_net_door *door)
 {
-    if (door == NULL) {
+    if (!door) {
         return;
     }
     pthread_mutex_lock(&doors_lock);

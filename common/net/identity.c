@@ -30,7 +30,7 @@ static enum trib_status accept(const char *text, size_t len, const char *origin,
     }
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
-        if (c <= ' ' || c > '~' || strchr("/\\\"'", c) != NULL) {
+        if (c <= ' ' || c > '~' || strchr("/\\\"'", c)) {
             return trib_fail(error, TRIB_INVALID,
                              "%s: the certificate's identity has a character (code %d) outside of letters, digits and "
                              "marks such as . _ -",
@@ -84,14 +84,14 @@ enum trib_status trib_net_identity_of_cert(const X509 *cert, const char *origin,
                                            struct trib_error *error)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    const ASN1_IA5STRING *uri = names != NULL ? find_name(names, GEN_URI, uri_prefix) : NULL;
-    const ASN1_IA5STRING *dns = names != NULL ? find_name(names, GEN_DNS, "") : NULL;
+    const ASN1_IA5STRING *uri = names ? find_name(names, GEN_URI, uri_prefix) : NULL;
+    const ASN1_IA5STRING *dns = names ? find_name(names, GEN_DNS, "") : NULL;
     enum trib_status status = TRIB_OK;
-    if (uri != NULL) {
+    if (uri) {
         size_t skip = sizeof uri_prefix - 1;
         status = accept((const char *)ASN1_STRING_get0_data(uri) + skip, (size_t)ASN1_STRING_length(uri) - skip, origin,
                         identity, size, error);
-    } else if (dns != NULL) {
+    } else if (dns) {
         status = accept((const char *)ASN1_STRING_get0_data(dns), (size_t)ASN1_STRING_length(dns), origin, identity,
                         size, error);
     } else {
@@ -105,9 +105,9 @@ enum trib_status trib_net_identity_of_pem(const char *pem, size_t len, const cha
                                           struct trib_error *error)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)len);
-    X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     enum trib_status status = TRIB_OK;
-    if (cert != NULL) {
+    if (cert) {
         status = trib_net_identity_of_cert(cert, origin, identity, size, error);
     } else {
         status = trib_fail(error, TRIB_INVALID, "%s: not a PEM certificate", origin);

@@ -15,10 +15,10 @@ enum { HOST_LEN = 256 };
 static enum trib_status split(const char *listen, char host[HOST_LEN], const char **port, struct trib_error *error)
 {
     const char *colon = strrchr(listen, ':');
-    size_t len = colon != NULL ? (size_t)(colon - listen) : 0;
+    size_t len = colon ? (size_t)(colon - listen) : 0;
     bool bracketed = len >= 2 && listen[0] == '[' && listen[len - 1] == ']';
     int64_t number = 0;
-    if (len == 0 || len >= HOST_LEN || (!bracketed && memchr(listen, ':', len) != NULL)) {
+    if (len == 0 || len >= HOST_LEN || (!bracketed && memchr(listen, ':', len))) {
         return trib_fail(error, TRIB_INVALID, "listen: \"%s\" must be host:port, such as 0.0.0.0:7443 or [::]:7443",
                          listen);
     }
@@ -87,7 +87,7 @@ enum trib_status trib_net_listen_diagnose(const char *listen, struct trib_error 
         return trib_fail(error, TRIB_CONFIG, "listen: %s: %s", listen, gai_strerror(unresolved));
     }
     int failure = 0;
-    for (const struct addrinfo *address = found; address != NULL && failure == 0; address = address->ai_next) {
+    for (const struct addrinfo *address = found; address && failure == 0; address = address->ai_next) {
         failure = try_address(address);
     }
     freeaddrinfo(found);

@@ -24,7 +24,7 @@ struct trib_net_message *trib_net_message_take(grpc_byte_buffer *buffer)
     if (buffer->type == GRPC_BB_RAW && buffer->data.raw.compression == GRPC_COMPRESS_NONE) {
         message = trib_malloc(sizeof *message);
     }
-    if (message == NULL) {
+    if (!message) {
         grpc_byte_buffer_destroy(buffer);
         return NULL;
     }
@@ -53,14 +53,14 @@ bool trib_net_message_next(const struct trib_net_message *message, size_t *at, c
 const uint8_t *trib_net_message_flat(struct trib_net_message *message)
 {
     const grpc_slice_buffer *pieces = pieces_of(message);
-    if (message->joined != NULL) {
+    if (message->joined) {
         return message->joined;
     }
     if (pieces->count == 1) {
         return GRPC_SLICE_START_PTR(pieces->slices[0]);
     }
     uint8_t *joined = trib_malloc(message->len);
-    if (joined == NULL) {
+    if (!joined) {
         return NULL;
     }
     size_t filled = 0;
@@ -77,7 +77,7 @@ const uint8_t *trib_net_message_flat(struct trib_net_message *message)
 
 void trib_net_message_free(struct trib_net_message *message)
 {
-    if (message == NULL) {
+    if (!message) {
         return;
     }
     grpc_byte_buffer_destroy(message->buffer);

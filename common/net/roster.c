@@ -24,7 +24,7 @@ void trib_net_roster_clear(struct trib_net_roster *roster)
 static void append(struct trib_net_roster *roster, struct trib_net_call *call)
 {
     call->links = (struct trib_net_roster_links){.previous = roster->last, .next = NULL};
-    if (roster->last != NULL) {
+    if (roster->last) {
         roster->last->links.next = call;
     } else {
         roster->first = call;
@@ -34,12 +34,12 @@ static void append(struct trib_net_roster *roster, struct trib_net_call *call)
 
 static void unlink_call(struct trib_net_roster *roster, struct trib_net_call *call)
 {
-    if (call->links.previous != NULL) {
+    if (call->links.previous) {
         call->links.previous->links.next = call->links.next;
     } else {
         roster->first = call->links.next;
     }
-    if (call->links.next != NULL) {
+    if (call->links.next) {
         call->links.next->links.previous = call->links.previous;
     } else {
         roster->last = call->links.previous;
@@ -110,7 +110,7 @@ void trib_net_roster_cancel(struct trib_net_roster *roster)
     pthread_mutex_lock(&roster->lock);
     /* Each turn moves the first call to the end, so that n turns meet all that were there, although the lock is let go
      * in between and calls leave. */
-    for (size_t turns = roster->n; turns > 0 && roster->first != NULL; turns--) {
+    for (size_t turns = roster->n; turns > 0 && roster->first; turns--) {
         struct trib_net_call *call = trib_net_call_ref(roster->first);
         unlink_call(roster, call);
         append(roster, call);
@@ -126,7 +126,7 @@ size_t trib_net_roster_due(struct trib_net_roster *roster, int64_t now_ms, struc
 {
     size_t n = 0;
     pthread_mutex_lock(&roster->lock);
-    for (struct trib_net_call *call = roster->first; call != NULL && n < most; call = call->links.next) {
+    for (struct trib_net_call *call = roster->first; call && n < most; call = call->links.next) {
         if (trib_net_call_is_due(call, now_ms)) {
             calls[n++] = trib_net_call_ref(call);
         }

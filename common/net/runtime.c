@@ -72,7 +72,7 @@ static const struct {
 static const char *hint_of(const char *reason)
 {
     for (size_t i = 0; i < sizeof handshake_hints / sizeof handshake_hints[0]; i++) {
-        if (strstr(reason, handshake_hints[i].reason) != NULL) {
+        if (strstr(reason, handshake_hints[i].reason)) {
             return handshake_hints[i].hint;
         }
     }

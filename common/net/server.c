@@ -81,7 +81,7 @@ static enum trib_status peer_identity(grpc_call *transport, char *identity, size
         grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
     const grpc_auth_property *property = grpc_auth_property_iterator_next(&found);
     enum trib_status status = TRIB_OK;
-    if (property != NULL) {
+    if (property) {
         status = trib_net_identity_of_pem(property->value, property->value_length, "client", identity, size, error);
     } else {
         status = trib_fail(error, TRIB_UNAUTHENTICATED, "the connection shows no client certificate");
@@ -114,11 +114,11 @@ static enum trib_status offer_call(struct trib_net_server *server, const struct 
     const struct trib_net_events *events = NULL;
     void *user = NULL;
     peer_address(transport, address, sizeof address);
-    if (server->tls != NULL) {
+    if (server->tls) {
         TRIB_TRY(peer_identity(transport, identity, sizeof identity, error));
     }
     TRIB_TRY(method->opened(server->service, call, &peer, &events, &user, error));
-    assert(events != NULL);
+    assert(events);
     trib_net_door_known(server->door, address);
     call->events = events;
     call->user = user;
@@ -130,7 +130,7 @@ static void serve_call(struct trib_net_server *server, const struct method *meth
 {
     struct trib_error error = {.status = TRIB_OK, .origin = "", .message = ""};
     struct trib_net_call *call = trib_net_call_new(transport, true, &server->limits, &server->roster);
-    if (call == NULL) {
+    if (!call) {
         trib_log(TRIB_LOG_ERROR, "net", "call_dropped", TRIB_F_STR("reason", "out of memory"));
         return;
     }
@@ -140,7 +140,7 @@ static void serve_call(struct trib_net_server *server, const struct method *meth
         trib_net_call_unref(call);
         return;
     }
-    if (method != NULL) {
+    if (method) {
         status = offer_call(server, method, call, transport, &error);
     } else {
         status = trib_fail(&error, TRIB_UNSUPPORTED, "this server has no method %s", path);
@@ -159,11 +159,11 @@ static void arm(struct arming *arming)
     grpc_completion_queue *queue = arming->queue->transport;
     grpc_metadata_array_init(&arming->metadata);
     trib_net_roster_hold(&arming->server->roster);
-    if (arming->method == NULL) {
+    if (!arming->method) {
         grpc_call_details_init(&arming->details);
     }
     trib_net_tag_set(&arming->tag, on_arrival);
-    if (arming->method != NULL) {
+    if (arming->method) {
         failure = grpc_server_request_registered_call(arming->server->transport, arming->method->registered,
                                                       &arming->transport, &arming->deadline, &arming->metadata, NULL,
                                                       queue, queue, &arming->tag);
@@ -183,7 +183,7 @@ static void on_arrival(struct trib_net_tag *tag, bool ok)
     struct trib_net_server *server = arming->server;
     char path[256] = "";
     grpc_metadata_array_destroy(&arming->metadata);
-    if (arming->method == NULL) {
+    if (!arming->method) {
         snprintf(path, sizeof path, "%.*s", (int)GRPC_SLICE_LENGTH(arming->details.method),
                  (const char *)GRPC_SLICE_START_PTR(arming->details.method));
         grpc_call_details_destroy(&arming->details);
@@ -241,14 +241,14 @@ static enum trib_status copy_methods(struct trib_net_server *server, const struc
                                      struct trib_error *error)
 {
     server->methods = trib_calloc(n > 0 ? n : 1, sizeof *server->methods);
-    if (server->methods == NULL) {
+    if (!server->methods) {
         return trib_fail_no_memory(error);
     }
     for (size_t i = 0; i < n; i++) {
         struct method *method = &server->methods[i];
         method->opened = methods[i].opened;
         method->path = trib_strdup(methods[i].path);
-        if (method->path == NULL) {
+        if (!method->path) {
             return trib_fail_no_memory(error);
         }
         server->n_methods++;
@@ -273,14 +273,14 @@ static enum trib_status make_transport(struct trib_net_server *server, struct tr
     }
     grpc_channel_args done = trib_net_args_done(&args);
     server->transport = grpc_server_create(&done, NULL);
-    if (quota != NULL) {
+    if (quota) {
         grpc_resource_quota_unref(quota);
     }
     for (size_t i = 0; i < server->n_methods; i++) {
         struct method *method = &server->methods[i];
         method->registered =
             grpc_server_register_method(server->transport, method->path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
-        if (method->registered == NULL) {
+        if (!method->registered) {
             return trib_fail(error, TRIB_INVALID, "method %s is registered twice", method->path);
         }
     }
@@ -293,7 +293,7 @@ static enum trib_status make_transport(struct trib_net_server *server, struct tr
 static enum trib_status add_port(struct trib_net_server *server, const char *listen, struct trib_error *error)
 {
     grpc_server_credentials *credentials = NULL;
-    if (server->tls == NULL) {
+    if (!server->tls) {
         credentials = grpc_insecure_server_credentials_create();
     } else {
         TRIB_TRY(trib_net_server_credentials(server->tls, &credentials, error));
@@ -310,7 +310,7 @@ static enum trib_status start_transport(struct trib_net_server *server, struct t
 {
     size_t per_queue = server->n_methods + 1;
     server->armings = trib_calloc(per_queue * (size_t)server->queues.n, sizeof *server->armings);
-    if (server->armings == NULL) {
+    if (!server->armings) {
         return trib_fail_no_memory(error);
     }
     grpc_server_start(server->transport);
@@ -333,14 +333,14 @@ enum trib_status trib_net_server_new(const char *listen, const struct trib_net_t
 {
     TRIB_TRY(trib_net_listen_check(listen, error));
     struct trib_net_server *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     made->limits = trib_net_limits_or_default(limits, DEFAULT_THREADS);
     made->service = service;
     trib_net_roster_init(&made->roster);
     enum trib_status status = copy_methods(made, methods, n_methods, error);
-    if (status == TRIB_OK && tls != NULL) {
+    if (status == TRIB_OK && tls) {
         status = trib_net_tls_source_new(tls, true, &made->tls, error);
     }
     if (status == TRIB_OK) {
@@ -382,7 +382,7 @@ static void on_shutdown(struct trib_net_tag *tag, bool ok)
 void trib_net_server_stop(struct trib_net_server *server, int64_t grace_ms)
 {
     assert(!trib_net_on_queue_thread());
-    if (server->transport == NULL || server->stopped) {
+    if (!server->transport || server->stopped) {
         return;
     }
     server->stopped = true;
@@ -403,12 +403,12 @@ void trib_net_server_stop(struct trib_net_server *server, int64_t grace_ms)
 
 void trib_net_server_free(struct trib_net_server *server)
 {
-    if (server == NULL) {
+    if (!server) {
         return;
     }
     trib_net_server_stop(server, 0);
     trib_net_queues_stop(&server->queues);
-    if (server->transport != NULL) {
+    if (server->transport) {
         grpc_server_destroy(server->transport);
     }
     trib_net_door_close(server->door);

@@ -57,10 +57,10 @@ void trib_net_tls_source_failed(struct trib_net_tls_source *source)
 
 void trib_net_tls_source_free(struct trib_net_tls_source *source)
 {
-    if (source == NULL) {
+    if (!source) {
         return;
     }
-    if (source->first != NULL) {
+    if (source->first) {
         grpc_ssl_server_certificate_config_destroy(source->first);
     }
     pthread_mutex_destroy(&source->lock);
@@ -73,12 +73,12 @@ void trib_net_tls_source_free(struct trib_net_tls_source *source)
 enum trib_status trib_net_tls_source_new(const struct trib_net_tls *tls, bool server,
                                          struct trib_net_tls_source **source, struct trib_error *error)
 {
-    if (tls->ca_path == NULL || tls->cert_path == NULL || tls->key_path == NULL) {
+    if (!tls->ca_path || !tls->cert_path || !tls->key_path) {
         return trib_fail(error, TRIB_CONFIG, "tls: the CA, the certificate and the key must all be given");
     }
     TRIB_TRY(trib_net_tls_policy(error));
     struct trib_net_tls_source *made = trib_calloc(1, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     pthread_mutex_init(&made->lock, NULL);
@@ -86,7 +86,7 @@ enum trib_status trib_net_tls_source_new(const struct trib_net_tls *tls, bool se
     made->ca_path = trib_strdup(tls->ca_path);
     made->cert_path = trib_strdup(tls->cert_path);
     made->key_path = trib_strdup(tls->key_path);
-    if (made->ca_path == NULL || made->cert_path == NULL || made->key_path == NULL) {
+    if (!made->ca_path || !made->cert_path || !made->key_path) {
         trib_net_tls_source_free(made);
         return trib_fail_no_memory(error);
     }
@@ -124,7 +124,7 @@ static grpc_ssl_certificate_config_reload_status fetch_config(void *user, grpc_s
     grpc_ssl_server_certificate_config *first = source->first;
     source->first = NULL;
     pthread_mutex_unlock(&source->lock);
-    if (first != NULL) {
+    if (first) {
         *config = first;
         return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
     }
@@ -147,7 +147,7 @@ enum trib_status trib_net_server_credentials(struct trib_net_tls_source *source,
     grpc_ssl_server_credentials_options *options = grpc_ssl_server_credentials_create_options_using_config_fetcher(
         GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch_config, source);
     grpc_server_credentials *made = grpc_ssl_server_credentials_create_with_options(options);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail(error, TRIB_INTERNAL, "tls: gRPC refused the server's credentials");
     }
     *credentials = made;
@@ -163,7 +163,7 @@ enum trib_status trib_net_channel_credentials(struct trib_net_tls_source *source
     grpc_ssl_pem_key_cert_pair pair = pair_of(&pem);
     grpc_channel_credentials *made = grpc_ssl_credentials_create_ex((const char *)pem.ca.data, &pair, NULL, NULL);
     trib_net_pem_clear(&pem);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail(error, TRIB_INTERNAL, "tls: gRPC refused the client's credentials");
     }
     *credentials = made;

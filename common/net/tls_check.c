@@ -21,7 +21,7 @@ void trib_net_pem_clear(struct trib_net_pem *pem)
 {
     trib_buf_clear(&pem->ca);
     trib_buf_clear(&pem->cert);
-    if (pem->key.data != NULL) {
+    if (pem->key.data) {
         OPENSSL_cleanse(pem->key.data, pem->key.capacity);
     }
     trib_buf_clear(&pem->key);
@@ -31,7 +31,7 @@ void trib_net_pem_clear(struct trib_net_pem *pem)
 static enum trib_status read_text(const char *path, struct trib_buf *text, struct trib_error *error)
 {
     TRIB_TRY(trib_file_read(path, PEM_FILE_MAX, text, error));
-    if (text->len > 0 && memchr(text->data, '\0', text->len) != NULL) {
+    if (text->len > 0 && memchr(text->data, '\0', text->len)) {
         return trib_fail(error, TRIB_CONFIG, "%s: not a PEM file (it holds binary data)", path);
     }
     if (trib_buf_add(text, "", 1) != TRIB_OK) {
@@ -66,8 +66,8 @@ static enum trib_status parse_certs(const char *path, const struct trib_buf *tex
     BIO *bio = BIO_new_mem_buf(text->data, (int)text->len - 1);
     STACK_OF(X509) *found = sk_X509_new_null();
     X509 *cert = NULL;
-    bool enough_memory = bio != NULL && found != NULL;
-    while (enough_memory && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    bool enough_memory = bio && found;
+    while (enough_memory && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
         enough_memory = sk_X509_push(found, cert) > 0;
         if (!enough_memory) {
             X509_free(cert);
@@ -132,12 +132,12 @@ static enum trib_status check_key(const struct trib_net_tls *tls, const struct t
 {
     bool encrypted = false;
     BIO *bio = BIO_new_mem_buf(text->data, (int)text->len - 1);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &encrypted) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &encrypted) : NULL;
     enum trib_status status = TRIB_OK;
     if (encrypted) {
         status = trib_fail(error, TRIB_CONFIG, "%s: the private key is locked by a passphrase; it must be without one",
                            tls->key_path);
-    } else if (key == NULL) {
+    } else if (!key) {
         status = trib_fail(error, TRIB_CONFIG, "%s: no private key in PEM form found", tls->key_path);
     } else if (X509_check_private_key(cert, key) != 1) {
         status = trib_fail(error, TRIB_CONFIG, "%s: this key does not belong to the certificate %s", tls->key_path,
@@ -165,7 +165,7 @@ static enum trib_status verify_chain(const struct trib_net_tls *tls, bool server
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
-    bool ready = store != NULL && context != NULL;
+    bool ready = store && context;
     for (int i = 0; ready && i < sk_X509_num(roots); i++) {
         ready = X509_STORE_add_cert(store, sk_X509_value(roots, i)) == 1;
     }

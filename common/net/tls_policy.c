@@ -25,10 +25,10 @@ static enum trib_status add_escaped(struct trib_buf *text, const char *value)
 static enum trib_status add_system_default(struct trib_buf *text, const CONF *conf)
 {
     const char *modules = NCONF_get_string(conf, NULL, "openssl_conf");
-    const char *names = modules != NULL ? NCONF_get_string(conf, modules, "ssl_conf") : NULL;
-    const char *section = names != NULL ? NCONF_get_string(conf, names, "system_default") : NULL;
-    STACK_OF(CONF_VALUE) *lines = section != NULL ? NCONF_get_section(conf, section) : NULL;
-    for (int i = 0; lines != NULL && i < sk_CONF_VALUE_num(lines); i++) {
+    const char *names = modules ? NCONF_get_string(conf, modules, "ssl_conf") : NULL;
+    const char *section = names ? NCONF_get_string(conf, names, "system_default") : NULL;
+    STACK_OF(CONF_VALUE) *lines = section ? NCONF_get_section(conf, section) : NULL;
+    for (int i = 0; lines && i < sk_CONF_VALUE_num(lines); i++) {
         const CONF_VALUE *line = sk_CONF_VALUE_value(lines, i);
         TRIB_TRY(trib_buf_printf(text, "%s = ", line->name));
         TRIB_TRY(add_escaped(text, line->value));
@@ -43,8 +43,8 @@ static enum trib_status write_policy(struct trib_buf *text)
     TRIB_TRY(trib_buf_add_text(text, "tributary = modules\n[modules]\nssl_conf = names\n[names]\n"
                                      "system_default = policy\n[policy]\n"));
     char *path = CONF_get1_default_config_file();
-    CONF *conf = path != NULL ? NCONF_new(NULL) : NULL;
-    if (conf != NULL && NCONF_load(conf, path, NULL) > 0) {
+    CONF *conf = path ? NCONF_new(NULL) : NULL;
+    if (conf && NCONF_load(conf, path, NULL) > 0) {
         status = add_system_default(text, conf);
     }
     NCONF_free(conf);
@@ -60,9 +60,9 @@ static enum trib_status load_policy(struct trib_error *error)
     OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
     enum trib_status status = write_policy(&text);
     BIO *bio = status == TRIB_OK ? BIO_new_mem_buf(text.data, (int)text.len) : NULL;
-    CONF *conf = bio != NULL ? NCONF_new(NULL) : NULL;
+    CONF *conf = bio ? NCONF_new(NULL) : NULL;
     if (status == TRIB_OK &&
-        (conf == NULL || NCONF_load_bio(conf, bio, NULL) <= 0 || CONF_modules_load(conf, "tributary", 0) <= 0)) {
+        (!conf || NCONF_load_bio(conf, bio, NULL) <= 0 || CONF_modules_load(conf, "tributary", 0) <= 0)) {
         char reason[256];
         ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
         status = trib_fail(error, TRIB_INTERNAL, "cannot set the TLS 1.3 policy: %s", reason);

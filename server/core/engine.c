@@ -213,7 +213,7 @@ void trib_engine_turn(struct trib_engine *engine)
     bool more = true;
     while (more) {
         struct event *events = wait_inbox(engine, 0);
-        more = events != NULL;
+        more = events;
         handle_all(engine, events);
         while (trib_engine_work_once(engine)) {
             more = true;

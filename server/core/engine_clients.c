@@ -56,7 +56,7 @@ static size_t count_connected(const struct trib_engine *engine)
 {
     size_t n = 0;
     for (size_t i = 0; i < engine->n_clients; i++) {
-        n += engine->clients[i].peer != NULL;
+        n += engine->clients[i].peer ? 1 : 0;
     }
     return n;
 }
@@ -364,7 +364,7 @@ void trib_engine_send_task(struct trib_engine *engine, const struct trib_round_a
     message.kind_case = TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK;
     message.task = &task;
     send_message(client, &message);
-    client->plan_sent = client->peer != NULL;
+    client->plan_sent = client->peer;
 }
 
 /* Tell the engine itself that a client cannot upload, in a step of its own. */

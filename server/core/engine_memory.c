@@ -21,7 +21,7 @@ int64_t trib_engine_wall_ms(const struct trib_engine *engine)
 
 bool trib_engine_remembers(const struct trib_engine *engine)
 {
-    return engine->worker.store != NULL;
+    return engine->worker.store;
 }
 
 static uint64_t as_column(uint64_t value)

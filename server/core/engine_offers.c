@@ -52,7 +52,7 @@ static bool keep_sketch(const struct trib_engine *engine, struct client *client,
     if (client->sketch) {
         memcpy(client->sketch, offer->sketch.data, offer->sketch.len);
     }
-    return client->sketch != NULL;
+    return client->sketch;
 }
 
 static void keep_offer(struct trib_engine *engine, struct client *client, const Tributary__V1__Offer *offer,

@@ -297,7 +297,7 @@ static enum trib_status look_at_member(void *context, const void *record, struct
 
 static bool is_named(void *context, const char *name)
 {
-    return trib_map_get(context, name) != NULL;
+    return trib_map_get(context, name);
 }
 
 /* Spool files that are nobody's go. */

@@ -258,7 +258,7 @@ bool trib_engine_work_once(struct trib_engine *engine)
         do_work(engine, &event->work);
         trib_engine_post(engine, event);
     }
-    return event != NULL;
+    return event;
 }
 
 void *trib_engine_worker(void *context)

@@ -105,7 +105,7 @@ enum trib_status trib_chain_measure(const struct trib_chain *chain, const struct
         .error = trib_calloc(options->n / TRIB_CODEC_BLOCK + 1, sizeof *comparison.error),
     };
     enum trib_status status = TRIB_OK;
-    if (comparison.sums == NULL || comparison.error == NULL) {
+    if (!comparison.sums || !comparison.error) {
         status = trib_fail_no_memory(error);
     }
     if (status == TRIB_OK) {

@@ -64,7 +64,7 @@ static enum trib_status make_synthetic(const struct arguments *arguments, float 
 {
     *n = (size_t)arguments->synthetic;
     float *made = trib_malloc_aligned(*n, sizeof *made);
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     struct trib_rng rng = trib_rng_init((uint64_t)arguments->seed, "codec-bench", 0, 0);
@@ -84,7 +84,7 @@ static enum trib_status read_model(const struct arguments *arguments, float **ve
     float *model = NULL, *base = NULL;
     size_t base_n = 0;
     TRIB_TRY(trib_checkpoint_read_values(arguments->model, &model, n, error));
-    if (arguments->base != NULL) {
+    if (arguments->base) {
         enum trib_status status = trib_checkpoint_read_values(arguments->base, &base, &base_n, error);
         if (status == TRIB_OK && base_n != *n) {
             status = trib_fail(error, TRIB_MISMATCH, "%s has %zu values, %s has %zu: they are not of one model",
@@ -119,14 +119,14 @@ static double kurtosis_of(const float *vector, size_t n)
 
 static void print_head(const struct arguments *arguments, size_t n, double kurtosis)
 {
-    const char *what = arguments->model != NULL ? arguments->model : arguments->distribution;
+    const char *what = arguments->model ? arguments->model : arguments->distribution;
     if (arguments->json) {
         printf("{\"vector\": \"%s\", \"n\": %zu, \"kurtosis\": %.4g, \"clients\": %d, \"chains\": [", what, n, kurtosis,
                (int)arguments->clients);
         return;
     }
-    printf("%s%s%s: %zu coordinates, kurtosis %.3g (Gaussian: 3)\n", what, arguments->base != NULL ? " - " : "",
-           arguments->base != NULL ? arguments->base : "", n, kurtosis);
+    printf("%s%s%s: %zu coordinates, kurtosis %.3g (Gaussian: 3)\n", what, arguments->base ? " - " : "",
+           arguments->base ? arguments->base : "", n, kurtosis);
     printf("%-34s %8s %9s %11s %9s %10s %10s\n", "chain", "bits", "NMSE", "mean NMSE", "4^-bits", "encode", "decode");
     printf("%-34s %8s %9s %8s %2d %9s %10s %10s\n", "", "/coord", "", "of", (int)arguments->clients, "", "MB/s",
            "MB/s");
@@ -206,7 +206,7 @@ static enum trib_status check(const struct arguments *arguments, size_t n_operan
     if (n_operands > 0) {
         return trib_fail(error, TRIB_INVALID, "\"%s\" is not an option; chains follow --chain", operand);
     }
-    if (arguments->base != NULL && arguments->model == NULL) {
+    if (arguments->base && !arguments->model) {
         return trib_fail(error, TRIB_INVALID, "--base is what --model is compared with: give both");
     }
     return TRIB_OK;
@@ -218,8 +218,8 @@ static enum trib_status run(const struct arguments *arguments, struct trib_error
     struct trib_thread_pool *pool = NULL;
     struct trib_chain_measure_options options = {
         .clients = (unsigned)arguments->clients, .runs = (unsigned)arguments->runs, .seed = (uint64_t)arguments->seed};
-    enum trib_status status = arguments->model != NULL ? read_model(arguments, &vector, &options.n, error)
-                                                       : make_synthetic(arguments, &vector, &options.n, error);
+    enum trib_status status = arguments->model ? read_model(arguments, &vector, &options.n, error)
+                                               : make_synthetic(arguments, &vector, &options.n, error);
     if (status == TRIB_OK && arguments->threads != 1) {
         status = trib_thread_pool_new((int)arguments->threads, &pool, error);
     }

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     if (*name == '\0') {
         fprintf(stderr, "tributaryctl: give a command\n\n");
         print_help(stderr);
-    } else if (nearest != NULL) {
+    } else if (nearest) {
         fprintf(stderr, "tributaryctl: no command \"%s\"; did you mean \"%s\"?\n", name, nearest);
     } else {
         fprintf(stderr, "tributaryctl: no command \"%s\"; tributaryctl --help lists them\n", name);

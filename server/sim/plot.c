@@ -321,7 +321,7 @@ static size_t legend(struct picture *picture, bool draw)
 static void draw_head(struct picture *picture, double height)
 {
     const struct trib_sim_results *results = picture->results;
-    const char *title = results->title != NULL ? results->title : results->name;
+    const char *title = results->title ? results->title : results->name;
     struct trib_sim_text *text = &picture->text;
     trib_sim_put(text,
                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" viewBox=\"0 0 %d %.0f\" "

@@ -32,7 +32,7 @@ static bool take_round(const struct trib_sim_results *results, const struct trib
             continue;
         }
         const struct trib_sim_point *point = point_of(&results->curves[c], round, &next[c]);
-        if (point == NULL) {
+        if (!point) {
             return false;
         }
         for (int m = 0; m < TRIB_SIM_METRIC_COUNT; m++) {
@@ -55,11 +55,11 @@ static enum trib_status fill(const struct trib_sim_results *results, const struc
         next[c] = 0;
         first = is_of(&results->curves[c], summary) ? &results->curves[c] : first;
     }
-    if (first == NULL) {
+    if (!first) {
         return TRIB_OK;
     }
     series->samples = trib_calloc(first->n, sizeof *series->samples);
-    if (series->samples == NULL) {
+    if (!series->samples) {
         return trib_fail_no_memory(error);
     }
     for (size_t i = 0; i < first->n; i++) {
@@ -74,7 +74,7 @@ enum trib_status trib_plot_series_make(const struct trib_sim_results *results, c
     enum trib_status status = TRIB_OK;
     size_t *next = trib_calloc(results->n, sizeof *next);
     struct trib_plot_series *made = trib_calloc(n_summaries, sizeof *made);
-    if (next == NULL || made == NULL) {
+    if (!next || !made) {
         status = trib_fail_no_memory(error);
     }
     for (size_t v = 0; v < n_summaries && status == TRIB_OK; v++) {
@@ -91,7 +91,7 @@ enum trib_status trib_plot_series_make(const struct trib_sim_results *results, c
 
 void trib_plot_series_free(struct trib_plot_series *series, size_t n)
 {
-    for (size_t v = 0; series != NULL && v < n; v++) {
+    for (size_t v = 0; series && v < n; v++) {
         trib_free(series[v].samples);
     }
     trib_free(series);

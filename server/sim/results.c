@@ -20,7 +20,7 @@ enum trib_status trib_sim_curve_append(struct trib_sim_curve *curve, const struc
     if (curve->n == curve->capacity) {
         size_t capacity = curve->capacity == 0 ? 64 : curve->capacity * 2;
         void *grown = trib_realloc_array(curve->points, capacity, sizeof *curve->points);
-        if (grown == NULL) {
+        if (!grown) {
             return TRIB_NO_MEMORY;
         }
         curve->points = grown;
@@ -149,7 +149,7 @@ static void summarise_reach(const struct trib_sim_results *results, const char *
     for (size_t c = 0; c < results->n; c++) {
         const struct trib_sim_curve *curve = &results->curves[c];
         const struct trib_sim_point *point = is_of(curve, variant) ? first_at(curve, target) : NULL;
-        if (point == NULL) {
+        if (!point) {
             continue;
         }
         reach->reached++;
@@ -193,13 +193,13 @@ enum trib_status trib_sim_summarise(const struct trib_sim_results *results, stru
 {
     struct trib_sim_summary *made = trib_calloc(results->n, sizeof *made);
     size_t variants = 0;
-    if (made == NULL) {
+    if (!made) {
         return trib_fail_no_memory(error);
     }
     for (size_t c = 0; c < results->n; c++) {
         const struct trib_sim_curve *curve = &results->curves[c];
         struct trib_sim_summary *summary = find(made, variants, curve->variant);
-        if (summary == NULL) {
+        if (!summary) {
             summary = &made[variants++];
             summary->variant = curve->variant;
         }

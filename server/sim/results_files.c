@@ -144,7 +144,7 @@ enum trib_status trib_sim_write_json(const char *path, const struct trib_sim_res
     trib_sim_put(&text, "{\n  \"format\": \"tributary-sim-1\",\n  \"name\": ");
     trib_sim_put_json(&text, results->name);
     trib_sim_put(&text, ",\n  \"title\": ");
-    trib_sim_put_json(&text, results->title != NULL ? results->title : results->name);
+    trib_sim_put_json(&text, results->title ? results->title : results->name);
     trib_sim_put(&text, ",\n  \"targets\": [");
     for (size_t t = 0; t < results->n_targets; t++) {
         trib_sim_put(&text, t == 0 ? "" : ", ");

@@ -72,7 +72,7 @@ void trib_sim_put_xml(struct trib_sim_text *text, const char *from)
 
 void trib_sim_put_csv(struct trib_sim_text *text, const char *from)
 {
-    if (strpbrk(from, ",\"\r\n") == NULL) {
+    if (!strpbrk(from, ",\"\r\n")) {
         put_bytes(text, from, strlen(from));
         return;
     }

@@ -114,7 +114,7 @@ static void begin(struct sim_actor *actor, const struct trib_client_task *task, 
     struct sim_event event = {
         .kind = SIM_EVENT_TRAINED, .actor = actor->number, .life = actor->life, .job = actor->training};
     event.status = make_job(actor, task, work, &job, &error);
-    if (event.status != TRIB_OK || job == NULL) {
+    if (event.status != TRIB_OK || !job) {
         event.reason = trib_strdup(error.message);
         sim_schedule(sim, sim->now_us, &event);
         return;

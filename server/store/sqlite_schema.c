@@ -132,7 +132,7 @@ static enum trib_status check_column(const struct trib_sqlite *store, const stru
     const char *type = (const char *)sqlite3_column_text(statement, 1);
     size_t type_len = strcspn(column_types[column->kind], " ");
     bool not_null = column_types[column->kind][type_len] != '\0';
-    if (name == NULL || type == NULL) {
+    if (!name || !type) {
         return trib_fail_no_memory(error);
     }
     if (strcmp(name, column->name) != 0 || strlen(type) != type_len ||

@@ -80,7 +80,7 @@ static enum trib_status prepare(const struct trib_sqlite *store, enum trib_store
 
 static int bind_bytes(sqlite3_stmt *statement, int at, struct trib_store_bytes bytes)
 {
-    if (bytes.data == NULL) {
+    if (!bytes.data) {
         return sqlite3_bind_null(statement, at);
     }
     return sqlite3_bind_blob64(statement, at, bytes.data, bytes.len, SQLITE_STATIC);
@@ -119,7 +119,7 @@ enum trib_status trib_sqlite_statement(struct trib_sqlite *store, enum trib_stor
     sqlite3_stmt **kept = &store->statements[table][verb][n_keys];
     sqlite3_stmt *ready = *kept;
     *kept = NULL; /* in use: a visit may want the same one */
-    if (ready == NULL) {
+    if (!ready) {
         TRIB_TRY(prepare(store, table, verb, n_keys, &ready, error));
     }
     size_t n = verb == TRIB_SQLITE_PUT ? layout->n_columns : n_keys;
@@ -140,7 +140,7 @@ void trib_sqlite_release(struct trib_sqlite *store, enum trib_store_table_id tab
     sqlite3_stmt **kept = &store->statements[table][verb][n_keys];
     sqlite3_reset(statement); /* its error, if any, was met when it was stepped */
     sqlite3_clear_bindings(statement);
-    if (*kept == NULL) {
+    if (!*kept) {
         *kept = statement;
     } else {
         sqlite3_finalize(statement);
@@ -150,7 +150,7 @@ void trib_sqlite_release(struct trib_sqlite *store, enum trib_store_table_id tab
 void trib_sqlite_finalize(struct trib_sqlite *store)
 {
     sqlite3_stmt *statement;
-    while ((statement = sqlite3_next_stmt(store->db, NULL)) != NULL) {
+    while ((statement = sqlite3_next_stmt(store->db, NULL))) {
         sqlite3_finalize(statement);
     }
 }
@@ -199,7 +199,7 @@ static const char *read_text(sqlite3_stmt *statement, int i, size_t room, uint8_
     if (len >= room) {
         return "a text that is too long";
     }
-    if (len > 0 && (text == NULL || memchr(text, '\0', len) != NULL)) {
+    if (len > 0 && (!text || memchr(text, '\0', len))) {
         return "a text with a NUL in it";
     }
     if (len > 0) {
@@ -215,7 +215,7 @@ static const char *read_bytes(sqlite3_stmt *statement, int i, enum trib_store_ki
     struct trib_store_bytes bytes = {.data = sqlite3_column_blob(statement, i),
                                      .len = (size_t)sqlite3_column_bytes(statement, i)};
     if (kind == TRIB_STORE_KIND_HASH) {
-        if (type != SQLITE_BLOB || bytes.data == NULL || bytes.len != TRIB_STORE_HASH_LEN) {
+        if (type != SQLITE_BLOB || !bytes.data || bytes.len != TRIB_STORE_HASH_LEN) {
             return "no hash of 32 bytes";
         }
         memcpy(to, bytes.data, bytes.len);

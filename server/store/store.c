@@ -92,7 +92,7 @@ static enum trib_status check_bytes(const struct trib_store_layout *layout, cons
                                     struct trib_store_bytes bytes, struct trib_error *error)
 {
     enum { MOST = 512 << 20 }; /* SQLite's own limit is 10^9 */
-    if (bytes.data == NULL && bytes.len > 0) {
+    if (!bytes.data && bytes.len > 0) {
         return trib_fail(error, TRIB_INVALID, "%s.%s: %zu bytes of nothing", layout->name, column->name, bytes.len);
     }
     if (bytes.len > MOST) {
@@ -108,7 +108,7 @@ static enum trib_status check_value(const struct trib_store_layout *layout, cons
     uint64_t number;
     struct trib_store_bytes bytes;
     size_t room = trib_store_text_size(column->kind);
-    if (room > 0 && memchr(at, '\0', room) == NULL) {
+    if (room > 0 && !memchr(at, '\0', room)) {
         return trib_fail(error, TRIB_INVALID, "%s.%s: a text without an end", layout->name, column->name);
     }
     switch (column->kind) {
@@ -265,7 +265,7 @@ static enum trib_status keep_bytes(struct getting *get, uint8_t *record, struct 
             continue;
         }
         memcpy(&bytes, column, sizeof bytes);
-        if (bytes.data != NULL) {
+        if (bytes.data) {
             memcpy(fresh.data + at, bytes.data, bytes.len);
             bytes.data = fresh.data + at;
             at += bytes.len + 1;

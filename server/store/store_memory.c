@@ -102,7 +102,7 @@ static void copy_value(const struct trib_store_column *column, const void *recor
         break;
     case TRIB_STORE_KIND_BYTES:
         memcpy(&bytes, from, sizeof bytes);
-        if (bytes.data != NULL) {
+        if (bytes.data) {
             memcpy(*end, bytes.data, bytes.len);
             bytes.data = *end;
             *end += bytes.len;
@@ -135,7 +135,7 @@ static bool grow(void **items, size_t *capacity, size_t needed, size_t size)
     }
     size_t wanted = *capacity * 2 > needed ? *capacity * 2 : needed + 8;
     void *grown = trib_realloc_array(*items, wanted, size);
-    if (grown == NULL) {
+    if (!grown) {
         return false;
     }
     *items = grown;

@@ -168,7 +168,7 @@ static enum trib_status switch_to_log(const struct trib_sqlite *store, struct tr
     enum trib_status status = TRIB_OK;
     if (code != SQLITE_ROW) {
         status = trib_sqlite_fail(store, code, "cannot be given a write-ahead log", error);
-    } else if (mode == NULL || strcmp(mode, "wal") != 0) {
+    } else if (!mode || strcmp(mode, "wal") != 0) {
         status = trib_fail(error, TRIB_UNSUPPORTED, "%s: its file system allows no write-ahead log", store->path);
     }
     sqlite3_finalize(statement);
@@ -529,7 +529,7 @@ static enum trib_status check_pages(const struct trib_sqlite *store, struct trib
     const char *line = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     if (code != SQLITE_ROW) {
         status = trib_sqlite_fail(store, code, "cannot be checked", error);
-    } else if (line == NULL) {
+    } else if (!line) {
         status = trib_fail_no_memory(error);
     } else if (code_of_unread(line) != SQLITE_OK) {
         status = trib_fail(error, status_of(code_of_unread(line)), "%s: cannot be checked: a page cannot be read",

@@ -64,7 +64,7 @@ enum trib_status trib_accumulator_init(struct trib_accumulator *acc, size_t n, d
     int shift = 0;
     TRIB_TRY(choose_shift(max_abs, max_total_weight, &shift, error));
     int64_t *sums = trib_malloc_aligned(n, sizeof *sums);
-    if (sums == NULL) {
+    if (!sums) {
         return trib_fail_no_memory(error);
     }
     *acc = (struct trib_accumulator){

@@ -47,9 +47,9 @@ static enum trib_status begin(void *state, const struct trib_strategy_options *o
     ef21->first_weight = 0;
     ef21->finished = false;
     enum trib_status status = trib_accumulator_init(&ef21->sum, n, max_abs, max_total_weight, error);
-    if (status == TRIB_OK && ef21->mean == NULL) {
+    if (status == TRIB_OK && !ef21->mean) {
         ef21->mean = trib_malloc_aligned(n, sizeof *ef21->mean);
-        if (ef21->mean == NULL) {
+        if (!ef21->mean) {
             status = trib_fail_no_memory(error);
         } else if (n > 0) {
             memset(ef21->mean, 0, n * sizeof *ef21->mean);

@@ -84,7 +84,7 @@ static int fail_close(void *context, int fd)
 struct fail_disk *fail_disk_new(const struct trib_disk *under)
 {
     struct fail_disk *disk = calloc(1, sizeof *disk);
-    if (disk == NULL || pthread_mutex_init(&disk->lock, NULL) != 0) {
+    if (!disk || pthread_mutex_init(&disk->lock, NULL) != 0) {
         free(disk);
         return NULL;
     }
@@ -116,7 +116,7 @@ struct fail_disk *fail_disk_new(const struct trib_disk *under)
 
 void fail_disk_free(struct fail_disk *disk)
 {
-    if (disk != NULL) {
+    if (disk) {
         pthread_mutex_destroy(&disk->lock);
         free(disk);
     }

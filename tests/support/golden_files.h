@@ -30,7 +30,7 @@ static inline void golden_copy_file(const char *from, const char *to)
 static inline void golden_copy_tree(const char *from, const char *to)
 {
     DIR *listing = opendir(from);
-    ck_assert_msg(listing != NULL && mkdir(to, 0700) == 0, "%s, %s", from, to);
+    ck_assert_msg(listing && mkdir(to, 0700) == 0, "%s, %s", from, to);
     for (const struct dirent *entry; (entry = readdir(listing));) {
         char source[512], target[512], link[256];
         struct stat info;

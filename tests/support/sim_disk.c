@@ -28,10 +28,10 @@ struct sim_disk *sim_disk_new(uint64_t seed)
 
 void sim_disk_free(struct sim_disk *disk)
 {
-    if (disk == NULL) {
+    if (!disk) {
         return;
     }
-    while (disk->first != NULL) {
+    while (disk->first) {
         sim_node_destroy(disk, disk->first);
     }
     pthread_mutex_destroy(&disk->lock);
@@ -119,7 +119,7 @@ bool sim_disk_corrupt(struct sim_disk *disk, const char *path, uint64_t offset)
 {
     struct sim_found found;
     pthread_mutex_lock(&disk->lock);
-    bool there = sim_find(disk, path, true, &found) == 0 && found.node != NULL && found.node->kind == SIM_FILE &&
+    bool there = sim_find(disk, path, true, &found) == 0 && found.node && found.node->kind == SIM_FILE &&
                  offset < found.node->len;
     if (there) {
         sim_file_sync(found.node); /* else a crash might undo it */

@@ -79,7 +79,7 @@ static struct sim_open *find_open(struct sim_disk *disk, int fd)
 static struct sim_node *find_file(struct sim_disk *disk, int fd, bool for_writing)
 {
     const struct sim_open *open = find_open(disk, fd);
-    if (open == NULL) {
+    if (!open) {
         return NULL;
     }
     if (open->node->kind == SIM_DIR) {
@@ -103,7 +103,7 @@ static int open_node(struct sim_disk *disk, const char *path, int flags, struct 
     if (sim_find(disk, path, (flags & O_NOFOLLOW) == 0 && !exclusive, &found) != 0) {
         return -1;
     }
-    if (found.node == NULL) {
+    if (!found.node) {
         if ((flags & O_CREAT) == 0) {
             return sim_fail(ENOENT);
         }
@@ -156,7 +156,7 @@ static int sim_open(void *context, const char *path, int flags, unsigned mode)
 static int do_close(struct sim_disk *disk, int fd)
 {
     struct sim_open *open = find_open(disk, fd);
-    if (open == NULL) {
+    if (!open) {
         return -1;
     }
     struct sim_node *node = open->node;
@@ -180,7 +180,7 @@ static int sim_close(void *context, int fd)
 static ssize_t do_pread(struct sim_disk *disk, int fd, void *to, size_t len, uint64_t offset)
 {
     const struct sim_node *file = find_file(disk, fd, false);
-    if (file == NULL) {
+    if (!file) {
         return -1;
     }
     if (len == 0 || offset >= file->len) {
@@ -216,7 +216,7 @@ static int no_space(struct sim_disk *disk)
 static ssize_t do_pwrite(struct sim_disk *disk, int fd, const void *from, size_t len, uint64_t offset)
 {
     struct sim_node *file = find_file(disk, fd, true);
-    if (file == NULL) {
+    if (!file) {
         return -1;
     }
     if (len > MOST_LEN || offset > MOST_LEN - len) {
@@ -257,7 +257,7 @@ static ssize_t sim_pwrite(void *context, int fd, const void *from, size_t len, u
 static int do_sync(struct sim_disk *disk, int fd)
 {
     const struct sim_open *open = find_open(disk, fd);
-    if (open == NULL) {
+    if (!open) {
         return -1;
     }
     if (open->node->kind == SIM_DIR) {
@@ -276,7 +276,7 @@ static int sim_sync(void *context, int fd)
     if (fate == FAIL && !disk->stopped) {
         int errnum = errno;
         const struct sim_open *open = find_open(disk, fd);
-        if (open != NULL && open->node->kind == SIM_FILE) {
+        if (open && open->node->kind == SIM_FILE) {
             sim_file_doubt(open->node);
         }
         errno = errnum;
@@ -287,8 +287,8 @@ static int sim_sync(void *context, int fd)
 static int do_resize(struct sim_disk *disk, int fd, uint64_t len, bool only_grow)
 {
     struct sim_node *file = find_file(disk, fd, true);
-    if (file == NULL) {
-        bool is_open = find_open(disk, fd) != NULL;
+    if (!file) {
+        bool is_open = find_open(disk, fd);
         return sim_fail(is_open && !only_grow ? EINVAL : EBADF);
     }
     if (len > MOST_LEN) {
@@ -320,7 +320,7 @@ static int sim_reserve(void *context, int fd, uint64_t len)
 static int do_lock(struct sim_disk *disk, int fd)
 {
     const struct sim_open *open = find_open(disk, fd);
-    if (open == NULL) {
+    if (!open) {
         return -1;
     }
     if (open->node->locked_by != 0 && open->node->locked_by != fd) {
@@ -350,10 +350,10 @@ static int sim_fd_info(void *context, int fd, struct trib_disk_info *info)
     struct sim_disk *disk = context;
     enum fate fate = start(disk, false);
     const struct sim_open *open = fate == GO ? find_open(disk, fd) : NULL;
-    if (open != NULL) {
+    if (open) {
         fill_info(disk, open->node, info);
     }
-    return (int)finish(disk, fate, open != NULL ? 0 : -1);
+    return (int)finish(disk, fate, open ? 0 : -1);
 }
 
 static int sim_path_info(void *context, const char *path, struct trib_disk_info *info)
@@ -362,7 +362,7 @@ static int sim_path_info(void *context, const char *path, struct trib_disk_info 
     struct sim_found found;
     enum fate fate = start(disk, false);
     int result = fate == GO ? sim_find(disk, path, true, &found) : -1;
-    if (result == 0 && found.node == NULL) {
+    if (result == 0 && !found.node) {
         result = sim_fail(ENOENT);
     }
     if (result == 0) {
@@ -414,11 +414,11 @@ static int sim_sync_dir(void *context, const char *path)
     struct sim_disk *disk = context;
     enum fate fate = start(disk, false);
     struct sim_node *dir = fate == FAIL ? NULL : sim_find_dir(disk, path);
-    if (dir != NULL) {
+    if (dir) {
         sim_dir_sync(disk, dir, dir->n_changes);
         disk->counts.syncs++;
     }
-    return (int)finish(disk, fate, dir != NULL ? 0 : -1);
+    return (int)finish(disk, fate, dir ? 0 : -1);
 }
 
 static int sim_list(void *context, const char *path, trib_disk_visit *visit, void *visitor)
@@ -426,9 +426,9 @@ static int sim_list(void *context, const char *path, trib_disk_visit *visit, voi
     struct sim_disk *disk = context;
     enum fate fate = start(disk, false);
     const struct sim_node *dir = fate == GO ? sim_find_dir(disk, path) : NULL;
-    size_t n = dir != NULL ? dir->n_entries : 0;
-    char **names = dir != NULL ? sim_copy_names(disk, dir) : NULL;
-    int result = (int)finish(disk, fate, dir != NULL ? 0 : -1);
+    size_t n = dir ? dir->n_entries : 0;
+    char **names = dir ? sim_copy_names(disk, dir) : NULL;
+    int result = (int)finish(disk, fate, dir ? 0 : -1);
     bool goes_on = true;
     for (size_t i = 0; i < n; i++) {
         goes_on = goes_on && visit(visitor, names[i]);
@@ -447,7 +447,7 @@ static int64_t sim_free_bytes(void *context, const char *path)
     if (fate == GO && sim_find(disk, path, true, &found) == 0) {
         uint64_t held = disk->counts.held;
         bytes = (int64_t)(disk->capacity == 0 ? MOST_LEN : (disk->capacity > held ? disk->capacity - held : 0));
-        bytes = found.node == NULL ? sim_fail(ENOENT) : bytes;
+        bytes = !found.node ? sim_fail(ENOENT) : bytes;
     }
     return finish(disk, fate, bytes);
 }

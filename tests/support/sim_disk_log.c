@@ -15,7 +15,7 @@ static void make_room(struct sim_node *file, uint64_t len)
     }
     uint64_t wanted = file->capacity * 2 > len ? file->capacity * 2 : len;
     uint8_t *grown = realloc(file->data, (size_t)wanted);
-    if (grown == NULL) {
+    if (!grown) {
         abort();
     }
     memset(grown + file->capacity, 0, (size_t)(wanted - file->capacity));
@@ -125,7 +125,7 @@ void sim_file_doubt(struct sim_node *file)
 static size_t gaining_change(const struct sim_node *dir, uint64_t rename)
 {
     for (size_t i = 0; i < dir->n_changes; i++) {
-        if (dir->changes[i].rename == rename && dir->changes[i].gained == NULL) {
+        if (dir->changes[i].rename == rename && !dir->changes[i].gained) {
             return i + 1;
         }
     }
@@ -152,7 +152,7 @@ void sim_dir_sync(struct sim_disk *disk, struct sim_node *dir, size_t n)
     dir->n_changes -= n;
     memmove(dir->changes, dir->changes + n, dir->n_changes * sizeof *dir->changes);
     for (size_t i = 0; i < n; i++) {
-        if (done[i].gained != NULL) {
+        if (done[i].gained) {
             sim_dir_sync(disk, done[i].gained, gaining_change(done[i].gained, done[i].rename));
         }
         drop_change(disk, &done[i]);
@@ -303,10 +303,10 @@ static size_t choose_survivors(struct sim_disk *disk, size_t n)
 static bool spread_survival(struct sim_disk *disk)
 {
     bool spread = false;
-    for (struct sim_node *dir = disk->first; dir != NULL; dir = dir->next) {
+    for (struct sim_node *dir = disk->first; dir; dir = dir->next) {
         for (size_t i = 0; i < dir->survive; i++) {
             struct sim_node *gained = dir->changes[i].gained;
-            size_t least = gained != NULL ? gaining_change(gained, dir->changes[i].rename) : 0;
+            size_t least = gained ? gaining_change(gained, dir->changes[i].rename) : 0;
             if (least > 0 && gained->survive < least) {
                 gained->survive = least;
                 spread = true;
@@ -330,7 +330,7 @@ static void undo_changes(struct sim_disk *disk, struct sim_node *dir)
 void sim_lose_power(struct sim_disk *disk)
 {
     size_t n = 0;
-    for (struct sim_node *node = disk->first; node != NULL; node = node->next) {
+    for (struct sim_node *node = disk->first; node; node = node->next) {
         node->survive = choose_survivors(disk, node->n_changes);
         sim_node_ref(node);
         n++;
@@ -338,7 +338,7 @@ void sim_lose_power(struct sim_disk *disk)
     while (spread_survival(disk)) {
     }
     struct sim_node **nodes = sim_alloc(n * sizeof *nodes), **at = nodes;
-    for (struct sim_node *node = disk->first; node != NULL; node = node->next) {
+    for (struct sim_node *node = disk->first; node; node = node->next) {
         *at++ = node;
         undo_changes(disk, node);
         crash_file(disk, node);

@@ -29,11 +29,11 @@ static bool is_within(const struct sim_node *dir, const struct sim_node *in)
 
 static int may_rename(const struct sim_found *from, const struct sim_found *to)
 {
-    if (to->node != NULL && to->node->kind == SIM_DIR && is_within(to->node, from->dir)) {
+    if (to->node && to->node->kind == SIM_DIR && is_within(to->node, from->dir)) {
         return sim_fail(ENOTEMPTY);
     }
     if (from->node->kind != SIM_DIR) {
-        return to->node != NULL && to->node->kind == SIM_DIR ? sim_fail(EISDIR) : 0;
+        return to->node && to->node->kind == SIM_DIR ? sim_fail(EISDIR) : 0;
     }
     if (is_within(from->node, to->dir)) {
         return sim_fail(EINVAL);
@@ -41,10 +41,10 @@ static int may_rename(const struct sim_found *from, const struct sim_found *to)
     if (from->dir != to->dir) { /* its two names would be one too many after a crash; nobody needs it */
         return sim_fail(EXDEV);
     }
-    if (to->node != NULL && to->node->kind != SIM_DIR) {
+    if (to->node && to->node->kind != SIM_DIR) {
         return sim_fail(ENOTDIR);
     }
-    return to->node != NULL && to->node->n_entries > 0 ? sim_fail(ENOTEMPTY) : 0;
+    return to->node && to->node->n_entries > 0 ? sim_fail(ENOTEMPTY) : 0;
 }
 
 static bool is_dots(const char *name)
@@ -61,7 +61,7 @@ int sim_do_rename(struct sim_disk *disk, const char *from_path, const char *to_p
     if (is_dots(from.name) || is_dots(to.name)) {
         return sim_fail(EBUSY);
     }
-    if (from.node == NULL) {
+    if (!from.node) {
         return sim_fail(ENOENT);
     }
     if (from.node == to.node) {
@@ -91,13 +91,13 @@ int sim_do_link(struct sim_disk *disk, const char *from_path, const char *to_pat
     if (sim_find(disk, from_path, false, &from) != 0) {
         return -1;
     }
-    if (from.node == NULL) {
+    if (!from.node) {
         return sim_fail(ENOENT);
     }
     if (sim_find(disk, to_path, false, &to) != 0) {
         return -1;
     }
-    if (to.node != NULL) {
+    if (to.node) {
         return sim_fail(EEXIST);
     }
     if (from.node->kind == SIM_DIR) {
@@ -115,11 +115,11 @@ int sim_do_make(struct sim_disk *disk, const char *path, enum sim_kind kind, con
     if (sim_find(disk, path, false, &found) != 0) {
         return -1;
     }
-    if (found.node != NULL) {
+    if (found.node) {
         return sim_fail(EEXIST);
     }
     struct sim_node *node = sim_create(disk, &found, kind);
-    node->target = target != NULL ? sim_copy_text(target) : NULL;
+    node->target = target ? sim_copy_text(target) : NULL;
     return 0;
 }
 
@@ -129,8 +129,8 @@ int sim_do_unlink(struct sim_disk *disk, const char *path)
     if (sim_find(disk, path, false, &found) != 0) {
         return -1;
     }
-    if (found.node == NULL || found.node->kind == SIM_DIR) {
-        return sim_fail(found.node == NULL ? ENOENT : EISDIR);
+    if (!found.node || found.node->kind == SIM_DIR) {
+        return sim_fail(!found.node ? ENOENT : EISDIR);
     }
     sim_change_new(found.dir);
     sim_change_set(disk, found.dir, found.name, NULL);
@@ -143,8 +143,8 @@ struct sim_node *sim_find_dir(struct sim_disk *disk, const char *path)
     if (sim_find(disk, path, true, &found) != 0) {
         return NULL;
     }
-    if (found.node == NULL || found.node->kind != SIM_DIR) {
-        errno = found.node == NULL ? ENOENT : ENOTDIR;
+    if (!found.node || found.node->kind != SIM_DIR) {
+        errno = !found.node ? ENOENT : ENOTDIR;
         return NULL;
     }
     return found.node;

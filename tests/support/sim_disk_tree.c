@@ -8,7 +8,7 @@
 void *sim_alloc(size_t len)
 {
     void *block = calloc(1, len > 0 ? len : 1);
-    if (block == NULL) {
+    if (!block) {
         abort();
     }
     return block;
@@ -27,7 +27,7 @@ void *sim_grow(void *items, size_t n, size_t *capacity, size_t size)
     }
     size_t wanted = *capacity == 0 ? 4 : *capacity * 2;
     void *grown = realloc(items, wanted * size);
-    if (grown == NULL) {
+    if (!grown) {
         abort();
     }
     *capacity = wanted;
@@ -42,7 +42,7 @@ struct sim_node *sim_node_new(struct sim_disk *disk, enum sim_kind kind)
     node->kind = kind;
     node->number = ++disk->next_number;
     node->previous = disk->last;
-    *(disk->last != NULL ? &disk->last->next : &disk->first) = node;
+    *(disk->last ? &disk->last->next : &disk->first) = node;
     disk->last = node;
     return node;
 }
@@ -50,8 +50,8 @@ struct sim_node *sim_node_new(struct sim_disk *disk, enum sim_kind kind)
 /* The memory alone; what it leads to is left as it is. */
 void sim_node_destroy(struct sim_disk *disk, struct sim_node *node)
 {
-    *(node->previous != NULL ? &node->previous->next : &disk->first) = node->next;
-    *(node->next != NULL ? &node->next->previous : &disk->last) = node->previous;
+    *(node->previous ? &node->previous->next : &disk->first) = node->next;
+    *(node->next ? &node->next->previous : &disk->last) = node->previous;
     for (size_t i = 0; i < node->n_entries; i++) {
         free(node->entries[i].name);
     }
@@ -75,7 +75,7 @@ void sim_node_ref(struct sim_node *node)
 
 void sim_node_unref(struct sim_disk *disk, struct sim_node *node)
 {
-    if (node == NULL || --node->refs > 0) {
+    if (!node || --node->refs > 0) {
         return;
     }
     sim_dir_forget(disk, node);
@@ -129,20 +129,20 @@ void sim_dir_set(struct sim_disk *disk, struct sim_node *dir, const char *name, 
 {
     bool found;
     size_t at = entry_at(dir, name, &found);
-    if (node != NULL) {
+    if (node) {
         sim_node_take(disk, node);
         node->parent = node->kind == SIM_DIR ? dir : NULL;
     }
     if (found) {
         struct sim_node *before = dir->entries[at].node;
         dir->entries[at].node = node;
-        if (node == NULL) {
+        if (!node) {
             free(dir->entries[at].name);
             dir->n_entries--;
             memmove(dir->entries + at, dir->entries + at + 1, (dir->n_entries - at) * sizeof *dir->entries);
         }
         sim_node_drop(disk, before);
-    } else if (node != NULL) {
+    } else if (node) {
         dir->entries = sim_grow(dir->entries, dir->n_entries, &dir->entries_capacity, sizeof *dir->entries);
         memmove(dir->entries + at + 1, dir->entries + at, (dir->n_entries - at) * sizeof *dir->entries);
         dir->entries[at] = (struct sim_entry){.name = sim_copy_text(name), .node = node};
@@ -162,7 +162,7 @@ void sim_change_set(struct sim_disk *disk, struct sim_node *dir, const char *nam
 {
     struct sim_change *change = &dir->changes[dir->n_changes - 1];
     struct sim_node *before = sim_dir_get(dir, name);
-    if (before != NULL) {
+    if (before) {
         sim_node_ref(before);
     }
     change->part[change->n_parts].name = sim_copy_text(name);
@@ -240,7 +240,7 @@ int sim_find(struct sim_disk *disk, const char *path, bool follow, struct sim_fo
     bool last = false, slash = false;
     while (next_name(&walk, found->name, &last, &slash)) {
         struct sim_node *node = step(&walk, found->name);
-        if (node != NULL && node->kind == SIM_LINK && (follow || slash)) {
+        if (node && node->kind == SIM_LINK && (follow || slash)) {
             if (follow_link(disk, &walk, node) != 0) {
                 return -1;
             }
@@ -250,7 +250,7 @@ int sim_find(struct sim_disk *disk, const char *path, bool follow, struct sim_fo
             }
             continue;
         }
-        if (node != NULL && slash && node->kind != SIM_DIR) {
+        if (node && slash && node->kind != SIM_DIR) {
             errno = ENOTDIR;
             return -1;
         }
@@ -259,7 +259,7 @@ int sim_find(struct sim_disk *disk, const char *path, bool follow, struct sim_fo
             found->node = node;
             return 0;
         }
-        if (node == NULL) {
+        if (!node) {
             errno = ENOENT;
             return -1;
         }

@@ -87,7 +87,7 @@ static int sync_folder_of(const char *path)
     char folder[PATH_LEN];
     snprintf(folder, sizeof folder, "%s", path);
     char *slash = strrchr(folder, '/');
-    if (slash == NULL) {
+    if (!slash) {
         return trib_disk_sync_dir(".");
     }
     slash[slash == folder ? 1 : 0] = '\0';
@@ -198,7 +198,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int 
     how |= (flags & SQLITE_OPEN_CREATE) != 0 ? O_CREAT : 0;
     how |= (flags & SQLITE_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
     file->pMethods = NULL;
-    if (path == NULL) {
+    if (!path) {
         name_temporary(opened.path);
     } else {
         snprintf(opened.path, sizeof opened.path, "%s", path);
@@ -213,7 +213,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int 
     opened.base.pMethods = &file_methods;
     opened.name_unsynced = (flags & SQLITE_OPEN_CREATE) != 0 && (flags & with_synced_names) != 0;
     *of(file) = opened;
-    if (out_flags != NULL) {
+    if (out_flags) {
         *out_flags = flags;
     }
     return SQLITE_OK;

@@ -107,7 +107,7 @@ static inline enum trib_status test_block_open(const struct trib_stage *stage, c
                                                struct trib_block *room, const uint8_t *bytes, size_t len)
 {
     uint8_t *exact = trib_malloc(len);
-    ck_assert(exact != NULL);
+    ck_assert(exact);
     if (len > 0) {
         memcpy(exact, bytes, len);
     }
@@ -128,7 +128,7 @@ static inline size_t test_block_round_trip(const struct trib_stage_use *use, con
     test_block_equal(block, room);
     for (size_t cut = 0; cut < 2 && cut <= len; cut++) {
         uint8_t *exact = trib_malloc(len - cut);
-        ck_assert(exact != NULL);
+        ck_assert(exact);
         struct trib_writer out = {.data = exact, .capacity = len - cut};
         test_block_copy(room, block);
         ck_assert_int_eq(use->stage->encode(use, NULL, room, &out), TRIB_OK);

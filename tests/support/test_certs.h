@@ -50,8 +50,8 @@ static inline const char *test_certs_path(const char *dir, const char *name, cha
 static inline const char *test_certs_dir(char *to, size_t size)
 {
     const char *base = getenv("TMPDIR");
-    int len = snprintf(to, size, "%s/trib-certs-XXXXXX", base != NULL ? base : "/tmp");
-    TEST_CERTS_NEED(len > 0 && (size_t)len < size && mkdtemp(to) != NULL);
+    int len = snprintf(to, size, "%s/trib-certs-XXXXXX", base ? base : "/tmp");
+    TEST_CERTS_NEED(len > 0 && (size_t)len < size && mkdtemp(to));
     return to;
 }
 
@@ -61,12 +61,12 @@ static inline void test_certs_remove(const char *dir)
     char path[512];
     DIR *listing = opendir(dir);
     struct dirent *entry = NULL;
-    while (listing != NULL && (entry = readdir(listing)) != NULL) {
+    while (listing && (entry = readdir(listing))) {
         if (entry->d_name[0] != '.') {
             unlink(test_certs_path(dir, entry->d_name, path, sizeof path));
         }
     }
-    if (listing != NULL) {
+    if (listing) {
         closedir(listing);
     }
     rmdir(dir);
@@ -80,7 +80,7 @@ static inline FILE *test_certs_open(const char *dir, const char *name, const cha
     int fd = open(test_certs_path(dir, file, path, sizeof path), O_WRONLY | O_CREAT | O_TRUNC, mode);
     TEST_CERTS_NEED(fd >= 0 && fchmod(fd, mode) == 0);
     FILE *out = fdopen(fd, "w");
-    TEST_CERTS_NEED(out != NULL);
+    TEST_CERTS_NEED(out);
     return out;
 }
 
@@ -89,7 +89,7 @@ static inline void test_certs_extension(X509 *cert, X509 *issuer, int nid, const
     X509V3_CTX context;
     X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    TEST_CERTS_NEED(extension != NULL && X509_add_ext(cert, extension, -1) == 1);
+    TEST_CERTS_NEED(extension && X509_add_ext(cert, extension, -1) == 1);
     X509_EXTENSION_free(extension);
 }
 
@@ -97,27 +97,27 @@ static inline X509 *test_certs_sign(const struct test_ca *ca, EVP_PKEY *key, con
 {
     static long serial = 1;
     X509 *cert = X509_new();
-    TEST_CERTS_NEED(cert != NULL);
+    TEST_CERTS_NEED(cert);
     bool usual = what->from_s == 0 && what->until_s == 0;
     X509_set_version(cert, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++);
     X509_gmtime_adj(X509_getm_notBefore(cert), usual ? -3600 : what->from_s);
     X509_gmtime_adj(X509_getm_notAfter(cert), usual ? 86400 : what->until_s);
     X509_set_pubkey(cert, key);
-    if (what->common_name != NULL) {
+    if (what->common_name) {
         X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
                                    (const unsigned char *)what->common_name, -1, -1, 0);
     }
-    X509 *issuer = ca != NULL ? ca->cert : cert;
+    X509 *issuer = ca ? ca->cert : cert;
     X509_set_issuer_name(cert, X509_get_subject_name(issuer));
     test_certs_extension(cert, issuer, NID_basic_constraints, what->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    if (what->alternatives != NULL) {
+    if (what->alternatives) {
         test_certs_extension(cert, issuer, NID_subject_alt_name, what->alternatives);
     }
-    if (what->extended_usage != NULL) {
+    if (what->extended_usage) {
         test_certs_extension(cert, issuer, NID_ext_key_usage, what->extended_usage);
     }
-    TEST_CERTS_NEED(X509_sign(cert, ca != NULL ? ca->key : key, EVP_sha256()) > 0);
+    TEST_CERTS_NEED(X509_sign(cert, ca ? ca->key : key, EVP_sha256()) > 0);
     return cert;
 }
 
@@ -140,8 +140,8 @@ static inline struct test_ca test_certs_ca(const char *dir, const char *name, co
 {
     struct test_cert what = {.common_name = name, .is_ca = true};
     struct test_ca ca = {.key = EVP_EC_gen("P-256"), .cert = NULL};
-    TEST_CERTS_NEED(ca.key != NULL);
-    if (validity != NULL) {
+    TEST_CERTS_NEED(ca.key);
+    if (validity) {
         what.from_s = validity->from_s;
         what.until_s = validity->until_s;
     }
@@ -162,7 +162,7 @@ static inline void test_certs_issue(const struct test_ca *ca, const char *dir, c
                                     const struct test_cert *what)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    TEST_CERTS_NEED(key != NULL);
+    TEST_CERTS_NEED(key);
     X509 *cert = test_certs_sign(ca, key, what);
     test_certs_write_cert(dir, name, cert);
     test_certs_write_key(dir, name, key);

@@ -33,7 +33,7 @@ static inline enum trib_status test_chain_parse(const char *text, struct trib_er
 static inline struct trib_chain_work *test_chain_work(void)
 {
     static struct trib_chain_work *work;
-    if (work == NULL) {
+    if (!work) {
         work = trib_chain_work_new();
     }
     ck_assert_ptr_nonnull(work);

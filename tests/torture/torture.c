@@ -200,7 +200,7 @@ void __wrap_trib_free(void *block);
 
 static void *counted(void *block)
 {
-    atomic_fetch_add(&live_blocks, block != NULL);
+    atomic_fetch_add(&live_blocks, block ? 1 : 0);
     return block;
 }
 
@@ -216,7 +216,7 @@ void *__wrap_trib_calloc(size_t count, size_t size)
 
 void *__wrap_trib_realloc_array(void *old, size_t count, size_t size)
 {
-    bool is_new = old == NULL;
+    bool is_new = !old;
     void *block = torture_fails(TORTURE_MEMORY) ? NULL : __real_trib_realloc_array(old, count, size);
     return is_new ? counted(block) : block;
 }
@@ -253,7 +253,7 @@ char *__wrap_trib_asprintf(const char *format, ...)
 
 void __wrap_trib_free(void *block)
 {
-    atomic_fetch_sub(&live_blocks, block != NULL);
+    atomic_fetch_sub(&live_blocks, block ? 1 : 0);
     __real_trib_free(block);
 }
 
@@ -263,7 +263,7 @@ void torture_begin(void)
 {
     struct trib_error error;
     const struct trib_log_options options = {.level = TRIB_LOG_ERROR, .path = "/dev/null"};
-    if (getenv("TRIB_TORTURE_LOG") == NULL && trib_log_open(&options, &error) != TRIB_OK) {
+    if (!getenv("TRIB_TORTURE_LOG") && trib_log_open(&options, &error) != TRIB_OK) {
         abort();
     }
     torture_begin_database();
@@ -274,7 +274,7 @@ struct sim_disk *torture_new_disk(uint64_t seed)
     torture_free_disk();
     disk = sim_disk_new(seed);
     failing_disk = fail_disk_new(sim_disk_table(disk));
-    if (failing_disk == NULL) {
+    if (!failing_disk) {
         abort();
     }
     sim_disk_vfs_seed(seed);
@@ -289,7 +289,7 @@ struct sim_disk *torture_disk(void)
 
 void torture_free_disk(void)
 {
-    if (disk != NULL) {
+    if (disk) {
         (void)trib_disk_use(NULL);
         fail_disk_free(failing_disk);
         sim_disk_free(disk);
@@ -331,7 +331,7 @@ static struct wish read_wish(void)
 {
     struct wish wish = {.all = false};
     const char *text = getenv("TRIB_TORTURE");
-    if (text != NULL) {
+    if (text) {
         wish.all = strcmp(text, "all") == 0;
         wish.one = sscanf(text, "%31s %15s %" SCNu64 " %63[^\n]", wish.kind, wish.how, &wish.after, wish.what) == 4;
     }

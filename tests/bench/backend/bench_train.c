@@ -143,7 +143,7 @@ static struct trib_graph *build(const struct network *network, trib_value *loss)
     struct trib_error error = {0};
     struct builder b = {.graph = trib_graph_new()};
     trib_value y, outputs[2];
-    if (b.graph == NULL) {
+    if (!b.graph) {
         must(TRIB_NO_MEMORY, &(struct trib_error){.message = "out of memory"});
     }
     must(trib_graph_input(b.graph, "x", TRIB_F32, &network->input, &b.at, &error), &error);
@@ -177,7 +177,7 @@ struct setup {
 
 static void *need(void *block)
 {
-    if (block == NULL) {
+    if (!block) {
         must(TRIB_NO_MEMORY, &(struct trib_error){.message = "out of memory"});
     }
     return block;
@@ -287,11 +287,11 @@ static double measure_rates(struct setup *s, struct setup *product, int64_t ms, 
 {
     double best = 0;
     uint64_t number = 0;
-    if (s != NULL) {
+    if (s) {
         step(s, number++);
     }
     for (int i = 0; i < WINDOWS; i++) {
-        double here = s != NULL ? window_rate(s, ms, &number) : 0;
+        double here = s ? window_rate(s, ms, &number) : 0;
         double there = window_rate(product, ms / 4, &number);
         best = here > best ? here : best;
         *products = there > *products ? there : *products;
@@ -413,7 +413,7 @@ static void measure(struct bench *bench, const struct network *network, int thre
 static int write_json(const char *path, const struct report *report)
 {
     FILE *file = fopen(path, "w");
-    if (file == NULL || fprintf(file, "%s\n]\n", trib_buf_text(&report->json)) < 0 || fclose(file) != 0) {
+    if (!file || fprintf(file, "%s\n]\n", trib_buf_text(&report->json)) < 0 || fclose(file) != 0) {
         fprintf(stderr, "bench-train: cannot write %s\n", path);
         return EXIT_FAILURE;
     }
@@ -423,8 +423,8 @@ static int write_json(const char *path, const struct report *report)
 static const struct trib_backend *chosen_backend(const struct options *options)
 {
     const struct trib_backend *backend =
-        options->backend != NULL ? trib_backend_find(options->backend) : trib_backend_default();
-    if (backend == NULL) {
+        options->backend ? trib_backend_find(options->backend) : trib_backend_default();
+    if (!backend) {
         fprintf(stderr, "bench-train: there is no backend \"%s\"\n", options->backend);
         exit(EXIT_FAILURE);
     }
@@ -451,20 +451,20 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     struct bench bench = {.options = &options, .backend = chosen_backend(&options)};
-    const char *description = bench.backend->describe != NULL ? bench.backend->describe() : "";
+    const char *description = bench.backend->describe ? bench.backend->describe() : "";
     printf("# backend %s: %s\n", bench.backend->name, description);
     struct trib_graph *product_graph;
     bench.product = prepare_product(bench.backend, &product_graph);
     measure_rates(NULL, &bench.product, options.ms, &bench.products);
     for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
         for (int threads = 1; threads <= 2; threads++) {
-            if (options.only == NULL || strstr(networks[i].name, options.only) != NULL) {
+            if (!options.only || strstr(networks[i].name, options.only)) {
                 measure(&bench, &networks[i], threads);
             }
         }
     }
     print(&bench.report, "sgemm-512", "t1", bench.products * product_flops * 1e-9, "GFLOP/s");
-    int result = options.json != NULL ? write_json(options.json, &bench.report) : EXIT_SUCCESS;
+    int result = options.json ? write_json(options.json, &bench.report) : EXIT_SUCCESS;
     clear(&bench.product);
     trib_graph_free(product_graph);
     trib_buf_clear(&bench.report.json);

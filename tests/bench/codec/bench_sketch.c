@@ -28,7 +28,7 @@ struct vectors {
 static void *make(size_t n, size_t size)
 {
     void *made = calloc(n, size);
-    if (made == NULL) {
+    if (!made) {
         fprintf(stderr, "bench_sketch: out of memory\n");
         exit(EXIT_FAILURE);
     }

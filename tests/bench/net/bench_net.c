@@ -49,7 +49,7 @@ static void flow_init(struct flow *flow)
 {
     memset(flow, 0, sizeof *flow);
     flow->chunk = trib_blob_new(CHUNK_LEN);
-    need(flow->chunk != NULL, "out of memory");
+    need(flow->chunk, "out of memory");
     memset(trib_blob_fill(flow->chunk), 'x', CHUNK_LEN);
     flow->left = N_CHUNKS;
     pthread_mutex_init(&flow->lock, NULL);
@@ -118,7 +118,7 @@ static void start_sending(void *user, struct trib_net_call *call, struct trib_ne
 
 static void receive(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
-    if (message != NULL) {
+    if (message) {
         flow_receive(user, message);
         trib_net_call_read(call);
     } else {
@@ -129,7 +129,7 @@ static void receive(void *user, struct trib_net_call *call, struct trib_net_mess
 static void answer(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     (void)user;
-    if (message != NULL) {
+    if (message) {
         (void)!trib_net_call_send(call, "reply", 5, NULL, 0, 0);
     }
     trib_net_message_free(message);
@@ -270,7 +270,7 @@ static SSL *raw_side(SSL_CTX **context, bool server, int fd)
 {
     char path[128];
     *context = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-    need(*context != NULL, "no TLS context");
+    need(*context, "no TLS context");
     need(SSL_CTX_set_min_proto_version(*context, TLS1_3_VERSION) == 1, "no TLS 1.3");
     need(SSL_CTX_use_certificate_chain_file(*context, test_certs_path(dir, "node.crt", path, sizeof path)) == 1,
          "no certificate");
@@ -280,7 +280,7 @@ static SSL *raw_side(SSL_CTX **context, bool server, int fd)
     need(SSL_CTX_load_verify_file(*context, test_certs_path(dir, "ca.crt", path, sizeof path)) == 1, "no CA");
     SSL_CTX_set_verify(*context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL *ssl = SSL_new(*context);
-    need(ssl != NULL && SSL_set_fd(ssl, fd) == 1, "no TLS connection");
+    need(ssl && SSL_set_fd(ssl, fd) == 1, "no TLS connection");
     return ssl;
 }
 
@@ -289,7 +289,7 @@ static void *raw_sender(void *argument)
     SSL_CTX *context = NULL;
     SSL *ssl = raw_side(&context, true, *(int *)argument);
     char *chunk = trib_calloc(1, CHUNK_LEN);
-    need(chunk != NULL && SSL_accept(ssl) == 1, "the handshake failed");
+    need(chunk && SSL_accept(ssl) == 1, "the handshake failed");
     for (int i = 0; i < N_CHUNKS; i++) {
         need(SSL_write(ssl, chunk, CHUNK_LEN) == CHUNK_LEN, "a raw write failed");
     }
@@ -308,7 +308,7 @@ static void run_raw(struct figure *figure)
     char *chunk = trib_malloc(CHUNK_LEN);
     uint64_t n_bytes = 0;
     int got = 0;
-    need(chunk != NULL && socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0, "no socket pair");
+    need(chunk && socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0, "no socket pair");
     SSL *ssl = raw_side(&context, false, fds[1]);
     need(pthread_create(&sender, NULL, raw_sender, &fds[0]) == 0, "no thread");
     need(SSL_connect(ssl) == 1, "the handshake failed");

@@ -181,7 +181,7 @@ static void make_model(struct bench *b, int64_t n)
     struct trib_error error = {0};
     struct trib_graph *graph = trib_graph_new();
     trib_value value;
-    if (graph == NULL) {
+    if (!graph) {
         must(TRIB_NO_MEMORY, &(struct trib_error){.message = "out of memory"});
     }
     must(trib_graph_variable(graph, TRIB_VALUE_PARAMETER, "w", &TRIB_SHAPE(n), TRIB_INIT_ZEROS, &value, &error),
@@ -189,7 +189,7 @@ static void make_model(struct bench *b, int64_t n)
     must(trib_schema_init(&b->schema, graph, &error), &error);
     trib_graph_free(graph);
     b->model = trib_malloc_aligned(b->schema.n_floats, sizeof *b->model);
-    if (b->model == NULL) {
+    if (!b->model) {
         must(TRIB_NO_MEMORY, &(struct trib_error){.message = "out of memory"});
     }
     for (size_t i = 0; i < b->schema.n_floats; i++) {
@@ -260,7 +260,7 @@ int main(int argc, char **argv)
     static struct bench b;
     struct trib_error error = {0};
     snprintf(b.dir, sizeof b.dir, "%.200s/bench-commit-XXXXXX", argc > 1 ? argv[1] : ".");
-    if (mkdtemp(b.dir) == NULL) {
+    if (!mkdtemp(b.dir)) {
         perror(b.dir);
         return EXIT_FAILURE;
     }

@@ -31,7 +31,7 @@ static void bench_memcpy(const float *vector)
 {
     float *copy = malloc(sizeof *copy * N);
     int64_t best = INT64_MAX;
-    if (copy == NULL) {
+    if (!copy) {
         exit(EXIT_FAILURE);
     }
     memset(copy, 1, sizeof *copy * N);
@@ -91,7 +91,7 @@ static void bench_accumulator(const float *vector, struct trib_accumulator *acc)
     int64_t best_add = INT64_MAX, best_mean = INT64_MAX;
     float *mean = malloc(sizeof *mean * N);
     struct trib_error error = {0};
-    if (mean == NULL) {
+    if (!mean) {
         exit(EXIT_FAILURE);
     }
     memset(mean, 0, sizeof *mean * N);
@@ -115,7 +115,7 @@ int main(void)
     float *vector = malloc(sizeof *vector * N);
     struct trib_accumulator acc;
     struct trib_error error = {0};
-    if (vector == NULL) {
+    if (!vector) {
         return EXIT_FAILURE;
     }
     struct trib_rng rng = trib_rng_init(1, "bench", 0, 0);

@@ -438,7 +438,7 @@ static bool serve(struct connection *c, uint32_t events)
     if (events & (EPOLLERR | EPOLLHUP)) {
         return false;
     }
-    if (c->ssl == NULL) {
+    if (!c->ssl) {
         return be_plain(c, events);
     }
     if (!c->established && !shake_hands(c)) {
@@ -511,7 +511,7 @@ static void *run(void *context)
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             ERR_clear_error();
-            if (c == NULL) {
+            if (!c) {
                 take_added(pool);
             } else if (c->fd >= 0 && !serve(c, events[i].events)) {
                 hang_up(c);

@@ -75,8 +75,8 @@ static void run_kernel(const struct trib_backend *backend, struct trib_kernel_ca
         shapes.outputs[o].data = NULL;
     }
     struct trib_kernel_choice choice = {0};
-    backend->choose(&shapes, pool != NULL ? trib_thread_pool_threads(pool) : 1, &choice);
-    if (choice.run == NULL) {
+    backend->choose(&shapes, pool ? trib_thread_pool_threads(pool) : 1, &choice);
+    if (!choice.run) {
         ck_assert_msg((backend->caps & TRIB_BACKEND_ORACLE) == 0, "%s: the oracle has no kernel", what);
         return;
     }
@@ -234,7 +234,7 @@ static bool run_trial(const struct trial *trial, const struct trib_backend *back
 {
     struct trib_kernel_choice choice = {0};
     backend->choose(&trial->call, 1, &choice);
-    if (choice.run == NULL) {
+    if (!choice.run) {
         return false;
     }
     struct trib_kernel_call call = trial->call;
@@ -306,7 +306,7 @@ START_TEST(every_backend_agrees_with_the_reference)
     ck_assert_uint_lt((unsigned)_i, trib_backends(&list));
     const struct trib_backend *backend = list[_i];
     struct trib_error error = {0};
-    if (backend->probe != NULL && backend->probe(&error) != TRIB_OK) {
+    if (backend->probe && backend->probe(&error) != TRIB_OK) {
         printf("backend %s is not available here: %s\n", backend->name, error.message);
         return;
     }
@@ -364,7 +364,7 @@ START_TEST(a_label_out_of_range_shows_as_nan)
     grad.outputs[0] = (struct trib_tensor){.shape = TRIB_SHAPE(2, 3), .data = dlogits};
     struct trib_kernel_choice choice = {0};
     list[_i]->choose(&call, 1, &choice);
-    if (choice.run != NULL) {
+    if (choice.run) {
         ck_assert(isnan(loss));
         run_kernel(list[_i], &grad, NULL, "softmax_cross_entropy_grad");
         ck_assert(isfinite(dlogits[0]) && isnan(dlogits[3]));

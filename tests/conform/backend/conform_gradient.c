@@ -180,7 +180,7 @@ static void fill(struct trial *trial, const struct gradient_case *from)
     trial->model = trib_calloc(model_n, sizeof(float));
     trial->gradient = trib_calloc(model_n, sizeof(float));
     trial->weights = trib_calloc(trial->y_n, sizeof(float));
-    ck_assert(trial->model != NULL && trial->gradient != NULL && trial->weights != NULL);
+    ck_assert(trial->model && trial->gradient && trial->weights);
     for (int i = 0; i < TRIB_MAX_INPUTS && from->roles[i] != ROLE_END; i++) {
         if (from->roles[i] == ROLE_LABELS) {
             continue;
@@ -280,7 +280,7 @@ START_TEST(every_differentiable_op_has_a_case)
 {
     for (int op = 0; op < TRIB_OP_COUNT; op++) {
         const char *name = trib_op_info((enum trib_op)op)->name;
-        bool seen = strstr(name, "_grad") != NULL; /* exists for gradients only */
+        bool seen = strstr(name, "_grad"); /* exists for gradients only */
         for (size_t i = 0; i < CASES_N; i++) {
             seen = seen || cases[i].op == (enum trib_op)op;
         }

@@ -159,7 +159,7 @@ START_TEST(unknown_names_and_ids)
     const struct trib_stage *const *list;
     size_t n = trib_stages(&list), ids = 0;
     for (unsigned id = 0; id <= UINT8_MAX; id++) {
-        ids += trib_stage_by_id((uint8_t)id) != NULL;
+        ids += trib_stage_by_id((uint8_t)id) ? 1 : 0;
     }
     ck_assert_uint_eq(ids, n);
 }

@@ -114,7 +114,7 @@ static void write_for(const struct trib_dataset_reader *reader, struct written *
             writers[i].write(to);
             to->spec.format = reader->name;
             to->spec.path = data_path(to->files[0]);
-            to->spec.labels = to->files[1] != NULL ? data_path(to->files[1]) : NULL;
+            to->spec.labels = to->files[1] ? data_path(to->files[1]) : NULL;
             return;
         }
     }
@@ -170,7 +170,7 @@ START_TEST(reads_back_compressed)
 {
     for (int method = 0; method < 2; method++) {
         write_for(reader_at(_i), &written);
-        for (int f = 0; f < 2 && written.files[f] != NULL; f++) {
+        for (int f = 0; f < 2 && written.files[f]; f++) {
             struct trib_buf raw = {0};
             struct trib_buf packed = {0};
             ck_assert_int_eq(trib_dataset_load_file(data_path(written.files[f]), 1 << 20, &raw, NULL), TRIB_OK);
@@ -187,7 +187,7 @@ END_TEST
 START_TEST(names_what_is_missing)
 {
     write_for(reader_at(_i), &written);
-    for (int f = 0; f < 2 && written.files[f] != NULL; f++) {
+    for (int f = 0; f < 2 && written.files[f]; f++) {
         char message[64];
         ck_assert_int_eq(rename(data_path(written.files[f]), data_path("away")), 0);
         snprintf(message, sizeof message, "$/%s: no such file; check the dataset's path", written.files[f]);
@@ -216,7 +216,7 @@ static void cut_everywhere(const char *name, size_t record_len)
             ck_assert_uint_le(dataset.n, EXAMPLES);
             trib_dataset_clear(&dataset);
         } else {
-            ck_assert_msg(strstr(error.message, path) != NULL, "the file is not named: %s", error.message);
+            ck_assert_msg(strstr(error.message, path), "the file is not named: %s", error.message);
         }
     }
     data_write(name, raw.data, raw.len);
@@ -226,7 +226,7 @@ static void cut_everywhere(const char *name, size_t record_len)
 START_TEST(survives_every_truncation)
 {
     write_for(reader_at(_i), &written);
-    for (int f = 0; f < 2 && written.files[f] != NULL; f++) {
+    for (int f = 0; f < 2 && written.files[f]; f++) {
         cut_everywhere(written.files[f], written.record_len);
     }
 }

@@ -20,12 +20,12 @@ static void check_node(const struct trib_config_node *node)
     size_t n = 0;
     size_t key_len = node->key ? strlen(node->key) : 0;
     longest_key = key_len > longest_key ? key_len : longest_key;
-    require(node->line >= 0 && node->file != NULL);
-    require((node->kind == TRIB_CONFIG_SCALAR) == (node->scalar != NULL));
+    require(node->line >= 0 && node->file);
+    require((node->kind == TRIB_CONFIG_SCALAR) == !!node->scalar);
     for (const struct trib_config_node *child = node->first; child; child = child->next) {
         require(node->kind != TRIB_CONFIG_SCALAR && child->parent == node);
-        require((node->kind == TRIB_CONFIG_MAP) == (child->key != NULL));
-        require(!child->key || trib_config_child(node, child->key) != NULL);
+        require((node->kind == TRIB_CONFIG_MAP) == !!child->key);
+        require(!child->key || trib_config_child(node, child->key));
         check_node(child);
         n++;
     }
@@ -90,10 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct trib_error error;
     error.message[0] = 0;
     if (trib_config_parse_text("fuzz.yaml", (const char *)data, size, &root, &error) != TRIB_OK) {
-        require(root == NULL && strncmp(error.message, "fuzz.yaml", 9) == 0);
+        require(!root && strncmp(error.message, "fuzz.yaml", 9) == 0);
         return 0;
     }
-    require(root->kind == TRIB_CONFIG_MAP && root->parent == NULL);
+    require(root->kind == TRIB_CONFIG_MAP && !root->parent);
     longest_key = 0;
     check_node(root);
     apply(root);

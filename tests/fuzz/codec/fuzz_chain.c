@@ -78,9 +78,9 @@ static void try_block(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (work == NULL) {
+    if (!work) {
         work = trib_chain_work_new(); /* for the process's life */
-        require(work != NULL);
+        require(work);
     }
     if (size > 0 && data[0] == 0) {
         try_text(data + 1, size - 1);

@@ -47,9 +47,9 @@ static void check_accepted(const struct trib_blob *blob, const struct trib_frame
     float *vector = malloc(n * sizeof *vector);
     struct trib_blob *again = NULL;
     struct trib_frame_expect expect = {.kind = header->kind, .schema = header->schema, .n_elements = n};
-    require(vector != NULL);
+    require(vector);
     require(trib_frame_decode(source, &expect, vector, n, NULL) == TRIB_OK);
-    if (trib_chain_plain(&header->chain) != NULL) {
+    if (trib_chain_plain(&header->chain)) {
         const struct trib_frame_job job = {.kind = header->kind,
                                            .chain = &header->chain,
                                            .seed = header->seed,
@@ -67,7 +67,7 @@ static void check_accepted(const struct trib_blob *blob, const struct trib_frame
 static void walk(const uint8_t *data, size_t size, bool fit_crc)
 {
     struct trib_blob *blob = trib_blob_copy(data, size);
-    require(blob != NULL);
+    require(blob);
     if (fit_crc && size >= TRIB_FRAME_CRC_LEN) {
         uint8_t *bytes = trib_blob_fill(blob);
         trib_store_u32(bytes + size - TRIB_FRAME_CRC_LEN, trib_crc32c(0, bytes, size - TRIB_FRAME_CRC_LEN));

@@ -39,7 +39,7 @@ static uint8_t *take_bytes(struct input *input, size_t *len)
     size_t wanted = take_byte(input);
     *len = wanted < input->len ? wanted : input->len;
     uint8_t *copy = malloc(*len + 1);
-    require(copy != NULL);
+    require(copy);
     memcpy(copy, input->data, *len);
     input->data += *len;
     input->len -= *len;
@@ -174,7 +174,7 @@ static void frame_of(struct input *input, size_t i)
     if (len > 0) {
         trib_blob_unref(frames[i]);
         frames[i] = trib_blob_copy(bytes, len);
-        require(frames[i] != NULL);
+        require(frames[i]);
     }
     free(bytes);
 }

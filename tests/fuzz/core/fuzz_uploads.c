@@ -36,8 +36,8 @@ static void check_whole(struct trib_upload *upload)
     uint8_t found[LEN];
     const struct trib_frame_source source = trib_upload_source(upload);
     require(source.len == LEN && upload->client < BLOBS);
-    require(source.memory == NULL || memcmp(source.memory, bytes[upload->client], LEN) == 0);
-    if (source.memory == NULL) {
+    require(!source.memory || memcmp(source.memory, bytes[upload->client], LEN) == 0);
+    if (!source.memory) {
         require(source.read(source.context, 0, found, LEN, NULL) == TRIB_OK);
         require(memcmp(found, bytes[upload->client], LEN) == 0);
     }

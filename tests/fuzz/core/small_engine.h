@@ -131,7 +131,7 @@ static inline void small_join(size_t i, const Tributary__V1__Hello *hello)
     usual.threads = 1;
     small_leave(i);
     struct small_peer *peer = calloc(1, sizeof *peer);
-    require(peer != NULL);
+    require(peer);
     peer->peer.ops = &small_ops;
     peer->refs = 1;
     if (trib_engine_connect(engine, &peer->peer, small_node(i), "here:1", hello ? hello : &usual) == TRIB_OK) {

@@ -9,8 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 static void check(const struct trib_dataset *dataset, bool regression, bool keyed)
 {
     const float *x = dataset->data;
-    if (dataset->n == 0 || dataset->example_n == 0 || (dataset->keys != NULL) != keyed ||
-        (dataset->targets != NULL) != regression || (dataset->labels != NULL) == regression) {
+    if (dataset->n == 0 || dataset->example_n == 0 || !!dataset->keys != keyed || !!dataset->targets != regression ||
+        !!dataset->labels == regression) {
         abort();
     }
     for (size_t i = 0; i < dataset->n * dataset->example_n; i++) {
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct trib_error error = {0};
     size_t skip = len > 0;
     if (trib_csv_parse(&spec, "fuzz", bytes + skip, len - skip, &dataset, &error) == TRIB_OK) {
-        check(&dataset, spec.regression, spec.key_column != NULL);
+        check(&dataset, spec.regression, spec.key_column);
         trib_dataset_clear(&dataset);
     } else if (error.message[0] == '\0') {
         abort();

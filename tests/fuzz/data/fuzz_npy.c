@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     for (int i = 0; i < shape.rank; i++) {
         want *= (size_t)shape.dims[i];
     }
-    if (type[3] != '\0' || memchr("148", type[2], 3) == NULL || shape.rank < 0 || shape.rank > TRIB_MAX_RANK ||
-        data < bytes || want != (size_t)(bytes + len - data)) {
+    if (type[3] != '\0' || !memchr("148", type[2], 3) || shape.rank < 0 || shape.rank > TRIB_MAX_RANK || data < bytes ||
+        want != (size_t)(bytes + len - data)) {
         abort();
     }
     return 0;

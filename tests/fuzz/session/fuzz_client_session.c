@@ -53,20 +53,20 @@ static void check_action(const struct trib_session_action *action)
         check_said(&action->bytes);
         break;
     case TRIB_SESSION_DOWNLOAD:
-        require(action->sha256 != NULL && action->len > 0 && action->offset <= action->len && action->chunk_bytes > 0);
+        require(action->sha256 && action->len > 0 && action->offset <= action->len && action->chunk_bytes > 0);
         work = action->job;
         break;
     case TRIB_SESSION_TRAIN:
-        require(action->task != NULL && action->plan != NULL && action->task->plan != NULL);
+        require(action->task && action->plan && action->task->plan);
         work = action->job;
         break;
     case TRIB_SESSION_UPLOAD:
-        require(action->task != NULL && action->update != NULL && action->update->frame != NULL);
+        require(action->task && action->update && action->update->frame);
         require(action->offset < trib_blob_len(action->update->frame) && action->chunk_bytes > 0);
         work = action->job;
         break;
     case TRIB_SESSION_SETTLE:
-        require(action->task != NULL);
+        require(action->task);
         break;
     case TRIB_SESSION_EXIT:
         ended = true;
@@ -94,7 +94,7 @@ static void give(struct trib_session_event *event)
 static struct trib_session_event *event_of(enum trib_session_event_kind kind, uint64_t job, enum trib_status status)
 {
     struct trib_session_event *event = trib_session_event_new(kind, job);
-    require(event != NULL);
+    require(event);
     event->status = status;
     (void)trib_str_copy(event->reason, sizeof event->reason, "so it is");
     return event;
@@ -105,7 +105,7 @@ static void message_of(struct input *input, uint64_t job)
     size_t wanted = take_byte(input) | (size_t)take_byte(input) << 8, len = wanted < input->len ? wanted : input->len;
     ProtobufCMessage *message = NULL;
     uint8_t *bytes = malloc(len + 1); /* a copy of its own, so that a read past the end is seen */
-    require(bytes != NULL);
+    require(bytes);
     memcpy(bytes, input->data, len);
     input->data += len;
     input->len -= len;
@@ -123,7 +123,7 @@ static void trained(uint64_t job, uint8_t how)
     event->model_unusable = (how & 3) == 3;
     if (event->status == TRIB_OK) {
         event->is.update.frame = trib_blob_new(FRAME_LEN);
-        require(event->is.update.frame != NULL);
+        require(event->is.update.frame);
         memset(trib_blob_fill(event->is.update.frame), 1, FRAME_LEN);
         event->is.update.norm = how;
         event->saved = how & 4;
@@ -219,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     connection = work = 0;
     ended = false;
     session = trib_session_new(&config, now_ms);
-    require(session != NULL);
+    require(session);
     for (int steps = 0; input.len > 0 && steps < MOST_STEPS && !ended; steps++) {
         step(&input);
     }

@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(data + 1, size - 1, which);
     if (size - 1 > HEAD_LEN + 4) {
         uint8_t *mended = malloc(size - 1);
-        require(mended != NULL);
+        require(mended);
         memcpy(mended, data + 1, size - 1);
         trib_store_u32(mended + size - 5, trib_crc32c(0, mended, size - 5));
         check(mended, size - 1, which);

@@ -18,9 +18,9 @@ static void check(const uint8_t *bytes, size_t len)
     uint8_t digest[32];
     fuzz_disk_write(path, bytes, len);
     trib_model_cache_peek(dir, &held);
-    require(memchr(held.run, '\0', sizeof held.run) != NULL);
+    require(memchr(held.run, '\0', sizeof held.run));
     require(trib_model_cache_open(&cache, dir, &error) == TRIB_OK);
-    if (cache.spool != NULL) {
+    if (cache.spool) {
         require(len > NOTE_LEN && strcmp(cache.held.run, held.run) == 0 && cache.held.version == held.version);
         require(trib_sha256(bytes, len - NOTE_LEN, digest) == TRIB_OK);
         require(memcmp(digest, cache.held.sha256, sizeof digest) == 0);
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(data, size);
     if (size > NOTE_LEN) {
         uint8_t *mended = malloc(size);
-        require(mended != NULL);
+        require(mended);
         memcpy(mended, data, size);
         uint8_t *note = mended + size - NOTE_LEN;
         memcpy(note, "THM1", 4);

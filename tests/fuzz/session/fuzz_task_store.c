@@ -38,9 +38,9 @@ static void check(struct trib_blob *file)
         return;
     }
     const struct trib_client_update *update = &finished.update;
-    require(finished.task.round > 0 && memchr(finished.task.run, '\0', sizeof finished.task.run) != NULL);
-    require(memchr(update->codec, '\0', sizeof update->codec) != NULL);
-    require(memchr(update->codec_reason, '\0', sizeof update->codec_reason) != NULL);
+    require(finished.task.round > 0 && memchr(finished.task.run, '\0', sizeof finished.task.run));
+    require(memchr(update->codec, '\0', sizeof update->codec));
+    require(memchr(update->codec_reason, '\0', sizeof update->codec_reason));
     require(trib_task_store_len(update) == source.len);
     require(trib_sha256(trib_blob_data(update->frame), trib_blob_len(update->frame), digest) == TRIB_OK);
     require(memcmp(digest, update->sha256, sizeof digest) == 0);
@@ -50,7 +50,7 @@ static void check(struct trib_blob *file)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct trib_blob *file = trib_blob_copy(data, size);
-    require(file != NULL);
+    require(file);
     check(file);
     mend(trib_blob_fill(file), size);
     check(file);

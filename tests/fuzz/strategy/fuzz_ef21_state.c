@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct trib_strategy *strategy = trib_strategy_find("ef21");
     struct trib_error error = {.message = ""};
     void *state = calloc(1, strategy->state_size);
-    require(state != NULL);
+    require(state);
     if (strategy->load(state, N, data, size, &error) == TRIB_OK) {
         play_round(strategy, state);
     } else {

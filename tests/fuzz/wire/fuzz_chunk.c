@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct trib_error error;
     size_t payload_offset, head_len = size < TRIB_CHUNK_HEAD_MAX ? size : TRIB_CHUNK_HEAD_MAX;
     uint8_t *head = malloc(head_len ? head_len : 1); /* exactly what is at hand */
-    require(head != NULL);
+    require(head);
     if (head_len > 0) {
         memcpy(head, data, head_len);
     }

@@ -31,7 +31,7 @@ static void parse(const ProtobufCMessageDescriptor *descriptor, const uint8_t *d
     struct trib_error error;
     error.message[0] = 0;
     if (trib_message_unpack(descriptor, data, size, &message, &error) != TRIB_OK) {
-        require(message == NULL && error.message[0] != 0);
+        require(!message && error.message[0] != 0);
         return;
     }
     if (descriptor == &tributary__v1__server_message__descriptor) {

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct trib_error error;
     error.message[0] = 0;
     if (trib_graph_unpack(data, size, &graph, &error) != TRIB_OK) {
-        require(graph == NULL && error.message[0] != 0);
+        require(!graph && error.message[0] != 0);
         return 0;
     }
     struct trib_buf first = {0}, second = {0};

@@ -100,7 +100,7 @@ START_TEST(the_default_is_the_first_that_works)
     const struct trib_backend *const *list;
     size_t n = trib_backends(&list);
     for (size_t i = 0; i < n; i++) {
-        if (list[i]->probe == NULL || list[i]->probe(NULL) == TRIB_OK) {
+        if (!list[i]->probe || list[i]->probe(NULL) == TRIB_OK) {
             ck_assert_ptr_eq(trib_backend_default(), list[i]);
             return;
         }
@@ -127,7 +127,7 @@ START_TEST(a_run_computes_outputs_and_gradients)
     const struct trib_backend *const *list;
     size_t n = trib_backends(&list);
     for (size_t i = 0; i < n; i++) {
-        if (list[i]->probe != NULL && list[i]->probe(NULL) != TRIB_OK) {
+        if (list[i]->probe && list[i]->probe(NULL) != TRIB_OK) {
             continue;
         }
         struct small s = small_new(true);
@@ -471,7 +471,7 @@ START_TEST(training_gives_the_same_bits_on_any_number_of_threads)
     const struct trib_backend *const *list;
     size_t backends = trib_backends(&list);
     for (size_t b = 0; b < backends; b++) {
-        if (list[b]->probe != NULL && list[b]->probe(NULL) != TRIB_OK) {
+        if (list[b]->probe && list[b]->probe(NULL) != TRIB_OK) {
             continue;
         }
         float loss = descend(plan, list[b], 1, first);

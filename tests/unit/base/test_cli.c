@@ -42,7 +42,7 @@ static enum trib_status parse(const char *const *arguments)
 {
     char *argv[100];
     int argc = 0;
-    for (; arguments[argc] != NULL; argc++) {
+    for (; arguments[argc]; argc++) {
         argv[argc] = (char *)arguments[argc];
     }
     reset();
@@ -53,7 +53,7 @@ static enum trib_status parse(const char *const *arguments)
     do {                                                                                                               \
         ck_assert_int_eq(PARSE(__VA_ARGS__), TRIB_INVALID);                                                            \
         ck_assert_str_eq(error.message, message_);                                                                     \
-        ck_assert(!verbose && config == NULL && port == 1 && sets.n == 0 && n_operands == 77);                         \
+        ck_assert(!verbose && !config && port == 1 && sets.n == 0 && n_operands == 77);                                \
     } while (0)
 
 START_TEST(all_forms)

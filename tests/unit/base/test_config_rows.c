@@ -290,8 +290,8 @@ static void expect_same(const struct settings *a, const struct settings *b)
     ck_assert_str_eq(a->name, b->name);
     ck_assert_str_eq(a->data, b->data);
     ck_assert_str_eq(a->cache, b->cache);
-    ck_assert_int_eq(a->token == NULL, b->token == NULL);
-    ck_assert_int_eq(a->stages == NULL, b->stages == NULL);
+    ck_assert_int_eq(!a->token, !b->token);
+    ck_assert_int_eq(!a->stages, !b->stages);
 }
 
 START_TEST(a_dump_parses_back)
@@ -365,14 +365,14 @@ END_TEST
 static void uncomment(struct trib_buf *yaml)
 {
     char *text = (char *)yaml->data;
-    for (char *line = text; line != NULL && *line != '\0';) {
+    for (char *line = text; line && *line != '\0';) {
         char *hash = line + strspn(line, " ");
         size_t word = hash[0] == '#' ? strspn(hash + 2, "abcdefghijklmnopqrstuvwxyz_") : 0;
         if (word > 0 && hash[2 + word] == ':') {
             memmove(hash, hash + 2, strlen(hash + 2) + 1);
         }
         line = strchr(line, '\n');
-        line = line == NULL ? NULL : line + 1;
+        line = !line ? NULL : line + 1;
     }
     yaml->len = strlen(text);
 }
@@ -389,7 +389,7 @@ START_TEST(a_sample_is_valid_commented_and_uncommented)
     ck_assert_ptr_nonnull(strstr(text, "\nname: CHANGE_ME\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n# stages: []\n"));
     ck_assert_ptr_nonnull(strstr(text, "at least 1MiB."));
-    for (const char *line = text; line != NULL && *line != '\0';) {
+    for (const char *line = text; line && *line != '\0';) {
         const char *end = strchr(line, '\n');
         ck_assert_int_le((int)(end - line), 102);
         line = end + 1;

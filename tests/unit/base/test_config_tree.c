@@ -192,7 +192,7 @@ START_TEST(short_memory_leaks_nothing)
         trib_mem_fail_after(nth++, false);
         status = parse("a: 1\nb:\n  - c: [1, {d: 2}]\n  - e\n'f': g\n");
         trib_mem_fail_after(-1, false);
-        ck_assert(status == TRIB_OK || (status == TRIB_NO_MEMORY && root == NULL));
+        ck_assert(status == TRIB_OK || (status == TRIB_NO_MEMORY && !root));
     } while (status != TRIB_OK);
     ck_assert_int_gt(nth, 10);
     trib_config_free(root);

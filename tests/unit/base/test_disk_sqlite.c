@@ -217,7 +217,7 @@ static unsigned live(uint64_t seed, const char *journal, bool faults)
         }
         end_life(&life, may_kill && trib_rng_below(&life.rng, 4) == 0 ? KILL : CRASH);
         const char *wrong = judge(&life);
-        if (wrong != NULL) {
+        if (wrong) {
             sim_disk_dump(life.disk, stderr);
             ck_abort_msg("seed %llu, %s, life %u: the database %s: %s", (unsigned long long)seed, journal, i, wrong,
                          sqlite3_errmsg(life.db));
@@ -296,7 +296,7 @@ END_TEST
 static int copy_text(void *context, int n, char **values, char **names)
 {
     (void)names;
-    snprintf(context, 64, "%s", n > 0 && values[0] != NULL ? values[0] : "");
+    snprintf(context, 64, "%s", n > 0 && values[0] ? values[0] : "");
     return 0;
 }
 

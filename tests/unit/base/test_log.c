@@ -211,7 +211,7 @@ START_TEST(lines_of_threads_do_not_mix)
     for (const char *at = logged(); *at != '\0'; lines++) {
         const char *text = strstr(at, "text=");
         const char *end = strchr(at, '\n');
-        ck_assert(text != NULL && end != NULL && text < end);
+        ck_assert(text && end && text < end);
         ck_assert_uint_eq(strspn(text + 5, (char[2]){text[5], '\0'}), 599);
         ck_assert_int_eq(strncmp(text + 5 + 599, " end=1\n", 7), 0);
         at = end + 1;

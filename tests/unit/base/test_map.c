@@ -52,11 +52,11 @@ START_TEST(behaves_like_an_array)
         if (put) {
             int *value = &values[trib_rng_below(&rng, KEYS)];
             ck_assert_int_eq(trib_map_put(map, key_of(i, key), value), TRIB_OK);
-            count += oracle[i] == NULL;
+            count += !oracle[i];
             oracle[i] = value;
         } else {
             ck_assert_ptr_eq(trib_map_remove(map, key_of(i, key)), oracle[i]);
-            count -= oracle[i] != NULL;
+            count -= oracle[i] ? 1 : 0;
             oracle[i] = NULL;
         }
         ck_assert_uint_eq(trib_map_count(map), count);

@@ -76,7 +76,7 @@ static char *path_of(const char *dir, const char *name, const char *suffix)
 static struct trib_blob *load(const char *name, const char *suffix)
 {
     const char *data = getenv("TRIB_TEST_DATA");
-    ck_assert_msg(data != NULL, "TRIB_TEST_DATA is not set; it names tests/data");
+    ck_assert_msg(data, "TRIB_TEST_DATA is not set; it names tests/data");
     char *dir = trib_path_join(data, "chains"), *path = path_of(dir, name, suffix);
     struct trib_buf content = {0};
     struct trib_error error;

@@ -15,7 +15,7 @@ static void setup(void)
     given = test_block_new();
     room = test_block_new();
     bytes = trib_malloc(TEST_BLOCK_ROOM);
-    ck_assert(bytes != NULL);
+    ck_assert(bytes);
     rng = trib_rng_init(16, "entropy", 0, 0);
 }
 
@@ -32,7 +32,7 @@ static const char *const names[STAGES] = {"range", "golomb", "zstd"};
 static struct trib_stage_use use_of(int index)
 {
     const struct trib_stage *stage = trib_stage_find(names[index]);
-    ck_assert(stage != NULL && stage->kind == TRIB_STAGE_ENTROPY);
+    ck_assert(stage && stage->kind == TRIB_STAGE_ENTROPY);
     return (struct trib_stage_use){.stage = stage, .caps = stage->caps, .args = {3}};
 }
 
@@ -323,7 +323,7 @@ START_TEST(zstd_levels)
     static const char *const bad[] = {"f16|zstd:0", "f16|zstd:20", "f16|zstd:x", "f16|zstd:", "f16|zstd:3,4"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ck_assert_int_eq(trib_chain_parse(bad[i], &chain, &error), TRIB_INVALID);
-        ck_assert_msg(strstr(error.message, "zstd") != NULL, "%s", error.message);
+        ck_assert_msg(strstr(error.message, "zstd"), "%s", error.message);
     }
     give_symbols(60000, 65536, UNIFORM);
     for (size_t i = 100; i < 60000; i++) { /* mostly repeats itself, here and there */

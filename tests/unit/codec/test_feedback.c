@@ -31,7 +31,7 @@ static struct client make_client(const char *feedback, double momentum, const ch
     }
     made.vector = trib_calloc(n, sizeof(float));
     made.sent = trib_calloc(n, sizeof(float));
-    ck_assert(made.vector != NULL && made.sent != NULL);
+    ck_assert(made.vector && made.sent);
     return made;
 }
 
@@ -106,7 +106,7 @@ static void telescopes(const char *kind, const char *chain, struct trib_thread_p
     client.pool = pool;
     double *balance = trib_calloc(N, sizeof *balance);
     float *delta = trib_calloc(N, sizeof *delta);
-    ck_assert(balance != NULL && delta != NULL);
+    ck_assert(balance && delta);
     for (uint64_t round = 0; round < ROUNDS; round++) {
         fill(delta, N, round);
         send_update(&client, delta, round);

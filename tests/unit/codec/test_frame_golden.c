@@ -51,7 +51,7 @@ static enum trib_status encode(const struct golden *golden, struct trib_blob **f
 static struct trib_blob *load(const char *file)
 {
     const char *data = getenv("TRIB_TEST_DATA");
-    ck_assert_msg(data != NULL, "TRIB_TEST_DATA is not set; it names tests/data");
+    ck_assert_msg(data, "TRIB_TEST_DATA is not set; it names tests/data");
     char *frames = trib_path_join(data, "frames");
     char *path = trib_path_join(frames, file);
     struct trib_buf content = {0};

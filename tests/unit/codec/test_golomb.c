@@ -16,7 +16,7 @@ static void setup(void)
     room = test_block_new();
     bytes = trib_malloc(TEST_BLOCK_ROOM);
     use = (struct trib_stage_use){.stage = trib_stage_find("golomb")};
-    ck_assert(bytes != NULL && use.stage != NULL);
+    ck_assert(bytes && use.stage);
     given.sparse = true;
     given.alphabet = 1;
     given.n_segments = 1;

@@ -158,7 +158,7 @@ START_TEST(refused)
     struct test_coded coded;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ck_assert_msg(test_chain_parse(bad[i], &error) == TRIB_INVALID, "%s", bad[i]);
-        ck_assert_msg(strstr(error.message, "lloyd") != NULL, "%s", error.message);
+        ck_assert_msg(strstr(error.message, "lloyd"), "%s", error.message);
     }
     for (size_t i = 0; i < 100; i++) { /* a block that fits in itself, but not its levels */
         values[i] = i == 0 ? FLT_MAX : FLT_MAX / 2;

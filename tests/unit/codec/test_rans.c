@@ -18,7 +18,7 @@ static void setup(void)
     room = test_block_new();
     bytes = trib_malloc(TEST_BLOCK_ROOM);
     use = (struct trib_stage_use){.stage = trib_stage_find("range")};
-    ck_assert(bytes != NULL && use.stage != NULL);
+    ck_assert(bytes && use.stage);
     rng = trib_rng_init(18, "rans", 0, 0);
 }
 

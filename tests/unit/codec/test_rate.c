@@ -89,7 +89,7 @@ static enum trib_status parse(const char *first, const char *second, struct trib
 {
     const char *texts[] = {first, second};
     *use = (struct trib_stage_use){.stage = &stage};
-    return trib_rate_parse(texts, second == NULL ? 1 : 2, use, error);
+    return trib_rate_parse(texts, !second ? 1 : 2, use, error);
 }
 
 START_TEST(arguments)
@@ -112,7 +112,7 @@ START_TEST(arguments)
         ck_assert_msg(parse(bad[i], NULL, &use, &error) == TRIB_INVALID, "%s", bad[i]);
     }
     ck_assert_int_eq(parse("2", "biased", &use, &error), TRIB_INVALID);
-    ck_assert_msg(strstr(error.message, "some:BITS") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "some:BITS"), "%s", error.message);
     ck_assert_int_eq(trib_rate_parse(NULL, 0, &use, &error), TRIB_INVALID);
 }
 END_TEST

@@ -113,7 +113,7 @@ static struct vectors make_vectors(size_t n)
 {
     struct vectors made = {
         .n = n, .original = trib_calloc(n, sizeof *made.original), .decoded = trib_calloc(n, sizeof *made.decoded)};
-    ck_assert(made.original != NULL && made.decoded != NULL);
+    ck_assert(made.original && made.decoded);
     struct trib_rng rng = trib_rng_init(7, "vectors", n, 0);
     for (size_t i = 0; i < n; i++) {
         uint64_t kind = trib_rng_below(&rng, 4);

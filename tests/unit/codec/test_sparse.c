@@ -236,7 +236,7 @@ static void refused(const char *text, enum trib_status status, const char *word)
     struct trib_chain chain;
     struct trib_error error = {.message = ""};
     ck_assert_msg(trib_chain_parse(text, &chain, &error) == status, "%s: %s", text, error.message);
-    ck_assert_msg(strstr(error.message, word) != NULL, "%s: %s", text, error.message);
+    ck_assert_msg(strstr(error.message, word), "%s: %s", text, error.message);
 }
 
 START_TEST(shares_are_read_with_care)
@@ -286,7 +286,7 @@ static void maul(const char *codec, const float *values, size_t n)
     uint8_t *bytes = trib_calloc(capacity, 1);
     float *back = trib_calloc(n, sizeof *back);
     struct trib_survey *survey = NULL;
-    ck_assert(work != NULL && bytes != NULL && back != NULL);
+    ck_assert(work && bytes && back);
     ck_assert_int_eq(trib_survey_new(&chain, SEED, values, n, &survey, NULL), TRIB_OK);
     ck_assert_int_eq(trib_chain_encode_block(&chain, survey, work, SEED, 0, values, n, bytes, capacity, &len), TRIB_OK);
     size_t exact = 0;

@@ -27,7 +27,7 @@ static void on_ended(void *context, struct trib_upload *upload, const struct tri
     ck_assert_ptr_eq(context, &table);
     pthread_mutex_lock(&ended_mutex);
     n_whole += !fault;
-    n_broken += fault != NULL;
+    n_broken += fault ? 1 : 0;
     ended_client = upload->client;
     snprintf(ended_reason, sizeof ended_reason, "%s", fault ? fault->message : "");
     pthread_mutex_unlock(&ended_mutex);

@@ -21,7 +21,7 @@ static char data_dir[256];
 static inline void data_files_setup(void)
 {
     const char *base = getenv("TMPDIR");
-    snprintf(data_dir, sizeof data_dir, "%s/trib-data-XXXXXX", base != NULL ? base : "/tmp");
+    snprintf(data_dir, sizeof data_dir, "%s/trib-data-XXXXXX", base ? base : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(data_dir));
 }
 
@@ -30,7 +30,7 @@ static inline void data_files_teardown(void)
     DIR *dir = opendir(data_dir);
     ck_assert_ptr_nonnull(dir);
     const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
+    while ((entry = readdir(dir))) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             ck_assert_int_eq(unlinkat(dirfd(dir), entry->d_name, 0), 0);
         }

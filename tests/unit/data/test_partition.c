@@ -94,8 +94,7 @@ START_TEST(every_registered_rule_is_tested)
         size_t len = strlen(rules[i]->name);
         bool tested = strcmp(rules[i]->name, "file") == 0;
         for (size_t r = 0; r < sizeof dividing / sizeof dividing[0]; r++) {
-            tested =
-                tested || (strncmp(dividing[r], rules[i]->name, len) == 0 && strchr(":", dividing[r][len]) != NULL);
+            tested = tested || (strncmp(dividing[r], rules[i]->name, len) == 0 && strchr(":", dividing[r][len]));
         }
         ck_assert_msg(tested, "rule %s is not in the list above", rules[i]->name);
         ck_assert_ptr_nonnull(rules[i]->help);

@@ -89,7 +89,7 @@ static void check_readable(const struct replay *r, trib_value value)
     }
     size_t n;
     trib_value *cells = cells_of(r, value, &n);
-    ck_assert_msg(cells != NULL, "seed %lu: value %u has no bytes", (unsigned long)r->seed, value);
+    ck_assert_msg(cells, "seed %lu: value %u has no bytes", (unsigned long)r->seed, value);
     for (size_t i = 0; i < n; i++) {
         ck_assert_msg(cells[i] == owner, "seed %lu: value %u was overwritten by %u", (unsigned long)r->seed, value,
                       cells[i]);

@@ -129,7 +129,7 @@ static inline void fake_download_message(void *user, struct trib_net_call *call,
 {
     struct fake_server *fake = user;
     ProtobufCMessage *request = NULL;
-    if (message == NULL) {
+    if (!message) {
         return;
     }
     ck_assert_int_eq(trib_message_unpack(&tributary__v1__download_request__descriptor, trib_net_message_flat(message),
@@ -183,7 +183,7 @@ static inline void fake_upload_message(void *user, struct trib_net_call *call, s
     struct fake_server *fake = user;
     struct trib_chunk chunk;
     size_t payload_offset;
-    if (message == NULL) {
+    if (!message) {
         return;
     }
     fake_head(message, &chunk, &payload_offset);
@@ -210,7 +210,7 @@ static inline void fake_upload_message(void *user, struct trib_net_call *call, s
 static inline void fake_session_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     struct fake_server *fake = user;
-    if (message == NULL) {
+    if (!message) {
         trib_net_call_finish(call, TRIB_OK, "");
         return;
     }
@@ -239,7 +239,7 @@ static inline void fake_session_closed(void *user, struct trib_net_call *call, c
     (void)how;
     pthread_mutex_lock(&fake->lock);
     struct trib_net_call *held = fake->session == call ? fake->session : NULL;
-    if (held != NULL) {
+    if (held) {
         fake->session = NULL;
     }
     pthread_mutex_unlock(&fake->lock);

@@ -60,7 +60,7 @@ static inline struct trib_session_event *await(struct fixture *f, enum trib_sess
 {
     int64_t until = trib_clock_ms() + DEADLINE_MS;
     trib_session_event_free(f->event);
-    while ((f->event = trib_event_queue_pop(f->queue)) == NULL) {
+    while (!(f->event = trib_event_queue_pop(f->queue))) {
         struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
         int64_t left = until - trib_clock_ms();
         ck_assert_msg(left > 0, "no event came");

@@ -63,7 +63,7 @@ START_TEST(a_blob_beyond_the_owners_memory_is_refused)
     struct trib_error error = {.message = ""};
     setup_with(&f, BLOB_LEN, CHUNK_LEN, NULL, BLOB_LEN / 2);
     ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, BLOB_LEN, TRIB_CHUNK_PAYLOAD, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "limits.max_memory") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "limits.max_memory"), "%s", error.message);
     teardown(&f);
 }
 END_TEST
@@ -76,7 +76,7 @@ START_TEST(a_corrupt_chunk_costs_only_itself)
     f.fake.fault_at = 3 * CHUNK_LEN;
     download(&f);
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
-    ck_assert_msg(strstr(f.event->reason, "checksum") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "checksum"), "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 3 * CHUNK_LEN);
     ck_assert_ptr_null(take(f.link));
     finish_from(&f, 3 * CHUNK_LEN);
@@ -95,7 +95,7 @@ START_TEST(a_stream_that_ends_early_resumes)
     ck_assert_int_eq(f.event->status, TRIB_UNAVAILABLE);
     ck_assert_uint_eq(f.event->is.received, 4 * CHUNK_LEN);
     if (modes[_i] == FAKE_TRUNCATE) {
-        ck_assert_msg(strstr(f.event->reason, "byte 32768 of 100000") != NULL, "%s", f.event->reason);
+        ck_assert_msg(strstr(f.event->reason, "byte 32768 of 100000"), "%s", f.event->reason);
     }
     finish_from(&f, 4 * CHUNK_LEN);
     teardown(&f);
@@ -129,7 +129,7 @@ START_TEST(other_bytes_are_found_out_and_nothing_of_them_kept)
     f.fake.fault_at = CHUNK_LEN;
     download(&f);
     ck_assert_int_eq(f.event->status, TRIB_CORRUPT);
-    ck_assert_msg(strstr(f.event->reason, "SHA-256") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "SHA-256"), "%s", f.event->reason);
     ck_assert_uint_eq(f.event->is.received, 0);
     ck_assert_ptr_null(take(f.link));
     finish_from(&f, 0);
@@ -266,7 +266,7 @@ START_TEST(a_refusal_is_told_with_its_reason)
     trib_buf_clear(&f.fake.uploaded);
     upload(&f, f.fake.blob, 0, CHUNK_LEN);
     ck_assert_int_eq(f.event->status, TRIB_PROTOCOL);
-    ck_assert_msg(strstr(f.event->reason, "without a receipt") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "without a receipt"), "%s", f.event->reason);
     teardown(&f);
 }
 END_TEST
@@ -402,7 +402,7 @@ START_TEST(a_server_that_stops_is_noticed_and_found_again)
     event = await(&f, TRIB_SESSION_DISCONNECTED);
     ck_assert_uint_eq(event->job, 2);
     ck_assert_int_eq(event->status, TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(event->reason, "refused") != NULL, "%s", event->reason);
+    ck_assert_msg(strstr(event->reason, "refused"), "%s", event->reason);
     fake_start(&f.fake, port, BLOB_LEN, CHUNK_LEN);
     connect_session(&f, 3);
     send_text(&f);

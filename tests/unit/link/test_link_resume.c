@@ -53,7 +53,7 @@ static int files_in(const char *dir)
     int n = 0;
     DIR *list = opendir(dir);
     ck_assert_ptr_nonnull(list);
-    for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
+    for (const struct dirent *entry; (entry = readdir(list));) {
         n += entry->d_name[0] != '.';
     }
     closedir(list);
@@ -252,7 +252,7 @@ START_TEST(the_owners_disk_limit_holds)
     ck_assert_int_eq(trib_link_new(&config, &f.link, &error), TRIB_OK);
     trib_disk_budget_note(budget, TRIB_DISK_UPDATE, 5000);
     ck_assert_int_eq(trib_link_download(f.link, 5, f.fake.sha256, LARGE, TRIB_CHUNK_PAYLOAD, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "limits.disk") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "limits.disk"), "%s", error.message);
     ck_assert_int_eq(files_in(place.dir), 0);
     trib_disk_budget_note(budget, TRIB_DISK_UPDATE, 0);
     for (int i = 0; i < 3; i++) { /* what was downloaded is given back each time */

@@ -167,19 +167,19 @@ static inline void record_message(void *user, struct trib_net_call *call, struct
 {
     struct record *record = user;
     record_enter(record);
-    size_t len = message != NULL ? trib_net_message_len(message) : 0;
+    size_t len = message ? trib_net_message_len(message) : 0;
     char first[sizeof record->last] = "";
-    if (message != NULL) {
+    if (message) {
         size_t keep = len < sizeof first - 1 ? len : sizeof first - 1;
         memcpy(first, trib_net_message_flat(message), keep);
     }
-    bool more = message != NULL && record->greedy;
+    bool more = message && record->greedy;
     trib_net_message_free(message);
     if (more) {
         trib_net_call_read(call);
     }
     pthread_mutex_lock(&record->lock);
-    if (message != NULL) {
+    if (message) {
         record->n_messages++;
         record->n_bytes += len;
         memcpy(record->last, first, sizeof first);
@@ -267,11 +267,11 @@ static inline void session_closed(void *user, struct trib_net_call *call, const 
 static inline void unary_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     (void)user;
-    if (message != NULL) {
+    if (message) {
         size_t len = trib_net_message_len(message);
         const uint8_t *flat = trib_net_message_flat(message);
-        struct trib_blob *reply = flat != NULL ? trib_blob_copy(flat, len) : NULL;
-        enum trib_status status = reply != NULL ? trib_net_call_send(call, "echo:", 5, reply, 0, len) : TRIB_NO_MEMORY;
+        struct trib_blob *reply = flat ? trib_blob_copy(flat, len) : NULL;
+        enum trib_status status = reply ? trib_net_call_send(call, "echo:", 5, reply, 0, len) : TRIB_NO_MEMORY;
         trib_blob_unref(reply);
         trib_net_call_finish(call, status, NULL);
     }
@@ -296,7 +296,7 @@ static inline void down_more(void *user, struct trib_net_call *call)
 static inline void down_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     struct session *session = user;
-    if (message != NULL) {
+    if (message) {
         int64_t n = 0;
         char text[16] = "";
         memcpy(text, trib_net_message_flat(message), trib_net_message_len(message));
@@ -313,7 +313,7 @@ static inline void down_message(void *user, struct trib_net_call *call, struct t
 static inline void up_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     struct session *session = user;
-    if (message != NULL) {
+    if (message) {
         const uint8_t *piece = NULL;
         size_t at = 0;
         size_t len = 0;
@@ -337,7 +337,7 @@ static inline void up_message(void *user, struct trib_net_call *call, struct tri
 static inline void bidi_message(void *user, struct trib_net_call *call, struct trib_net_message *message)
 {
     (void)user;
-    if (message != NULL) {
+    if (message) {
         (void)!trib_net_call_send(call, trib_net_message_flat(message), trib_net_message_len(message), NULL, 0, 0);
         trib_net_call_read(call);
     } else {
@@ -356,7 +356,7 @@ static inline enum trib_status open_session(struct service *service, struct trib
                                             const struct trib_net_peer *peer, void **user)
 {
     struct session *session = trib_calloc(1, sizeof *session);
-    if (session == NULL) {
+    if (!session) {
         return TRIB_NO_MEMORY;
     }
     session->service = service;

@@ -125,7 +125,7 @@ START_TEST(big_message)
     char *big = trib_calloc(1, 3 << 20);
     ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Unary", big, 1001, UNARY_MS, &reply, &error),
                      TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "1001 vs. 1000") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "1001 vs. 1000"), "%s", error.message);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_OK);
     ck_assert_int_eq(trib_net_channel_unary(pair.channel, "/t.T/Unary", big, 3 << 20, UNARY_MS, &reply, &error),
                      TRIB_INVALID);
@@ -160,7 +160,7 @@ START_TEST(back_pressure)
     memset(trib_blob_fill(blob), 'b', CHUNK_LEN);
     struct trib_net_call *call = open_call(pair.channel, "/t.T/Hold", 0, &record);
     struct record *held = &pair.service.held;
-    record_wait(held, held->call != NULL);
+    record_wait(held, held->call);
     int sent = 0;
     while (trib_net_call_send(call, NULL, 0, blob, 0, CHUNK_LEN) == TRIB_OK) {
         sent++;
@@ -215,7 +215,7 @@ START_TEST(client_cancels)
     struct record *held = &pair.service.held;
     struct trib_net_call *call = open_call(pair.channel, "/t.T/Hold", 0, &record);
     trib_net_call_read(call);
-    record_wait(held, held->call != NULL);
+    record_wait(held, held->call);
     trib_net_call_read(record_call(held));
     trib_net_call_cancel(call);
     trib_net_call_cancel(call);
@@ -250,7 +250,7 @@ START_TEST(server_cancels_and_finishes)
 
     record_init(&record);
     struct trib_net_call *call = open_call(pair.channel, "/t.T/Hold", 0, &record);
-    record_wait(held, held->call != NULL);
+    record_wait(held, held->call);
     trib_net_call_cancel(record_call(held));
     record_wait(&record, record.n_closed == 1);
     ck_assert_int_ne(record.status, TRIB_OK);
@@ -300,7 +300,7 @@ START_TEST(addresses)
     static const char *const wrong[] = {"", "host", ":1", "host:", "host:0", "host:65536", "unix:/tmp/x:1", "::1:7443"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ck_assert_int_eq(trib_net_channel_new(wrong[i], NULL, &tls, NULL, &channel, &error), TRIB_INVALID);
-        ck_assert_msg(strstr(error.message, "server address") != NULL, "%s", error.message);
+        ck_assert_msg(strstr(error.message, "server address"), "%s", error.message);
     }
     pair_stop(&pair);
 }
@@ -314,7 +314,7 @@ START_TEST(unreachable)
     struct trib_error error = {.status = TRIB_OK};
     ck_assert_int_eq(trib_net_channel_new("127.0.0.1:1", NULL, &tls, NULL, &channel, &error), TRIB_OK);
     ck_assert_int_eq(echo(channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "Connection refused") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "Connection refused"), "%s", error.message);
     trib_net_channel_free(channel);
     trib_net_channel_free(NULL);
     trib_net_call_unref(NULL);

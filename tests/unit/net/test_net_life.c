@@ -38,7 +38,7 @@ START_TEST(stop_with_open_calls)
     }
     trib_net_server_stop(pair.server, 20);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "refused") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "refused"), "%s", error.message);
     pair_stop(&pair);
     for (int i = 0; i < N_CALLS; i++) {
         record_clear(&records[i]);
@@ -57,7 +57,7 @@ START_TEST(stop_with_grace)
     record.greedy = true;
     struct trib_net_call *call = open_call(pair.channel, "/t.T/Hold", 0, &record);
     trib_net_call_read(call);
-    record_wait(held, held->call != NULL);
+    record_wait(held, held->call);
     ck_assert_int_eq(trib_net_call_send(record_call(held), "goodbye", 7, NULL, 0, 0), TRIB_OK);
     trib_net_call_finish(record_call(held), TRIB_OK, "done");
     trib_net_server_stop(pair.server, 20000);
@@ -295,18 +295,18 @@ START_TEST(short_of_memory)
     struct trib_net_tls tls = tls_of("ca.crt", "server");
     struct trib_net_server *server = NULL;
     struct trib_net_channel *channel = NULL;
-    for (int64_t after = 0; server == NULL; after++) {
+    for (int64_t after = 0; !server; after++) {
         trib_mem_fail_after(after, false);
         enum trib_status status = trib_net_server_new("127.0.0.1:0", &tls, NULL, methods, 6, NULL, &server, &error);
         trib_mem_fail_after(-1, false);
-        ck_assert_int_eq(status, server != NULL ? TRIB_OK : TRIB_NO_MEMORY);
+        ck_assert_int_eq(status, server ? TRIB_OK : TRIB_NO_MEMORY);
     }
     trib_net_server_free(server);
-    for (int64_t after = 0; channel == NULL; after++) {
+    for (int64_t after = 0; !channel; after++) {
         trib_mem_fail_after(after, false);
         enum trib_status status = trib_net_channel_new("127.0.0.1:1", "x", &tls, NULL, &channel, &error);
         trib_mem_fail_after(-1, false);
-        ck_assert_int_eq(status, channel != NULL ? TRIB_OK : TRIB_NO_MEMORY);
+        ck_assert_int_eq(status, channel ? TRIB_OK : TRIB_NO_MEMORY);
     }
     trib_net_channel_free(channel);
     pair_stop(&pair);

@@ -38,9 +38,9 @@ static int count_logged(const char *event, const char *text)
     ck_assert_int_eq(trib_file_read(log_path, 1 << 20, &content, NULL), TRIB_OK);
     ck_assert_int_eq(trib_buf_add(&content, "", 1), TRIB_OK);
     char *line = (char *)content.data;
-    for (char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
+    for (char *end = strchr(line, '\n'); end; end = strchr(line, '\n')) {
         *end = '\0';
-        n += strstr(line, event) != NULL && strstr(line, text) != NULL;
+        n += strstr(line, event) && strstr(line, text);
         line = end + 1;
     }
     trib_buf_clear(&content);
@@ -106,7 +106,7 @@ static void raw_client(const struct pair *pair, const char *node, int max_versio
     SSL_CTX_clear_options(context, SSL_OP_NO_TLSv1_2);
     SSL_CTX_set_max_proto_version(context, max_version);
     SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3);
-    if (node != NULL) {
+    if (node) {
         struct trib_net_tls tls = tls_of("ca.crt", node);
         ck_assert_int_eq(SSL_CTX_use_certificate_chain_file(context, tls.cert_path), 1);
         ck_assert_int_eq(SSL_CTX_use_PrivateKey_file(context, tls.key_path, SSL_FILETYPE_PEM), 1);
@@ -166,7 +166,7 @@ START_TEST(client_of_foreign_ca)
     server_start(&pair, "server", NULL);
     pair.channel = connect_as(&pair, "both.crt", "foreign", NULL, NULL);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "the server may be refusing this node") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "the server may be refusing this node"), "%s", error.message);
     ck_assert(logged("event=handshake_failed", "certificate verify failed"));
     ck_assert_int_eq(service_opened(&pair.service), 0);
     pair_stop(&pair);
@@ -180,7 +180,7 @@ START_TEST(server_of_foreign_ca)
     server_start(&pair, "server", NULL);
     pair.channel = connect_as(&pair, "other.crt", "foreign", NULL, NULL);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "certificate verify failed") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "certificate verify failed"), "%s", error.message);
     pair_stop(&pair);
 }
 END_TEST
@@ -192,7 +192,7 @@ START_TEST(wrong_server_name)
     server_start(&pair, "named", NULL);
     pair.channel = connect_as(&pair, "ca.crt", "boat-7", NULL, NULL);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAVAILABLE);
-    ck_assert_msg(strstr(error.message, "Peer name 127.0.0.1 is not in peer certificate") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "Peer name 127.0.0.1 is not in peer certificate"), "%s", error.message);
     trib_net_channel_free(pair.channel);
     pair.channel = connect_as(&pair, "ca.crt", "boat-7", "server.example", NULL);
     enum trib_status status = echo(pair.channel, &error);
@@ -236,7 +236,7 @@ START_TEST(hostile_identity)
     server_start(&pair, "server", NULL);
     pair.channel = connect_as(&pair, "ca.crt", "hostile", NULL, NULL);
     ck_assert_int_eq(echo(pair.channel, &error), TRIB_UNAUTHENTICATED);
-    ck_assert_msg(strstr(error.message, "identity has a character") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "identity has a character"), "%s", error.message);
     ck_assert_int_eq(service_opened(&pair.service), 0);
     pair_stop(&pair);
 }
@@ -311,13 +311,13 @@ static void expect_check(const char *ca, const char *cert, const char *key, bool
     struct trib_net_tls tls = {.ca_path = in_certs(ca), .cert_path = in_certs(cert), .key_path = in_certs(key)};
     struct trib_error error = {.status = TRIB_OK, .message = ""};
     enum trib_status status = trib_net_tls_check(&tls, server, &error);
-    if (text == NULL) {
+    if (!text) {
         ck_assert_msg(status == TRIB_OK, "%s", error.message);
         return;
     }
     ck_assert_int_ne(status, TRIB_OK);
-    ck_assert_msg(strstr(error.message, text) != NULL, "%s\nlacks: %s", error.message, text);
-    ck_assert_msg(strstr(error.message, certs) != NULL, "%s: names no file", error.message);
+    ck_assert_msg(strstr(error.message, text), "%s\nlacks: %s", error.message, text);
+    ck_assert_msg(strstr(error.message, certs), "%s: names no file", error.message);
 }
 
 static void write_locked_key(const char *name)
@@ -374,7 +374,7 @@ START_TEST(no_server_with_wrong_files)
     struct trib_error error = {.status = TRIB_OK};
     ck_assert_int_eq(trib_net_server_new("127.0.0.1:0", &tls, NULL, methods, 6, NULL, &server, &error), TRIB_CONFIG);
     ck_assert_int_eq(trib_net_channel_new("127.0.0.1:1", NULL, &tls, NULL, &channel, &error), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, "not signed by the CA") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "not signed by the CA"), "%s", error.message);
     ck_assert_int_eq(trib_net_server_new("127.0.0.1:0", &missing, NULL, methods, 6, NULL, &server, &error),
                      TRIB_CONFIG);
     ck_assert_ptr_null(server);
@@ -408,7 +408,7 @@ START_TEST(identities)
     }
     test_certs_issue(&ca, certs, "wrong", &(struct test_cert){.common_name = NULL});
     ck_assert_int_eq(trib_net_identity_of(in_certs("wrong.crt"), identity, sizeof identity, &error), TRIB_INVALID);
-    ck_assert_msg(strstr(error.message, "names nobody") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "names nobody"), "%s", error.message);
     test_certs_ca_free(&ca);
 }
 END_TEST

@@ -602,7 +602,7 @@ static inline void check_counts(const struct observer *o, const struct trib_buf 
         here += o->actors[i].here;
     }
     snprintf(expected + used, sizeof expected - used, " here=%" PRIu32 " ", here);
-    NEED(strstr(trib_buf_text(text), expected) != NULL);
+    NEED(strstr(trib_buf_text(text), expected));
 }
 
 /* Whoever's memory is another than before this step stands in the list; once. */
@@ -618,7 +618,7 @@ static inline void check_changes(struct observer *o)
     for (uint32_t i = 0; i < CLIENTS; i++) {
         struct trib_member_memory memory = {0};
         bool known = trib_round_recall_member(o->round, i, &memory);
-        bool same = known == o->known[i] && (!known || member_difference(&memory, &o->memories[i]) == NULL);
+        bool same = known == o->known[i] && (!known || !member_difference(&memory, &o->memories[i]));
         NEED(same || listed[i]);
         o->known[i] = known;
         o->memories[i] = memory;
@@ -738,7 +738,7 @@ static inline void give(struct observer *o, struct trib_round_event event)
     check_round(o);
     check_changes(o);
     if (o->options.outlives) {
-        write_down(o, &event, ignored != NULL);
+        write_down(o, &event, ignored);
     }
     if (prints) {
         check_counts(o, &after);

@@ -596,8 +596,7 @@ START_TEST(the_state_can_be_printed)
                                         "\nclient 2: tasked (away) task=1/0 ",
                                         "\nclient 4: none (filtered out) task=0/0 "};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        ck_assert_msg(strstr(trib_buf_text(&text), parts[i]) != NULL, "%s is not in:\n%s", parts[i],
-                      trib_buf_text(&text));
+        ck_assert_msg(strstr(trib_buf_text(&text), parts[i]), "%s is not in:\n%s", parts[i], trib_buf_text(&text));
     }
     trib_buf_clear(&text);
     ck_assert_str_eq(trib_round_state_name(TRIB_ROUND_STATE_COUNT), "?");

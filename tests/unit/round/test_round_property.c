@@ -353,7 +353,7 @@ static void check_turns(const struct totals *totals)
     for (int from = 0; from < TRIB_MEMBER_STATE_COUNT; from++) {
         wanted += (int)strlen(lawful[from]);
         for (int to = 0; to < TRIB_MEMBER_STATE_COUNT; to++) {
-            bool may = strchr(lawful[from], letters[to]) != NULL, did = totals->turns[from][to] > 0;
+            bool may = strchr(lawful[from], letters[to]), did = totals->turns[from][to] > 0;
             seen += did;
             wrong += may != did;
             if (may != did) {

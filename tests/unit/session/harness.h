@@ -71,7 +71,7 @@ static inline void take_actions(struct harness *h)
             ck_assert_int_eq(trib_message_unpack(&tributary__v1__client_message__descriptor, action->bytes.data,
                                                  action->bytes.len, &message, NULL),
                              TRIB_OK);
-            if (h->sent != NULL) {
+            if (h->sent) {
                 trib_message_free(&h->sent->base);
             }
             h->sent = (Tributary__V1__ClientMessage *)message;
@@ -116,7 +116,7 @@ static inline void take_actions(struct harness *h)
 
 static inline void give(struct harness *h, struct trib_session_event *event)
 {
-    if (h->sent != NULL) {
+    if (h->sent) {
         trib_message_free(&h->sent->base);
         h->sent = NULL;
     }
@@ -241,13 +241,13 @@ static inline void task_with(struct harness *h, struct task_options options)
     model.sha256 = (ProtobufCBinaryData){.data = model_sha, .len = options.short_hash ? 31 : 32};
     model.len = options.model_len != 0 ? options.model_len : MODEL_LEN;
     Tributary__V1__Recipe recipe = TRIBUTARY__V1__RECIPE__INIT;
-    recipe.loss = text_of(options.loss != NULL ? options.loss : "cross_entropy");
+    recipe.loss = text_of(options.loss ? options.loss : "cross_entropy");
     recipe.optimizer = text_of("sgd");
     recipe.epochs = 1;
     recipe.batch_size = 32;
     recipe.learning_rate = 0.1f;
     Tributary__V1__Task task = TRIBUTARY__V1__TASK__INIT;
-    task.run = text_of(options.run != NULL ? options.run : RUN);
+    task.run = text_of(options.run ? options.run : RUN);
     task.round = options.round;
     task.model = options.without_model ? NULL : &model;
     task.plan_sha256 = (ProtobufCBinaryData){.data = plan_sha, .len = sizeof plan_sha};
@@ -255,10 +255,10 @@ static inline void task_with(struct harness *h, struct task_options options)
     memcpy(graph, plan_bytes, sizeof graph);
     task.graph = (ProtobufCBinaryData){.data = graph, .len = options.without_graph ? 0 : sizeof graph};
     task.recipe = &recipe;
-    task.codec = text_of(options.codec != NULL ? options.codec : "f32");
+    task.codec = text_of(options.codec ? options.codec : "f32");
     task.seed = options.seed != 0 ? options.seed : 42;
     task.deadline_seconds = options.deadline;
-    task.feedback = text_of(options.feedback != NULL ? options.feedback : "");
+    task.feedback = text_of(options.feedback ? options.feedback : "");
     task.feedback_momentum = options.momentum;
     task.folded_round = options.folded_round;
     task.sketch_positions = options.sketch_positions;
@@ -379,7 +379,7 @@ static inline void setup(struct harness *h)
 
 static inline void teardown(struct harness *h)
 {
-    if (h->sent != NULL) {
+    if (h->sent) {
         trib_message_free(&h->sent->base);
     }
     trib_session_free(h->session);
@@ -398,7 +398,7 @@ static inline void register_again(struct harness *h)
 #define ck_assert_state(h, state)                                                                                      \
     ck_assert_str_eq(trib_session_state_name(trib_session_state((h)->session)), trib_session_state_name(state))
 #define ck_assert_reported(h, event)                                                                                   \
-    ck_assert_msg(strstr((h)->reports, " " event " ") != NULL, "no %s in:%s", event, (h)->reports)
+    ck_assert_msg(strstr((h)->reports, " " event " "), "no %s in:%s", event, (h)->reports)
 #define ck_assert_sent(h, what)                                                                                        \
     do {                                                                                                               \
         ck_assert_ptr_nonnull((h)->sent);                                                                              \

@@ -73,8 +73,8 @@ START_TEST(a_part_is_cut_out_with_its_labels_or_targets)
             struct trib_client_data data;
             snprintf(more, sizeof more, "%s, partition: iid, clients: 3, client: %d", kinds[kind], client);
             ck_assert_msg(load(more, &data) == TRIB_OK, "%s", error.message);
-            ck_assert((data.dataset.labels != NULL) == (kind == 0));
-            ck_assert((data.dataset.targets != NULL) == (kind == 1));
+            ck_assert(!data.dataset.labels != (kind == 0));
+            ck_assert(!data.dataset.targets != (kind == 1));
             const float *values = data.dataset.data;
             for (size_t i = 0; i < data.n * data.dataset.example_n; i++) {
                 sum += (double)values[i];

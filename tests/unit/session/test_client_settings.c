@@ -24,8 +24,8 @@ static void refused(const char *text, const char *where, const char *what)
     struct trib_client_settings settings;
     struct trib_error error = {.message = ""};
     ck_assert_int_eq(parse(text, NULL, 0, &settings, &error), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, where) != NULL, "no \"%s\" in: %s", where, error.message);
-    ck_assert_msg(strstr(error.message, what) != NULL, "no \"%s\" in: %s", what, error.message);
+    ck_assert_msg(strstr(error.message, where), "no \"%s\" in: %s", where, error.message);
+    ck_assert_msg(strstr(error.message, what), "no \"%s\" in: %s", what, error.message);
     ck_assert_ptr_null(settings.tree);
     ck_assert_ptr_null(settings.server_address);
 }
@@ -99,14 +99,14 @@ START_TEST(overrides_win_and_are_named)
     ck_assert_int_eq(settings.data_client, 3);
     trib_client_settings_clear(&settings);
     ck_assert_int_eq(parse(minimal, unknown, 1, &settings, &error), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, "--set: log.levle: unknown key; did you mean \"log.level\"?") != NULL, "%s",
+    ck_assert_msg(strstr(error.message, "--set: log.levle: unknown key; did you mean \"log.level\"?"), "%s",
                   error.message);
     ck_assert_int_eq(parse(minimal, shapeless, 1, &settings, &error), TRIB_INVALID);
-    ck_assert_msg(strstr(error.message, "write it as KEY=VALUE") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "write it as KEY=VALUE"), "%s", error.message);
     ck_assert_int_eq(parse(minimal, wrong, 1, &settings, &error), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, "data.clients") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "data.clients"), "%s", error.message);
     ck_assert_int_eq(parse(minimal, late, 1, &settings, &error), TRIB_CONFIG); /* not the file's line */
-    ck_assert_msg(strstr(error.message, "--set: data.client: 7 is not below") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "--set: data.client: 7 is not below"), "%s", error.message);
 }
 END_TEST
 
@@ -150,8 +150,8 @@ START_TEST(the_sample_names_every_key)
     ck_assert_int_eq(trib_config_sample(rows, n, "client", &yaml), TRIB_OK);
     for (size_t i = 0; i < n; i++) {
         const char *dot = strchr(rows[i].key, '.');
-        const char *last = dot == NULL ? rows[i].key : dot + 1;
-        ck_assert_msg(strstr(trib_buf_text(&yaml), last) != NULL, "%s is missing", rows[i].key);
+        const char *last = !dot ? rows[i].key : dot + 1;
+        ck_assert_msg(strstr(trib_buf_text(&yaml), last), "%s is missing", rows[i].key);
         ck_assert_ptr_nonnull(rows[i].help);
     }
     trib_buf_clear(&yaml);
@@ -187,16 +187,15 @@ START_TEST(memory_limits_say_both_figures)
     ck_assert_uint_eq(train.max_epochs, 3);
     ck_assert_int_eq(train.max_ms, 1000);
     ck_assert_int_eq(trib_limits_for_training(&limits, 11 << 20, &train, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "11") != NULL && strstr(error.message, "10") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "11") && strstr(error.message, "10"), "%s", error.message);
     ck_assert_int_eq(trib_limits_check_model(&limits, 11 << 20, true, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "limits.max_memory") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "limits.max_memory"), "%s", error.message);
     ck_assert_int_eq(trib_limits_check_model(&limits, 11 << 20, false, &error), TRIB_OK);
     ck_assert_int_eq(trib_limits_check_model(&limits, TRIB_MODEL_FRAME_MAX + 1, false, &error), TRIB_LIMIT);
     ck_assert_int_eq(trib_limits_check_model(&limits, 0, true, &error), TRIB_INVALID);
     ck_assert_int_eq(trib_limits_check_sketch(8 << 20, &error), TRIB_OK);
     ck_assert_int_eq(trib_limits_check_sketch((8 << 20) + 1, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "sketch_positions") != NULL && strstr(error.message, "8388609") != NULL, "%s",
-                  error.message);
+    ck_assert_msg(strstr(error.message, "sketch_positions") && strstr(error.message, "8388609"), "%s", error.message);
 }
 END_TEST
 

@@ -64,11 +64,11 @@ static void make_machine(const struct machine *machine, char root[64])
     char path[160];
     snprintf(root, 64, "/tmp/trib-device-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(root));
-    for (size_t i = 0; i < SUPPLIES && machine->supplies[i][0] != NULL; i++) {
+    for (size_t i = 0; i < SUPPLIES && machine->supplies[i][0]; i++) {
         name_supply(path, root, i, "");
         ck_assert_int_eq(mkdir(path, 0700), 0);
         for (size_t p = 0; p < PROPERTIES; p++) {
-            if (machine->supplies[i][p] != NULL) {
+            if (machine->supplies[i][p]) {
                 name_supply(path, root, i, properties[p]);
                 FILE *file = fopen(path, "w");
                 ck_assert_ptr_nonnull(file);

@@ -57,7 +57,7 @@ static void setup(struct fixture *f, const char *kind, const char *chain, bool i
     f->vector = trib_calloc(N, sizeof(float));
     f->sent = trib_calloc(N, sizeof(float));
     f->owed = trib_calloc(N, sizeof(double));
-    ck_assert(f->delta != NULL && f->vector != NULL && f->sent != NULL && f->owed != NULL);
+    ck_assert(f->delta && f->vector && f->sent && f->owed);
     open_store(f);
 }
 
@@ -80,7 +80,7 @@ static void logged(const struct fixture *f, const char *word)
 {
     struct trib_buf text = {0};
     ck_assert_int_eq(trib_file_read(f->log, 1 << 20, &text, NULL), TRIB_OK);
-    ck_assert_msg(strstr(trib_buf_text(&text), word) != NULL, "no \"%s\" in: %s", word, trib_buf_text(&text));
+    ck_assert_msg(strstr(trib_buf_text(&text), word), "no \"%s\" in: %s", word, trib_buf_text(&text));
     trib_buf_clear(&text);
 }
 

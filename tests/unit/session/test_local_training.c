@@ -125,7 +125,7 @@ START_TEST(any_allocation_may_fail)
         clean = trib_mem_fail_after(-1, false) <= nth;
         trib_model_delivery_clear(&delivery);
         ck_assert_msg(status == TRIB_OK || status == TRIB_NO_MEMORY, "%s: %s", trib_status_name(status), error.message);
-        ck_assert((update.frame != NULL) == (status == TRIB_OK) && (update.sketch != NULL) == (status == TRIB_OK));
+        ck_assert(!update.frame == (status != TRIB_OK) && !update.sketch == (status != TRIB_OK));
         failures += status != TRIB_OK;
         trib_client_update_clear(&update);
         ck_assert_ptr_null(update.sketch);
@@ -157,8 +157,8 @@ START_TEST(a_sketch_that_no_offer_has_room_for_is_refused)
         f.task.sketch_positions = cases[i].positions;
         ck_assert_int_eq(trib_local_training_run(&f.local, &f.task, &delivery, &never, &update, &error),
                          cases[i].status);
-        ck_assert_msg(strstr(error.message, cases[i].reason) != NULL, "%s", error.message);
-        ck_assert(update.frame == NULL && update.sketch == NULL);
+        ck_assert_msg(strstr(error.message, cases[i].reason), "%s", error.message);
+        ck_assert(!update.frame && !update.sketch);
         trib_model_delivery_clear(&delivery);
     }
     teardown(&f);

@@ -134,7 +134,7 @@ START_TEST(a_full_disk_is_told_before_it_begins_or_as_it_fills)
     uint64_t found;
     sim_disk_capacity(disk, LEN / 2);
     ck_assert_int_eq(trib_model_spool_new(&place, name, LEN, &spool, &found, &error), TRIB_NO_SPACE);
-    ck_assert_msg(strstr(error.message, "no room") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "no room"), "%s", error.message);
     sim_disk_capacity(disk, LEN + PIECE);
     spool = open_spool(NULL, name, 0);
     sim_disk_capacity(disk, LEN / 2 + 100);
@@ -162,7 +162,7 @@ START_TEST(the_owners_limit_counts_what_is_there)
     const struct trib_spool_place place = {.dir = dir, .budget = budget};
     ck_assert_int_eq(trib_disk_budget_set(budget, TRIB_DISK_FEEDBACK, 2000, &error), TRIB_OK);
     ck_assert_int_eq(trib_model_spool_new(&place, name, LEN, &spool, &found, &error), TRIB_LIMIT);
-    ck_assert_msg(strstr(error.message, "the download takes") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "the download takes"), "%s", error.message);
     ck_assert_int_eq(trib_disk_budget_set(budget, TRIB_DISK_FEEDBACK, 500, &error), TRIB_OK);
     for (int i = 0; i < 3; i++) { /* however it ends, it is given back */
         spool = open_spool(budget, name, 0);
@@ -286,7 +286,7 @@ START_TEST(any_call_of_the_disk_may_fail)
         check(cache.spool);
         trib_model_cache_close(&cache);
         ck_assert_int_eq(trib_model_cache_open(&cache, dir, NULL), TRIB_OK);
-        if (cache.spool != NULL) {
+        if (cache.spool) {
             check(cache.spool);
         }
         trib_model_cache_drop(&cache);

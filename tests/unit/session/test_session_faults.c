@@ -55,7 +55,7 @@ START_TEST(a_download_without_progress_is_given_up)
     int tries = 0;
     for (; tries < 20 && trib_session_state(h.session) == TRIB_STATE_DOWNLOADING; tries++) {
         downloaded(&h, TRIB_UNAVAILABLE, 0);
-        while (trib_session_state(h.session) == TRIB_STATE_DOWNLOADING && strchr(h.did, 'D') == NULL) {
+        while (trib_session_state(h.session) == TRIB_STATE_DOWNLOADING && !strchr(h.did, 'D')) {
             wake(&h);
         }
     }
@@ -72,7 +72,7 @@ START_TEST(a_download_with_progress_is_not_given_up)
     start(&h, TRIB_STATE_DOWNLOADING);
     for (uint64_t received = 10; received < 500; received += 10) {
         downloaded(&h, TRIB_UNAVAILABLE, received);
-        while (strchr(h.did, 'D') == NULL) {
+        while (!strchr(h.did, 'D')) {
             wake(&h);
         }
         ck_assert_uint_eq(h.offset, received);
@@ -118,7 +118,7 @@ START_TEST(an_upload_that_never_gets_through_is_given_up)
         uploaded(&h, TRIB_UNAVAILABLE, false, TRIB_OK);
         tries++;
         while (trib_session_state(h.session) == TRIB_STATE_OFFERED &&
-               (h.sent == NULL || h.sent->kind_case != TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER)) {
+               (!h.sent || h.sent->kind_case != TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER)) {
             wake(&h);
         }
         if (trib_session_state(h.session) == TRIB_STATE_OFFERED) {
@@ -162,7 +162,7 @@ static void refused(struct task_options options, const char *status, const char 
     ck_assert_did(&h, "S");
     ck_assert_sent(&h, FAILURE);
     ck_assert_str_eq(h.sent->failure->status, status);
-    ck_assert_msg(strstr(h.sent->failure->reason, reason) != NULL, "%s", h.sent->failure->reason);
+    ck_assert_msg(strstr(h.sent->failure->reason, reason), "%s", h.sent->failure->reason);
     ck_assert_uint_eq(h.sent->failure->round, options.round);
     ck_assert_reported(&h, "task_refused");
     ck_assert_state(&h, TRIB_STATE_IDLE);

@@ -5,13 +5,13 @@
 static struct trib_client_finished finished_of(struct task_options options)
 {
     struct trib_client_finished finished = {.task = {.round = options.round, .model_len = MODEL_LEN, .seed = 42}};
-    snprintf(finished.task.run, sizeof finished.task.run, "%s", options.run != NULL ? options.run : RUN);
+    snprintf(finished.task.run, sizeof finished.task.run, "%s", options.run ? options.run : RUN);
     memset(finished.task.model_sha256, 7, sizeof finished.task.model_sha256);
     ck_assert_int_eq(trib_sha256(plan_bytes, sizeof plan_bytes, finished.task.plan_sha256), TRIB_OK);
     snprintf(finished.task.codec.text, sizeof finished.task.codec.text, "f32");
-    ck_assert_int_eq(trib_feedback_read(options.feedback != NULL ? options.feedback : "", options.momentum,
-                                        &finished.task.feedback, NULL),
-                     TRIB_OK);
+    ck_assert_int_eq(
+        trib_feedback_read(options.feedback ? options.feedback : "", options.momentum, &finished.task.feedback, NULL),
+        TRIB_OK);
     finished.task.recipe = (struct trib_recipe){.epochs = 1, .batch_size = 32, .learning_rate = 0.1f};
     finished.update = (struct trib_client_update){.result = {.examples = 600, .steps = 19, .ms = 1500},
                                                   .norm = 2.5,

@@ -86,8 +86,8 @@ static void save(const struct trib_client_finished *finished)
 
 static bool same_blob(const struct trib_blob *a, const struct trib_blob *b)
 {
-    return (a == NULL && b == NULL) || (a != NULL && b != NULL && trib_blob_len(a) == trib_blob_len(b) &&
-                                        memcmp(trib_blob_data(a), trib_blob_data(b), trib_blob_len(a)) == 0);
+    return (!a && !b) || (a && b && trib_blob_len(a) == trib_blob_len(b) &&
+                          memcmp(trib_blob_data(a), trib_blob_data(b), trib_blob_len(a)) == 0);
 }
 
 static bool same_recipe(const struct trib_recipe *a, const struct trib_recipe *b)
@@ -105,7 +105,7 @@ static bool same_task(const struct trib_client_task *a, const struct trib_client
            memcmp(a->plan_sha256, b->plan_sha256, 32) == 0 && a->seed == b->seed &&
            a->sketch_positions == b->sketch_positions && strcmp(a->codec.text, b->codec.text) == 0 &&
            a->feedback.kind == b->feedback.kind && a->feedback.momentum == b->feedback.momentum &&
-           same_recipe(&a->recipe, &b->recipe) && a->plan == NULL;
+           same_recipe(&a->recipe, &b->recipe) && !a->plan;
 }
 
 static bool same_update(const struct trib_client_update *a, const struct trib_client_update *b)
@@ -214,7 +214,7 @@ START_TEST(a_damaged_or_newer_file_goes)
     const char *const reasons[] = {"no finished update", "version 3", "fit its head", "CRC", "SHA-256"};
     bytes.data[places[_i]] ^= 2;
     ck_assert_int_ne(parse(bytes.data, bytes.len, &loaded), TRIB_OK);
-    ck_assert_msg(strstr(error.message, reasons[_i]) != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, reasons[_i]), "%s", error.message);
     ck_assert_int_eq(trib_file_replace(path, bytes.data, bytes.len, NULL), TRIB_OK);
     ck_assert(!trib_task_store_load(dir, &loaded));
     ck_assert(!trib_file_exists(path));
@@ -258,7 +258,7 @@ START_TEST(without_its_pending_state_it_is_of_no_use)
     struct trib_client_finished made = example(false), loaded;
     made.task.feedback.kind = TRIB_FEEDBACK_EF;
     ck_assert_int_eq(trib_task_store_save(dir, &made.task, &made.update, &error), TRIB_NOT_FOUND);
-    ck_assert_msg(strstr(error.message, "error feedback") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "error feedback"), "%s", error.message);
     ck_assert(!trib_file_exists(path));
     const struct {
         const char *run;
@@ -336,7 +336,7 @@ START_TEST(a_full_disk_is_told_and_leaves_nothing)
     struct trib_client_finished made = example(false), loaded;
     sim_disk_capacity(disk, FRAME / 2);
     ck_assert_int_eq(trib_task_store_save(dir, &made.task, &made.update, &error), TRIB_NO_SPACE);
-    ck_assert_msg(strstr(error.message, path) != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, path), "%s", error.message);
     ck_assert_uint_eq(sim_disk_counts(disk).held, 0);
     ck_assert(!trib_task_store_load(dir, &loaded));
     sim_disk_capacity(disk, 0);

@@ -375,7 +375,7 @@ END_TEST
 static void fails(struct fixture *f, enum trib_status status, const char *reason)
 {
     ck_assert_msg(f->event->status == status, "%s: %s", trib_status_name(f->event->status), f->event->reason);
-    ck_assert_msg(strstr(f->event->reason, reason) != NULL, "no \"%s\" in: %s", reason, f->event->reason);
+    ck_assert_msg(strstr(f->event->reason, reason), "no \"%s\" in: %s", reason, f->event->reason);
     ck_assert_ptr_null(f->event->is.update.frame);
 }
 
@@ -540,18 +540,18 @@ START_TEST(unusable_data_are_told_with_file_and_place)
     start_worker(&f);
     await(&f, TRIB_SESSION_DATA);
     ck_assert_int_ne(f.event->status, TRIB_OK);
-    ck_assert_msg(strstr(f.event->reason, "data.csv") != NULL, "%s", f.event->reason);
-    ck_assert_msg(strstr(f.event->reason, "122") != NULL, "%s", f.event->reason); /* the line */
+    ck_assert_msg(strstr(f.event->reason, "data.csv"), "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "122"), "%s", f.event->reason); /* the line */
     teardown(&f);
     setup_files(&f, "", "  partition: \"shards:0\"\n  clients: 2\n");
     start_worker(&f);
     ck_assert_int_ne(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
-    ck_assert_msg(strstr(f.event->reason, "shards") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "shards"), "%s", f.event->reason);
     teardown(&f);
     setup_files(&f, "", "  classes: 2\n");
     start_worker(&f);
     ck_assert_int_ne(await(&f, TRIB_SESSION_DATA)->status, TRIB_OK);
-    ck_assert_msg(strstr(f.event->reason, "label 2") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "label 2"), "%s", f.event->reason);
     teardown(&f);
 }
 END_TEST

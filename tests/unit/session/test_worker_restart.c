@@ -176,8 +176,8 @@ START_TEST(a_task_that_needs_more_is_refused)
     struct fixture f;
     setup_state(&f, "ef", sizes.states - 1);
     ck_assert_int_eq(train(&f)->status, TRIB_LIMIT);
-    ck_assert_msg(strstr(f.event->reason, "limits.disk") != NULL, "%s", f.event->reason);
-    ck_assert_msg(strstr(f.event->reason, "error feedback") != NULL, "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "limits.disk"), "%s", f.event->reason);
+    ck_assert_msg(strstr(f.event->reason, "error feedback"), "%s", f.event->reason);
     ck_assert_int_eq(trib_feedback_read("", 0, &f.task.feedback, NULL), TRIB_OK);
     ck_assert_int_eq(train(&f)->status, TRIB_OK); /* one that needs less is not */
     end(&f);
@@ -206,7 +206,7 @@ START_TEST(no_call_of_the_disk_stops_an_offer)
         (void)train_from(&f, model);
         failures = fail_disk_failures(failing);
         (void)fail_disk_after(failing, -1, 0, false);
-        bool unread = strstr(f.event->reason, "the model's file: cannot be read") != NULL;
+        bool unread = strstr(f.event->reason, "the model's file: cannot be read");
         ck_assert_msg(f.event->status == TRIB_OK || unread, "call %d: %s", (int)after, f.event->reason);
         ck_assert(f.event->status == TRIB_OK || !f.event->saved);
         bool found = f.event->status == TRIB_OK && is_found(&f);

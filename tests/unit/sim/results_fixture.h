@@ -22,7 +22,7 @@ static const double results_targets[] = {0.5, 0.9};
 static inline void results_setup(void)
 {
     const char *base = getenv("TMPDIR");
-    snprintf(results_dir, sizeof results_dir, "%s/trib-results-XXXXXX", base != NULL ? base : "/tmp");
+    snprintf(results_dir, sizeof results_dir, "%s/trib-results-XXXXXX", base ? base : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(results_dir));
     snprintf(results_path, sizeof results_path, "%s/out", results_dir);
     results =

@@ -46,7 +46,7 @@ START_TEST(pushes_and_pops_mix)
             ck_assert_int_eq(trib_event_heap_push(&heap, time, &names[pushed++], NULL), TRIB_OK);
         } else {
             int64_t time = trib_event_heap_top(&heap)->time;
-            ordered = ordered && time >= now && trib_event_heap_pop(&heap) != NULL;
+            ordered = ordered && time >= now && trib_event_heap_pop(&heap);
             now = time;
             popped++;
         }

@@ -71,7 +71,7 @@ static void teardown(void)
 static size_t count_of(const char *text, const char *what)
 {
     size_t n = 0;
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+    for (const char *at = text; (at = strstr(at, what)); at++) {
         n++;
     }
     return n;
@@ -81,7 +81,7 @@ static bool has_tick(const char *text, const char *label)
 {
     char tag[64];
     snprintf(tag, sizeof tag, "text-anchor=\"middle\">%s</text>", label);
-    return strstr(text, tag) != NULL;
+    return strstr(text, tag);
 }
 
 START_TEST(draws_a_line_a_variant_in_each_panel)
@@ -221,7 +221,7 @@ START_TEST(wraps_a_long_legend)
     ck_assert_int_gt(taller, height);
     const char *text = trib_buf_text(&picture);
     double most = 0, x;
-    for (const char *at = text; (at = strstr(at, "class=\"entry\" x=\"")) != NULL; at++) {
+    for (const char *at = text; (at = strstr(at, "class=\"entry\" x=\"")); at++) {
         ck_assert_int_eq(sscanf(at, "class=\"entry\" x=\"%lf\"", &x), 1);
         most = x > most ? x : most;
     }

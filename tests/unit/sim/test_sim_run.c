@@ -275,9 +275,9 @@ START_TEST(what_cannot_go_on_ends)
     ck_assert_ptr_nonnull(strstr(error.message, "max_time has passed"));
     ck_assert_ptr_nonnull(strstr(error.message, "0 of 4 rounds"));
     ck_assert_int_eq(run(WITH("data.partition=shards:x"), 1, 1, &first), TRIB_CONFIG);
-    ck_assert_msg(strstr(error.message, "--set: data.partition") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "--set: data.partition"), "%s", error.message);
     ck_assert_int_eq(run(WITH("data.path=/nonexistent.csv"), 1, 1, &first), TRIB_NOT_FOUND);
-    ck_assert_msg(strstr(error.message, "sim.yaml: data: /nonexistent.csv") != NULL, "%s", error.message);
+    ck_assert_msg(strstr(error.message, "sim.yaml: data: /nonexistent.csv"), "%s", error.message);
     ck_assert_int_eq(run(WITH("model.classes=2"), 1, 1, &first), TRIB_MISMATCH);
     ck_assert_uint_eq(first.n, 0);
 }

@@ -355,7 +355,7 @@ START_TEST(explain_shows_the_passes_and_the_plan)
     const char *at = trib_buf_text(&text);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         at = strstr(at, parts[i]);
-        ck_assert_msg(at != NULL, "%s is not in its place in:\n%s", parts[i], trib_buf_text(&text));
+        ck_assert_msg(at, "%s is not in its place in:\n%s", parts[i], trib_buf_text(&text));
     }
     trib_buf_clear(&text);
     ck_assert_int_eq(trib_trainer_explain(graph, TRIB_LOSS_CROSS_ENTROPY, 0, &text, &error), TRIB_INVALID);

@@ -231,7 +231,7 @@ static enum trib_status read_model(const struct model *m)
     ck_assert_int_eq(trib_message_pack(&m->graph.base, &buf), TRIB_OK);
     error.message[0] = 0;
     enum trib_status status = trib_graph_unpack(buf.data, buf.len, &graph, &error);
-    ck_assert((status == TRIB_OK) == (graph != NULL));
+    ck_assert((status == TRIB_OK) == !!graph);
     trib_graph_free(graph);
     trib_buf_clear(&buf);
     return status;
@@ -365,7 +365,7 @@ START_TEST(short_memory_is_reported)
         enum trib_status status = trib_graph_unpack(buf.data, buf.len, &graph, &error);
         enum trib_status packed = status == TRIB_OK ? trib_graph_pack(graph, &again, &error) : status;
         (void)trib_mem_fail_after(-1, false);
-        ck_assert(status == TRIB_OK || graph == NULL);
+        ck_assert(status == TRIB_OK || !graph);
         trib_graph_free(graph);
         graph = NULL;
         if (packed == TRIB_OK) {
