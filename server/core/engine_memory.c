@@ -67,7 +67,7 @@ enum trib_status trib_engine_unpack_state(struct trib_engine *engine, const stru
 void trib_engine_note_run(struct trib_engine *engine, const struct trib_proximal *proximal, bool after_commit)
 {
     struct trib_store_runs run = engine->run_row;
-    struct trib_round_memory memory;
+    struct trib_round_snapshot memory;
     uint8_t state[ENGINE_STATE_LEN];
     trib_round_recall(engine->round, after_commit, &memory);
     pack_state(proximal, state);
@@ -95,7 +95,7 @@ void trib_engine_note_run(struct trib_engine *engine, const struct trib_proximal
 
 static bool run_changed(const struct trib_engine *engine)
 {
-    struct trib_round_memory memory;
+    struct trib_round_snapshot memory;
     trib_round_recall(engine->round, false, &memory);
     const struct noted_run *noted = &engine->noted;
     return !noted->valid || noted->number != memory.number || noted->attempt != memory.attempt ||
@@ -106,7 +106,7 @@ static bool run_changed(const struct trib_engine *engine)
 /* ---- members ---- */
 
 /* Where a restarted server would take a member up. */
-static enum trib_member_state state_to_note(const struct client *client, const struct trib_member_memory *memory)
+static enum trib_member_state state_to_note(const struct client *client, const struct trib_member_snapshot *memory)
 {
     switch (memory->state) {
     case TRIB_MEMBER_OFFERED:
@@ -121,7 +121,7 @@ static enum trib_member_state state_to_note(const struct client *client, const s
 }
 
 /* What the round knows of it; engine_resume.c reads it back. */
-static void take_memory(const struct trib_member_memory *memory, struct trib_store_members *row)
+static void take_memory(const struct trib_member_snapshot *memory, struct trib_store_members *row)
 {
     row->task_round = memory->task_round;
     row->task_attempt = memory->task_attempt;
@@ -166,7 +166,7 @@ static void take_client(const struct trib_engine *engine, const struct client *c
     row->folded_round = client->folded_round;
 }
 
-static void note_as(struct trib_engine *engine, uint32_t number, const struct trib_member_memory *memory,
+static void note_as(struct trib_engine *engine, uint32_t number, const struct trib_member_snapshot *memory,
                     enum trib_member_state state)
 {
     struct client *client = &engine->clients[number];
@@ -184,7 +184,7 @@ static void note_as(struct trib_engine *engine, uint32_t number, const struct tr
 /* If it stands elsewhere than what is written. */
 static void note_member(struct trib_engine *engine, uint32_t number)
 {
-    struct trib_member_memory memory;
+    struct trib_member_snapshot memory;
     if (!trib_round_recall_member(engine->round, number, &memory) || memory.task_round == 0) {
         return; /* it has not been picked yet */
     }
@@ -199,7 +199,7 @@ static void note_member(struct trib_engine *engine, uint32_t number)
 
 void trib_engine_note_upload(struct trib_engine *engine, uint32_t number)
 {
-    struct trib_member_memory memory;
+    struct trib_member_snapshot memory;
     if (trib_engine_remembers(engine) && engine->clients[number].kept &&
         trib_round_recall_member(engine->round, number, &memory)) {
         note_as(engine, number, &memory, TRIB_MEMBER_UPLOADED);
@@ -208,7 +208,7 @@ void trib_engine_note_upload(struct trib_engine *engine, uint32_t number)
 
 void trib_engine_note_folded(struct trib_engine *engine, uint32_t number)
 {
-    struct trib_member_memory memory;
+    struct trib_member_snapshot memory;
     struct client *client = &engine->clients[number];
     if (trib_round_recall_member(engine->round, number, &memory) && memory.state == TRIB_MEMBER_FOLDED) {
         uint64_t before = client->folded_round;

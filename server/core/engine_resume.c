@@ -185,39 +185,39 @@ static enum trib_status check_same(const struct trib_engine *engine, const struc
 struct members {
     struct trib_engine *engine;
     const struct trib_store_runs *run;
-    struct trib_member_memory *list;
+    struct trib_member_snapshot *list;
     size_t n, capacity, uploads;
 };
 
-static struct trib_member_memory memory_of(const struct trib_store_members *row, uint32_t client)
+static struct trib_member_snapshot memory_of(const struct trib_store_members *row, uint32_t client)
 {
-    return (struct trib_member_memory){.client = client,
-                                       .state = (enum trib_member_state)row->state,
-                                       .task_round = row->task_round,
-                                       .task_attempt = row->task_attempt,
-                                       .task_commits = row->task_commits,
-                                       .admitted = row->flags & TRIB_MEMBER_FLAG_ADMITTED,
-                                       .has_offered = row->flags & TRIB_MEMBER_FLAG_OFFERED,
-                                       .has_score = row->flags & TRIB_MEMBER_FLAG_SCORED,
-                                       .key = trib_hash64(row->node, strlen(row->node), 0),
-                                       .examples = row->examples,
-                                       .last_round = row->last_round,
-                                       .barred_until = row->barred_until,
-                                       .offer_order = row->offer_order,
-                                       .bytes = row->bytes,
-                                       .offer_loss = row->offer_loss,
-                                       .offer_seconds = row->offer_seconds,
-                                       .offer_relevance = row->offer_relevance,
-                                       .admitted_relevance = row->admitted_relevance,
-                                       .admitted_bytes = row->admitted_bytes,
-                                       .picked = row->picked,
-                                       .folded = row->folded,
-                                       .skipped = row->skipped,
-                                       .skipped_in_row = row->skipped_in_row,
-                                       .failed = row->failed,
-                                       .loss = row->loss,
-                                       .seconds = row->seconds,
-                                       .relevance = row->relevance};
+    return (struct trib_member_snapshot){.client = client,
+                                         .state = (enum trib_member_state)row->state,
+                                         .task_round = row->task_round,
+                                         .task_attempt = row->task_attempt,
+                                         .task_commits = row->task_commits,
+                                         .admitted = row->flags & TRIB_MEMBER_FLAG_ADMITTED,
+                                         .has_offered = row->flags & TRIB_MEMBER_FLAG_OFFERED,
+                                         .has_score = row->flags & TRIB_MEMBER_FLAG_SCORED,
+                                         .key = trib_hash64(row->node, strlen(row->node), 0),
+                                         .examples = row->examples,
+                                         .last_round = row->last_round,
+                                         .barred_until = row->barred_until,
+                                         .offer_order = row->offer_order,
+                                         .bytes = row->bytes,
+                                         .offer_loss = row->offer_loss,
+                                         .offer_seconds = row->offer_seconds,
+                                         .offer_relevance = row->offer_relevance,
+                                         .admitted_relevance = row->admitted_relevance,
+                                         .admitted_bytes = row->admitted_bytes,
+                                         .picked = row->picked,
+                                         .folded = row->folded,
+                                         .skipped = row->skipped,
+                                         .skipped_in_row = row->skipped_in_row,
+                                         .failed = row->failed,
+                                         .loss = row->loss,
+                                         .seconds = row->seconds,
+                                         .relevance = row->relevance};
 }
 
 static enum trib_status restore_client(struct trib_engine *engine, const struct trib_store_members *row,
@@ -247,7 +247,7 @@ static enum trib_status restore_client(struct trib_engine *engine, const struct 
 }
 
 /* Its upload, if it is still whole; else the client is asked for it again. */
-static void recover_upload(struct members *members, struct client *client, struct trib_member_memory *memory)
+static void recover_upload(struct members *members, struct client *client, struct trib_member_snapshot *memory)
 {
     struct trib_engine *engine = members->engine;
     struct trib_error error;
@@ -275,7 +275,7 @@ static enum trib_status look_at_member(void *context, const void *record, struct
     uint32_t number;
     if (members->n == members->capacity) {
         size_t capacity = members->capacity ? members->capacity * 2 : 64;
-        struct trib_member_memory *list = trib_realloc_array(members->list, capacity, sizeof *list);
+        struct trib_member_snapshot *list = trib_realloc_array(members->list, capacity, sizeof *list);
         if (!list) {
             return trib_fail_no_memory(error);
         }
@@ -286,7 +286,7 @@ static enum trib_status look_at_member(void *context, const void *record, struct
     if (!client) {
         return trib_fail_no_memory(error);
     }
-    struct trib_member_memory *memory = &members->list[members->n++];
+    struct trib_member_snapshot *memory = &members->list[members->n++];
     *memory = memory_of(row, number);
     TRIB_TRY(restore_client(members->engine, row, client, error));
     if (memory->state == TRIB_MEMBER_UPLOADED) {
@@ -309,7 +309,7 @@ static enum trib_status sweep_uploads(struct members *members, struct trib_error
         return trib_fail_no_memory(error);
     }
     for (size_t i = 0; status == TRIB_OK && i < members->n; i++) {
-        const struct trib_member_memory *memory = &members->list[i];
+        const struct trib_member_snapshot *memory = &members->list[i];
         struct client *client = &members->engine->clients[memory->client];
         char name[TRIB_UPLOAD_NAME_LEN];
         if (trib_round_is_at_work(memory->state) && memory->has_offered && client->offer_len > 0) {
@@ -331,17 +331,17 @@ static enum trib_status restore_round(struct members *members, struct trib_error
     const struct trib_selector *selector = trib_selector_find(engine->settings->selector);
     bool same_selector =
         strcmp(run->selector, engine->settings->selector) == 0 && run->selector_state.len == selector->state_size;
-    struct trib_round_memory fresh, memory = {.number = run->round,
-                                              .attempt = run->attempt,
-                                              .commits = run->commits,
-                                              .offers = run->offers,
-                                              .draws = run->draws,
-                                              .open = run->open,
-                                              .decided = run->decided,
-                                              .cut = {.threshold = run->threshold, .bytes_left = run->bytes_left},
-                                              .wanted = (uint32_t)run->wanted,
-                                              .selector_state = run->selector_state.data,
-                                              .selector_state_len = run->selector_state.len};
+    struct trib_round_snapshot fresh, memory = {.number = run->round,
+                                                .attempt = run->attempt,
+                                                .commits = run->commits,
+                                                .offers = run->offers,
+                                                .draws = run->draws,
+                                                .open = run->open,
+                                                .decided = run->decided,
+                                                .cut = {.threshold = run->threshold, .bytes_left = run->bytes_left},
+                                                .wanted = (uint32_t)run->wanted,
+                                                .selector_state = run->selector_state.data,
+                                                .selector_state_len = run->selector_state.len};
     trib_round_recall(engine->round, false, &fresh);
     if (!same_selector) { /* it begins anew */
         memory.selector_state = fresh.selector_state;

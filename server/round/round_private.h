@@ -116,7 +116,7 @@ void trib_round_pump_grants(struct trib_round *round, int64_t now_ms);
 /* What has been uploaded since the last round closed. */
 void trib_round_fold_waiting(struct trib_round *round);
 
-/* ---- round_memory.c ---- */
+/* ---- round_snapshot.c ---- */
 /* The round that was open when the process before this one ended, if one was, is open again. */
 void trib_round_resume(struct trib_round *round, int64_t now_ms);
 

@@ -10,7 +10,7 @@
 
 enum { KEEPER_CLIENTS = 12, KEEPER_STATE_LEN = 64 };
 
-#define MEMBER_MEMORY_FIELDS(X)                                                                                        \
+#define MEMBER_SNAPSHOT_FIELDS(X)                                                                                      \
     X(client)                                                                                                          \
     X(state)                                                                                                           \
     X(task_round)                                                                                                      \
@@ -40,23 +40,23 @@ enum { KEEPER_CLIENTS = 12, KEEPER_STATE_LEN = 64 };
     X(relevance)
 
 /* The name of the first field that is not the same, bit by bit; NULL when all are. */
-static inline const char *member_difference(const struct trib_member_memory *a, const struct trib_member_memory *b)
+static inline const char *member_difference(const struct trib_member_snapshot *a, const struct trib_member_snapshot *b)
 {
 #define COMPARE(field)                                                                                                 \
     if (memcmp(&a->field, &b->field, sizeof a->field) != 0) {                                                          \
         return #field;                                                                                                 \
     }
-    MEMBER_MEMORY_FIELDS(COMPARE)
+    MEMBER_SNAPSHOT_FIELDS(COMPARE)
 #undef COMPARE
     return NULL;
 }
 
 /* One state of the disk. */
 struct kept_state {
-    struct trib_round_memory run; /* its selector_state is the array below */
+    struct trib_round_snapshot run; /* its selector_state is the array below */
     uint8_t selector_state[KEEPER_STATE_LEN];
     bool has[KEEPER_CLIENTS];
-    struct trib_member_memory rows[KEEPER_CLIENTS];
+    struct trib_member_snapshot rows[KEEPER_CLIENTS];
 };
 
 /* The whole upload of this task is in a file; round 0: none is. */
@@ -69,39 +69,39 @@ static inline bool has_delivered(enum trib_member_state state)
     return state == TRIB_MEMBER_UPLOADED || state == TRIB_MEMBER_FOLDING || state == TRIB_MEMBER_FOLDED;
 }
 
-static inline bool is_upload_kept(const struct kept_upload *upload, const struct trib_member_memory *memory)
+static inline bool is_upload_kept(const struct kept_upload *upload, const struct trib_member_snapshot *snapshot)
 {
-    return upload->round != 0 && upload->round == memory->task_round && upload->attempt == memory->task_attempt;
+    return upload->round != 0 && upload->round == snapshot->task_round && upload->attempt == snapshot->task_attempt;
 }
 
 static inline enum trib_member_state state_to_keep(const struct kept_upload *upload,
-                                                   const struct trib_member_memory *memory)
+                                                   const struct trib_member_snapshot *snapshot)
 {
-    if (has_delivered(memory->state)) {
-        return is_upload_kept(upload, memory) ? TRIB_MEMBER_UPLOADED : TRIB_MEMBER_TASKED;
+    if (has_delivered(snapshot->state)) {
+        return is_upload_kept(upload, snapshot) ? TRIB_MEMBER_UPLOADED : TRIB_MEMBER_TASKED;
     }
-    return memory->state == TRIB_MEMBER_OFFERED ? TRIB_MEMBER_TASKED : memory->state;
+    return snapshot->state == TRIB_MEMBER_OFFERED ? TRIB_MEMBER_TASKED : snapshot->state;
 }
 
 static inline void keep_member(struct kept_state *kept, const struct trib_round *round,
                                const struct kept_upload *upload, uint32_t client)
 {
-    struct trib_member_memory memory;
-    if (!trib_round_recall_member(round, client, &memory)) {
+    struct trib_member_snapshot snapshot;
+    if (!trib_round_recall_member(round, client, &snapshot)) {
         return;
     }
-    struct trib_member_memory *row = &kept->rows[client];
-    memory.state = state_to_keep(upload, &memory);
-    if (!kept->has[client] || row->state != memory.state || row->task_round != memory.task_round ||
-        row->task_attempt != memory.task_attempt) {
-        *row = memory;
+    struct trib_member_snapshot *row = &kept->rows[client];
+    snapshot.state = state_to_keep(upload, &snapshot);
+    if (!kept->has[client] || row->state != snapshot.state || row->task_round != snapshot.task_round ||
+        row->task_attempt != snapshot.task_attempt) {
+        *row = snapshot;
         kept->has[client] = true;
     }
 }
 
 static inline void keep_run(struct kept_state *kept, const struct trib_round *round, bool after_commit)
 {
-    struct trib_round_memory run;
+    struct trib_round_snapshot run;
     trib_round_recall(round, after_commit, &run);
     if (kept->run.number != run.number || kept->run.attempt != run.attempt || kept->run.open != run.open ||
         kept->run.decided != run.decided) {
@@ -116,11 +116,11 @@ static inline void keep_run(struct kept_state *kept, const struct trib_round *ro
 static inline void keep_commit(struct kept_state *kept, const struct trib_round *round)
 {
     for (uint32_t i = 0; i < KEEPER_CLIENTS; i++) {
-        struct trib_member_memory memory;
-        if (trib_round_recall_member(round, i, &memory) && memory.state == TRIB_MEMBER_FOLDED) {
-            memory.folded++;
-            memory.state = TRIB_MEMBER_NONE;
-            kept->rows[i] = memory;
+        struct trib_member_snapshot snapshot;
+        if (trib_round_recall_member(round, i, &snapshot) && snapshot.state == TRIB_MEMBER_FOLDED) {
+            snapshot.folded++;
+            snapshot.state = TRIB_MEMBER_NONE;
+            kept->rows[i] = snapshot;
             kept->has[i] = true;
         }
     }
@@ -132,8 +132,8 @@ static inline void keep_commit(struct kept_state *kept, const struct trib_round 
 static inline enum trib_status take_kept(const struct kept_state *kept, struct kept_upload *uploads,
                                          struct trib_round *round, struct trib_error *error)
 {
-    struct trib_round_memory run = kept->run;
-    struct trib_member_memory list[KEEPER_CLIENTS];
+    struct trib_round_snapshot run = kept->run;
+    struct trib_member_snapshot list[KEEPER_CLIENTS];
     size_t n = 0;
     for (uint32_t i = 0; i < KEEPER_CLIENTS; i++) {
         bool whole =

@@ -55,7 +55,7 @@ struct books {
     uint64_t number, attempt, commits;
 };
 
-struct snapshot {
+struct disk_state {
     struct kept_state kept;
     struct books books;
 };
@@ -83,9 +83,9 @@ struct observer {
     struct totals *totals;
     enum trib_round_state was; /* before this step */
     bool known[CLIENTS];
-    struct trib_member_memory memories[CLIENTS]; /* as of the last step */
+    struct trib_member_snapshot snapshots[CLIENTS]; /* as of the last step */
     /* the disk: as it is; as it was some time since the last commit; as the commit under way will leave it */
-    struct snapshot now, before, next;
+    struct disk_state now, before, next;
     struct kept_upload uploads[CLIENTS];
     struct history history[CLIENTS];
     bool dirty[CLIENTS];
@@ -605,7 +605,7 @@ static inline void check_counts(const struct observer *o, const struct trib_buf 
     NEED(strstr(trib_buf_text(text), expected));
 }
 
-/* Whoever's memory is another than before this step stands in the list; once. */
+/* Whoever's snapshot is another than before this step stands in the list; once. */
 static inline void check_changes(struct observer *o)
 {
     const uint32_t *changed;
@@ -616,19 +616,19 @@ static inline void check_changes(struct observer *o)
         listed[changed[i]] = o->dirty[changed[i]] = true;
     }
     for (uint32_t i = 0; i < CLIENTS; i++) {
-        struct trib_member_memory memory = {0};
-        bool known = trib_round_recall_member(o->round, i, &memory);
-        bool same = known == o->known[i] && (!known || !member_difference(&memory, &o->memories[i]));
+        struct trib_member_snapshot snapshot = {0};
+        bool known = trib_round_recall_member(o->round, i, &snapshot);
+        bool same = known == o->known[i] && (!known || !member_difference(&snapshot, &o->snapshots[i]));
         NEED(same || listed[i]);
         o->known[i] = known;
-        o->memories[i] = memory;
+        o->snapshots[i] = snapshot;
     }
     NEED(trib_round_take_changed(o->round, &changed) == 0);
 }
 
 /* ---- the disk ---- */
 
-static inline void gather(struct observer *o, struct snapshot *to)
+static inline void gather(struct observer *o, struct disk_state *to)
 {
     for (uint32_t i = 0; i < CLIENTS; i++) {
         if (o->dirty[i]) {
@@ -767,24 +767,24 @@ static inline void take_up(struct observer *o, uint32_t client, const struct act
     NEED(!kept || has_delivered(then->state));
 }
 
-static inline void check_taken_up(struct observer *o, const struct snapshot *disk)
+static inline void check_taken_up(struct observer *o, const struct disk_state *disk)
 {
-    struct trib_round_memory memory;
-    trib_round_recall(o->round, false, &memory);
-    NEED(memory.number == o->number && memory.attempt == o->attempt && memory.commits == o->commits);
-    NEED(memory.open == o->reopens && memory.open == disk->books.open);
+    struct trib_round_snapshot snapshot;
+    trib_round_recall(o->round, false, &snapshot);
+    NEED(snapshot.number == o->number && snapshot.attempt == o->attempt && snapshot.commits == o->commits);
+    NEED(snapshot.open == o->reopens && snapshot.open == disk->books.open);
     for (uint32_t i = 0; i < CLIENTS; i++) {
-        o->known[i] = trib_round_recall_member(o->round, i, &o->memories[i]);
+        o->known[i] = trib_round_recall_member(o->round, i, &o->snapshots[i]);
         NEED(o->known[i] == disk->kept.has[i] && (o->known[i] || o->actors[i].round == 0));
         NEED(trib_round_member(o->round, i) == o->actors[i].state);
-        NEED(!o->known[i] || o->memories[i].folded == o->history[i].times);
+        NEED(!o->known[i] || o->snapshots[i].folded == o->history[i].times);
     }
 }
 
 /* The engine is thrown away, with all that it was at; the next one knows what is on the disk. */
-static inline void restart_from(struct observer *o, const struct snapshot *from)
+static inline void restart_from(struct observer *o, const struct disk_state *from)
 {
-    struct snapshot disk = *from;
+    struct disk_state disk = *from;
     struct trib_error error = {0};
     NEED(disk.books.commits >= o->commits && disk.books.number > disk.books.commits);
     if (disk.books.number > o->options.rounds) {

@@ -1,6 +1,6 @@
 /* A round engine that goes on where another one ended: with its open round, its gate's decisions, its next cohort, and
  * the members that outlive their round. */
-#include "round_memory_fixture.h"
+#include "round_snapshot_fixture.h"
 
 /* ---- to go on ---- */
 
@@ -50,7 +50,7 @@ START_TEST(no_round_begins_before_the_open_one_goes_on)
 {
     two_at_work();
     recall(false);
-    memory_of(0)->state = TRIB_MEMBER_SKIPPED;
+    snapshot_of(0)->state = TRIB_MEMBER_SKIPPED;
     restore();
     join_all(4);
     EXPECT("");
@@ -121,8 +121,8 @@ START_TEST(what_was_delivered_is_folded_again)
     join_all(4);
     recall(false);
     for (uint32_t i = 0; i < 3; i++) {
-        memory_of(i)->state = delivered[i];
-        memory_of(i)->has_offered = true;
+        snapshot_of(i)->state = delivered[i];
+        snapshot_of(i)->has_offered = true;
     }
     restore();
     resume();
@@ -176,8 +176,8 @@ START_TEST(a_round_that_nobody_is_left_in_ends_at_once)
 {
     two_at_work();
     recall(false);
-    memory_of(0)->state = TRIB_MEMBER_SKIPPED;
-    memory_of(1)->state = TRIB_MEMBER_FAILED;
+    snapshot_of(0)->state = TRIB_MEMBER_SKIPPED;
+    snapshot_of(1)->state = TRIB_MEMBER_FAILED;
     restore();
     resume();
     EXPECT("begin carried");
@@ -186,7 +186,7 @@ START_TEST(a_round_that_nobody_is_left_in_ends_at_once)
     ck_assert_uint_eq(kept.run.commits, 0);
     two_at_work();
     recall(false);
-    memory_of(0)->state = memory_of(1)->state = TRIB_MEMBER_LATE;
+    snapshot_of(0)->state = snapshot_of(1)->state = TRIB_MEMBER_LATE;
     restore();
     resume();
     EXPECT("begin abandoned");
@@ -205,10 +205,10 @@ START_TEST(whose_part_is_over_is_not_asked_again_in_this_round)
     begin(&of);
     join_all(5);
     recall(false);
-    memory_of(0)->state = TRIB_MEMBER_SKIPPED;
-    memory_of(1)->state = TRIB_MEMBER_REJECTED;
-    memory_of(2)->state = TRIB_MEMBER_LATE;
-    memory_of(3)->state = TRIB_MEMBER_FAILED;
+    snapshot_of(0)->state = TRIB_MEMBER_SKIPPED;
+    snapshot_of(1)->state = TRIB_MEMBER_REJECTED;
+    snapshot_of(2)->state = TRIB_MEMBER_LATE;
+    snapshot_of(3)->state = TRIB_MEMBER_FAILED;
     restore();
     resume();
     EXPECT("begin");
@@ -259,7 +259,7 @@ START_TEST(to_offer_again_teaches_nothing)
     begin(&of);
     join_all(2);
     recall(false);
-    memory_of(0)->relevance = 0.5; /* of its earlier rounds */
+    snapshot_of(0)->relevance = 0.5; /* of its earlier rounds */
     restore();
     resume();
     join_all(2);
@@ -267,17 +267,17 @@ START_TEST(to_offer_again_teaches_nothing)
     offer_of(0, 0.75, 100);
     EXPECT("grant:0");
     recall(false);
-    ck_assert_double_eq(memory_of(0)->relevance, 0.625);
-    ck_assert_double_eq(memory_of(0)->seconds, 3);
+    ck_assert_double_eq(snapshot_of(0)->relevance, 0.625);
+    ck_assert_double_eq(snapshot_of(0)->seconds, 3);
     restart();
     now_ms += 10;
     join_all(2);
     offer_of(0, 0.75, 100);
     EXPECT("grant:0");
     recall(false);
-    ck_assert_double_eq(memory_of(0)->relevance, 0.625);
-    ck_assert_double_eq(memory_of(0)->seconds, 3);
-    ck_assert_double_eq(memory_of(0)->offer_seconds, 3);
+    ck_assert_double_eq(snapshot_of(0)->relevance, 0.625);
+    ck_assert_double_eq(snapshot_of(0)->seconds, 3);
+    ck_assert_double_eq(snapshot_of(0)->offer_seconds, 3);
 }
 END_TEST
 

@@ -201,7 +201,7 @@ uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uin
 /* ---- what outlives the process ---- */
 
 /* The engine itself, without its members. */
-struct trib_round_memory {
+struct trib_round_snapshot {
     uint64_t number, attempt, commits, offers, draws;
     bool open;                /* tasks are out: the round goes on, or its updates wait to be committed */
     bool decided;             /* the offers of this round have been compared ... */
@@ -211,7 +211,7 @@ struct trib_round_memory {
     size_t selector_state_len;
 };
 /* A client's part in the open round, and what selectors go by. */
-struct trib_member_memory {
+struct trib_member_snapshot {
     uint32_t client;
     enum trib_member_state state;
     uint64_t task_round, task_attempt, task_commits;
@@ -223,16 +223,17 @@ struct trib_member_memory {
     double loss, seconds, relevance;
 };
 /* As it is; or, from COMMITTING, as it will be when the commit is done (after_commit). */
-void trib_round_recall(const struct trib_round *round, bool after_commit, struct trib_round_memory *memory);
+void trib_round_recall(const struct trib_round *round, bool after_commit, struct trib_round_snapshot *snapshot);
 /* False: the client is not known. */
-bool trib_round_recall_member(const struct trib_round *round, uint32_t client, struct trib_member_memory *memory);
-/* The clients whose memory may have changed since the last call; valid until the next step. */
+bool trib_round_recall_member(const struct trib_round *round, uint32_t client, struct trib_member_snapshot *snapshot);
+/* The clients whose snapshot may have changed since the last call; valid until the next step. */
 size_t trib_round_take_changed(struct trib_round *round, const uint32_t **clients);
 /* Make a new engine what it was. Nobody is here yet: who was at work may come back within the longer of the idle and
  * the away timeout, and gets the same task. UPLOADED, FOLDING, FOLDED mean that the caller has the whole upload: it is
- * folded again. TRIB_CORRUPT: the memory contradicts itself or the options; the engine is of no use then. */
-TRIB_MUST_CHECK enum trib_status trib_round_restore(struct trib_round *round, const struct trib_round_memory *memory,
-                                                    const struct trib_member_memory *members, size_t n,
+ * folded again. TRIB_CORRUPT: the snapshot contradicts itself or the options; the engine is of no use then. */
+TRIB_MUST_CHECK enum trib_status trib_round_restore(struct trib_round *round,
+                                                    const struct trib_round_snapshot *snapshot,
+                                                    const struct trib_member_snapshot *members, size_t n,
                                                     struct trib_error *error);
 
 const char *trib_round_state_name(enum trib_round_state state);

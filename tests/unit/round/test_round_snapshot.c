@@ -1,6 +1,6 @@
-/* What a round engine remembers beyond its process: every field, told and taken back; what it leaves when it is
+/* Snapshots of a round engine: every field, told and taken back; what it leaves when it is
  * stopped; and damage, which is refused. */
-#include "round_memory_fixture.h"
+#include "round_snapshot_fixture.h"
 
 /* ---- every field ---- */
 
@@ -14,36 +14,36 @@ static enum trib_status pick_none(void *own, const struct trib_selection *select
 /* Never asked, but for its state. */
 static const struct trib_selector with_state = {.name = "with_state", .state_size = 24, .pick = pick_none};
 
-static struct trib_member_memory odd_member(uint32_t client, enum trib_member_state state)
+static struct trib_member_snapshot odd_member(uint32_t client, enum trib_member_state state)
 {
     double x = client + 0.25;
-    return (struct trib_member_memory){.client = client,
-                                       .state = state,
-                                       .task_round = 3,
-                                       .task_attempt = 4,
-                                       .task_commits = 1,
-                                       .admitted = true,
-                                       .has_offered = true,
-                                       .has_score = true,
-                                       .key = 1000 + client,
-                                       .examples = 1100 + client,
-                                       .last_round = 2,
-                                       .barred_until = 1200 + client,
-                                       .offer_order = 1300 + client,
-                                       .bytes = 1400 + client,
-                                       .offer_loss = x,
-                                       .offer_seconds = x + 1,
-                                       .offer_relevance = x + 2,
-                                       .admitted_relevance = x + 3,
-                                       .admitted_bytes = 1500 + client,
-                                       .picked = 1600 + client,
-                                       .folded = 1700 + client,
-                                       .skipped = 1800 + client,
-                                       .skipped_in_row = 1900 + client,
-                                       .failed = 2000 + client,
-                                       .loss = x + 4,
-                                       .seconds = x + 5,
-                                       .relevance = x + 6};
+    return (struct trib_member_snapshot){.client = client,
+                                         .state = state,
+                                         .task_round = 3,
+                                         .task_attempt = 4,
+                                         .task_commits = 1,
+                                         .admitted = true,
+                                         .has_offered = true,
+                                         .has_score = true,
+                                         .key = 1000 + client,
+                                         .examples = 1100 + client,
+                                         .last_round = 2,
+                                         .barred_until = 1200 + client,
+                                         .offer_order = 1300 + client,
+                                         .bytes = 1400 + client,
+                                         .offer_loss = x,
+                                         .offer_seconds = x + 1,
+                                         .offer_relevance = x + 2,
+                                         .admitted_relevance = x + 3,
+                                         .admitted_bytes = 1500 + client,
+                                         .picked = 1600 + client,
+                                         .folded = 1700 + client,
+                                         .skipped = 1800 + client,
+                                         .skipped_in_row = 1900 + client,
+                                         .failed = 2000 + client,
+                                         .loss = x + 4,
+                                         .seconds = x + 5,
+                                         .relevance = x + 6};
 }
 
 static void remember_oddly(void)
@@ -54,17 +54,17 @@ static void remember_oddly(void)
     begin(&of);
     memset(&kept, 0, sizeof kept);
     memset(kept.selector_state, 0x5a, with_state.state_size);
-    kept.run = (struct trib_round_memory){.number = 3,
-                                          .attempt = 4,
-                                          .commits = 2,
-                                          .offers = 5000,
-                                          .draws = 60,
-                                          .open = true,
-                                          .decided = true,
-                                          .cut = {.threshold = 0.375, .bytes_left = 70},
-                                          .wanted = 5,
-                                          .selector_state = kept.selector_state,
-                                          .selector_state_len = with_state.state_size};
+    kept.run = (struct trib_round_snapshot){.number = 3,
+                                            .attempt = 4,
+                                            .commits = 2,
+                                            .offers = 5000,
+                                            .draws = 60,
+                                            .open = true,
+                                            .decided = true,
+                                            .cut = {.threshold = 0.375, .bytes_left = 70},
+                                            .wanted = 5,
+                                            .selector_state = kept.selector_state,
+                                            .selector_state_len = with_state.state_size};
     kept.n = 2;
     kept.members[0] = odd_member(1, TRIB_MEMBER_TASKED);
     kept.members[1] = odd_member(6, TRIB_MEMBER_SKIPPED);
@@ -72,7 +72,7 @@ static void remember_oddly(void)
 
 START_TEST(every_field_of_the_engine_survives)
 {
-    struct trib_round_memory run;
+    struct trib_round_snapshot run;
     remember_oddly();
     restore();
     trib_round_recall(machine, false, &run);
@@ -100,20 +100,20 @@ START_TEST(every_field_of_a_member_survives)
     remember_oddly();
     restore();
     for (size_t i = 0; i < kept.n; i++) {
-        struct trib_member_memory member;
+        struct trib_member_snapshot member;
         ck_assert(trib_round_recall_member(machine, kept.members[i].client, &member));
         const char *field = member_difference(&member, &kept.members[i]);
         ck_assert_msg(!field, "%s is not what it was", field);
     }
     for (uint32_t i = 0; i < MOST_MEMBERS; i++) {
-        struct trib_member_memory member;
+        struct trib_member_snapshot member;
         ck_assert(i == 1 || i == 6 || !trib_round_recall_member(machine, i, &member));
     }
     /* and what it does not know stays unknown */
     kept.members[0].loss = kept.members[0].offer_seconds = (double)NAN;
     kept.members[0].admitted = kept.members[0].has_offered = kept.members[0].has_score = false;
     restore();
-    struct trib_member_memory member;
+    struct trib_member_snapshot member;
     ck_assert(trib_round_recall_member(machine, 1, &member));
     ck_assert_ptr_null(member_difference(&member, &kept.members[0]));
 }
@@ -163,9 +163,9 @@ START_TEST(what_happened_is_what_is_remembered)
     recall(false);
     const struct remembered before = kept;
     ck_assert_uint_eq(before.n, 4);
-    ck_assert_double_eq(memory_of(1)->offer_seconds, 0.25);
-    ck_assert_double_eq(memory_of(1)->admitted_relevance, 0.75);
-    ck_assert_uint_eq(memory_of(3)->skipped_in_row, 1);
+    ck_assert_double_eq(snapshot_of(1)->offer_seconds, 0.25);
+    ck_assert_double_eq(snapshot_of(1)->admitted_relevance, 0.75);
+    ck_assert_uint_eq(snapshot_of(3)->skipped_in_row, 1);
     restore();
     recall(false);
     ck_assert_mem_eq(&kept.run.cut, &before.run.cut, sizeof kept.run.cut);
@@ -236,7 +236,7 @@ START_TEST(to_stop_between_rounds_leaves_those_at_work)
     EXPECT("finished");
     recall(false);
     ck_assert(!kept.run.open);
-    ck_assert_int_eq(memory_of(2)->state, TRIB_MEMBER_TASKED);
+    ck_assert_int_eq(snapshot_of(2)->state, TRIB_MEMBER_TASKED);
 }
 END_TEST
 
@@ -328,7 +328,7 @@ END_TEST
 
 static void damage(int kind)
 {
-    struct trib_member_memory *member = &kept.members[0];
+    struct trib_member_snapshot *member = &kept.members[0];
     switch (kind) {
     case 0:
         kept.run.number = 0;
@@ -373,7 +373,7 @@ static void damage(int kind)
 }
 enum { DAMAGES = 12 + TRIB_MEMBER_FOLDED - TRIB_MEMBER_TASKED + 1 };
 
-START_TEST(damaged_memory_is_refused)
+START_TEST(a_damaged_snapshot_is_refused)
 {
     for (int kind = 0; kind < DAMAGES; kind++) {
         struct trib_error error = {0};
@@ -417,8 +417,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("round_memory");
-    TCase *tests = tcase_create("memory");
+    Suite *suite = suite_create("round_snapshot");
+    TCase *tests = tcase_create("snapshot");
     tcase_add_checked_fixture(tests, NULL, stop);
     tcase_add_test(tests, every_field_of_the_engine_survives);
     tcase_add_test(tests, every_field_of_a_member_survives);
@@ -431,7 +431,7 @@ int main(void)
     tcase_add_test(tests, what_is_being_committed_is_committed_before_it_stops);
     tcase_add_test(tests, a_commit_that_fails_while_it_stops_ends_the_attempt);
     tcase_add_test(tests, whoever_has_changed_is_listed_once);
-    tcase_add_test(tests, damaged_memory_is_refused);
+    tcase_add_test(tests, a_damaged_snapshot_is_refused);
     tcase_add_test(tests, what_is_not_at_work_needs_no_task);
     tcase_add_test(tests, without_memory_it_says_so);
     suite_add_tcase(suite, tests);

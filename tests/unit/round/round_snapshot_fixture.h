@@ -1,6 +1,6 @@
 /* A round engine under test whose process ends, and what the next one is told of it. */
-#ifndef TEST_ROUND_MEMORY_FIXTURE_H
-#define TEST_ROUND_MEMORY_FIXTURE_H
+#ifndef TEST_ROUND_SNAPSHOT_FIXTURE_H
+#define TEST_ROUND_SNAPSHOT_FIXTURE_H
 
 #include "round_fixture.h"
 #include "round_keeper.h"
@@ -9,9 +9,9 @@ enum { MOST_MEMBERS = 8 };
 
 /* All that an engine remembers. */
 struct remembered {
-    struct trib_round_memory run;
+    struct trib_round_snapshot run;
     uint8_t selector_state[KEEPER_STATE_LEN];
-    struct trib_member_memory members[MOST_MEMBERS];
+    struct trib_member_snapshot members[MOST_MEMBERS];
     size_t n;
 };
 
@@ -36,7 +36,7 @@ static inline void recall(bool after_commit)
     }
     kept.run.selector_state = kept.selector_state;
     for (uint32_t i = 0; i < MOST_MEMBERS; i++) {
-        struct trib_member_memory *member = &kept.members[kept.n];
+        struct trib_member_snapshot *member = &kept.members[kept.n];
         if (!trib_round_recall_member(machine, i, member)) {
             continue;
         }
@@ -76,7 +76,7 @@ static inline void restart(void)
     resume();
 }
 
-static inline struct trib_member_memory *memory_of(uint32_t client)
+static inline struct trib_member_snapshot *snapshot_of(uint32_t client)
 {
     for (size_t i = 0; i < kept.n; i++) {
         if (kept.members[i].client == client) {
