@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/member_row.h"
 
 #include <string.h>
 
@@ -120,35 +121,6 @@ static enum trib_member_state state_to_note(const struct client *client, const s
     }
 }
 
-/* What the round knows of it; engine_resume.c reads it back. */
-static void take_memory(const struct trib_member_snapshot *memory, struct trib_store_members *row)
-{
-    row->task_round = memory->task_round;
-    row->task_attempt = memory->task_attempt;
-    row->task_commits = memory->task_commits;
-    row->flags = (memory->admitted ? TRIB_MEMBER_FLAG_ADMITTED : 0) |
-                 (memory->has_offered ? TRIB_MEMBER_FLAG_OFFERED : 0) |
-                 (memory->has_score ? TRIB_MEMBER_FLAG_SCORED : 0);
-    row->examples = as_column(memory->examples);
-    row->last_round = memory->last_round;
-    row->barred_until = as_column(memory->barred_until);
-    row->offer_order = memory->offer_order;
-    row->bytes = as_column(memory->bytes);
-    row->offer_loss = memory->offer_loss;
-    row->offer_seconds = memory->offer_seconds;
-    row->offer_relevance = memory->offer_relevance;
-    row->admitted_relevance = memory->admitted_relevance;
-    row->admitted_bytes = as_column(memory->admitted_bytes);
-    row->picked = memory->picked;
-    row->folded = memory->folded;
-    row->skipped = memory->skipped;
-    row->skipped_in_row = memory->skipped_in_row;
-    row->failed = memory->failed;
-    row->loss = memory->loss;
-    row->seconds = memory->seconds;
-    row->relevance = memory->relevance;
-}
-
 static void take_client(const struct trib_engine *engine, const struct client *client, struct trib_store_members *row)
 {
     trib_str_copy(row->run, sizeof row->run, engine->run);
@@ -170,9 +142,11 @@ static void note_as(struct trib_engine *engine, uint32_t number, const struct tr
                     enum trib_member_state state)
 {
     struct client *client = &engine->clients[number];
-    struct trib_store_members row = {.state = state};
+    struct trib_member_snapshot snapshot = *memory;
+    struct trib_store_members row = {0};
+    snapshot.state = state;
     take_client(engine, client, &row);
-    take_memory(memory, &row);
+    trib_member_row_fill(&snapshot, &row);
     if (state == TRIB_MEMBER_UPLOADED && client->sketch) {
         row.sketch = (struct trib_store_bytes){client->sketch, trib_sketch_bytes(engine->relevance.k)};
     }

@@ -83,7 +83,6 @@ struct client {
         uint64_t round, attempt;
     } noted;
 };
-enum { TRIB_MEMBER_FLAG_ADMITTED = 1, TRIB_MEMBER_FLAG_OFFERED = 2, TRIB_MEMBER_FLAG_SCORED = 4 }; /* in records */
 
 /* ---- events ---- */
 enum event_kind {

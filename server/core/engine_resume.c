@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "store/member_row.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -189,37 +190,6 @@ struct members {
     size_t n, capacity, uploads;
 };
 
-static struct trib_member_snapshot memory_of(const struct trib_store_members *row, uint32_t client)
-{
-    return (struct trib_member_snapshot){.client = client,
-                                         .state = (enum trib_member_state)row->state,
-                                         .task_round = row->task_round,
-                                         .task_attempt = row->task_attempt,
-                                         .task_commits = row->task_commits,
-                                         .admitted = row->flags & TRIB_MEMBER_FLAG_ADMITTED,
-                                         .has_offered = row->flags & TRIB_MEMBER_FLAG_OFFERED,
-                                         .has_score = row->flags & TRIB_MEMBER_FLAG_SCORED,
-                                         .key = trib_hash64(row->node, strlen(row->node), 0),
-                                         .examples = row->examples,
-                                         .last_round = row->last_round,
-                                         .barred_until = row->barred_until,
-                                         .offer_order = row->offer_order,
-                                         .bytes = row->bytes,
-                                         .offer_loss = row->offer_loss,
-                                         .offer_seconds = row->offer_seconds,
-                                         .offer_relevance = row->offer_relevance,
-                                         .admitted_relevance = row->admitted_relevance,
-                                         .admitted_bytes = row->admitted_bytes,
-                                         .picked = row->picked,
-                                         .folded = row->folded,
-                                         .skipped = row->skipped,
-                                         .skipped_in_row = row->skipped_in_row,
-                                         .failed = row->failed,
-                                         .loss = row->loss,
-                                         .seconds = row->seconds,
-                                         .relevance = row->relevance};
-}
-
 static enum trib_status restore_client(struct trib_engine *engine, const struct trib_store_members *row,
                                        struct client *client, struct trib_error *error)
 {
@@ -286,8 +256,9 @@ static enum trib_status look_at_member(void *context, const void *record, struct
     if (!client) {
         return trib_fail_no_memory(error);
     }
-    struct trib_member_snapshot *memory = &members->list[members->n++];
-    *memory = memory_of(row, number);
+    struct trib_member_snapshot *memory = &members->list[members->n];
+    TRIB_TRY(trib_member_row_read(row, number, memory, error));
+    members->n++;
     TRIB_TRY(restore_client(members->engine, row, client, error));
     if (memory->state == TRIB_MEMBER_UPLOADED) {
         recover_upload(members, client, memory);

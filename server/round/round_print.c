@@ -1,4 +1,4 @@
-/* The round engine's state in words. */
+/* The names and stored numbers of the round engine's states, and the whole of it in words. */
 #include "round_private.h"
 
 #include <inttypes.h>
@@ -9,10 +9,8 @@ static const char *const state_names[TRIB_ROUND_STATE_COUNT] = {
     [TRIB_ROUND_FINISHED] = "finished",
 };
 static const char *const member_names[TRIB_MEMBER_STATE_COUNT] = {
-    [TRIB_MEMBER_NONE] = "none",         [TRIB_MEMBER_TASKED] = "tasked",   [TRIB_MEMBER_OFFERED] = "offered",
-    [TRIB_MEMBER_ADMITTED] = "admitted", [TRIB_MEMBER_GRANTED] = "granted", [TRIB_MEMBER_UPLOADED] = "uploaded",
-    [TRIB_MEMBER_FOLDING] = "folding",   [TRIB_MEMBER_FOLDED] = "folded",   [TRIB_MEMBER_SKIPPED] = "skipped",
-    [TRIB_MEMBER_REJECTED] = "rejected", [TRIB_MEMBER_FAILED] = "failed",   [TRIB_MEMBER_LATE] = "late",
+#define TRIB_MEMBER_STATE_ROW(name, stored, text) [TRIB_MEMBER_##name] = text,
+#include "round/member_states.def"
 };
 
 const char *trib_round_state_name(enum trib_round_state state)
@@ -23,6 +21,27 @@ const char *trib_round_state_name(enum trib_round_state state)
 const char *trib_member_state_name(enum trib_member_state state)
 {
     return state < TRIB_MEMBER_STATE_COUNT ? member_names[state] : "?";
+}
+
+static const uint64_t stored_states[TRIB_MEMBER_STATE_COUNT] = {
+#define TRIB_MEMBER_STATE_ROW(name, stored, text) [TRIB_MEMBER_##name] = (stored),
+#include "round/member_states.def"
+};
+
+uint64_t trib_member_state_stored(enum trib_member_state state)
+{
+    return stored_states[state];
+}
+
+bool trib_member_state_find(uint64_t stored, enum trib_member_state *state)
+{
+    for (int i = 0; i < TRIB_MEMBER_STATE_COUNT; i++) {
+        if (stored_states[i] == stored) {
+            *state = (enum trib_member_state)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *trib_outcome_name(enum trib_outcome outcome)

@@ -5,30 +5,19 @@
 
 #include "round/round.h"
 
-/* One member's work is named by the round and the attempt that its task was sent in. */
+/* A member is a client's part in the rounds. */
 struct member {
+/* what outlives the process */
+#define TRIB_MEMBER_FIELD(type, name) type name;
+#include "round/member_fields.def"
+    /* and what does not */
     bool known, available, eligible;
-    bool changed;  /* it stands in the list of those that have */
-    bool granted;  /* to upload, at some time in its task: there may be something to discard */
-    bool admitted; /* by the gate, at some time in its task */
-    enum trib_member_state state;
-    uint64_t task_round, task_attempt;
-    uint64_t task_commits; /* of the round engine when the task was sent: what its model's staleness is told from */
-    bool has_offered, has_score; /* for that task: what it offers again is not counted again */
+    bool changed; /* it stands in the list of those that have */
+    bool granted; /* to upload, at some time in its task: there may be something to discard */
     int64_t last_progress_ms, tasked_ms;
-    uint64_t key, examples, last_round, barred_until;
-    uint64_t offer_order;                              /* among all offers, for grants in order of arrival */
-    uint64_t bytes;                                    /* of the update that it offers */
-    double bonus;                                      /* for its patience, as of its last decision */
-    double offer_loss, offer_relevance, offer_seconds; /* of its task; nan = unknown, or no offer yet */
-    double admitted_relevance;                         /* what the gate admitted */
-    uint64_t admitted_bytes;
+    double bonus;    /* for its patience, as of its last decision */
     const char *why; /* it was picked; static text */
     double score;
-    /* what selectors go by */
-    uint64_t picked, folded, skipped, failed;
-    uint64_t skipped_in_row; /* since it was folded last */
-    double loss, seconds, relevance;
 };
 
 struct trib_round {

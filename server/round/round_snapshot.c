@@ -29,33 +29,9 @@ bool trib_round_recall_member(const struct trib_round *round, uint32_t client, s
         return false;
     }
     const struct member *member = &round->members[client];
-    *snapshot = (struct trib_member_snapshot){.client = client,
-                                              .state = member->state,
-                                              .task_round = member->task_round,
-                                              .task_attempt = member->task_attempt,
-                                              .task_commits = member->task_commits,
-                                              .admitted = member->admitted,
-                                              .has_offered = member->has_offered,
-                                              .has_score = member->has_score,
-                                              .key = member->key,
-                                              .examples = member->examples,
-                                              .last_round = member->last_round,
-                                              .barred_until = member->barred_until,
-                                              .offer_order = member->offer_order,
-                                              .bytes = member->bytes,
-                                              .offer_loss = member->offer_loss,
-                                              .offer_seconds = member->offer_seconds,
-                                              .offer_relevance = member->offer_relevance,
-                                              .admitted_relevance = member->admitted_relevance,
-                                              .admitted_bytes = member->admitted_bytes,
-                                              .picked = member->picked,
-                                              .folded = member->folded,
-                                              .skipped = member->skipped,
-                                              .skipped_in_row = member->skipped_in_row,
-                                              .failed = member->failed,
-                                              .loss = member->loss,
-                                              .seconds = member->seconds,
-                                              .relevance = member->relevance};
+    snapshot->client = client;
+#define TRIB_MEMBER_FIELD(type, name) snapshot->name = member->name;
+#include "round/member_fields.def"
     return true;
 }
 
@@ -97,34 +73,16 @@ static void restore_member(struct trib_round *round, const struct trib_member_sn
 {
     struct member *member = &round->members[snapshot->client];
     member->known = true;
-    member->granted = true; /* maybe: to discard what is not there does no harm */
-    member->admitted = snapshot->admitted;
-    member->task_round = snapshot->task_round;
-    member->task_attempt = snapshot->task_attempt;
-    member->task_commits = snapshot->task_commits;
-    member->has_offered = snapshot->has_offered;
-    member->has_score = snapshot->has_score;
-    member->key = snapshot->key;
-    member->examples = snapshot->examples;
-    member->last_round = snapshot->last_round;
-    member->barred_until = snapshot->barred_until;
-    member->offer_order = snapshot->offer_order;
-    member->bytes = snapshot->bytes;
-    member->offer_loss = snapshot->offer_loss;
-    member->offer_seconds = snapshot->offer_seconds;
-    member->offer_relevance = snapshot->offer_relevance;
-    member->admitted_relevance = snapshot->admitted_relevance;
-    member->admitted_bytes = snapshot->admitted_bytes;
+    member->granted = true;      /* maybe: to discard what is not there does no harm */
+#define TRIB_MEMBER_STATE(name)  /* set below, where it is counted */
+#define TRIB_MEMBER_NUMBER(name) member->name = snapshot->name;
+#define TRIB_MEMBER_REAL(name)   member->name = snapshot->name;
+#define TRIB_MEMBER_FLAGS(name)
+#define TRIB_MEMBER_FLAG(name, bit) member->name = snapshot->name;
+#define TRIB_MEMBER_KEY(name)       member->name = snapshot->name;
+#include "round/member_fields.def"
     member->why = "asked before the server's restart";
     member->score = (double)NAN;
-    member->picked = snapshot->picked;
-    member->folded = snapshot->folded;
-    member->skipped = snapshot->skipped;
-    member->skipped_in_row = snapshot->skipped_in_row;
-    member->failed = snapshot->failed;
-    member->loss = snapshot->loss;
-    member->seconds = snapshot->seconds;
-    member->relevance = snapshot->relevance;
     enum trib_member_state state = state_after(snapshot->state, open);
     if (trib_round_is_at_work(state) && commits - snapshot->task_commits > round->options.max_staleness) {
         state = open ? TRIB_MEMBER_LATE : TRIB_MEMBER_NONE; /* its model is too far behind by now */

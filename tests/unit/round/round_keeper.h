@@ -10,44 +10,17 @@
 
 enum { KEEPER_CLIENTS = 12, KEEPER_STATE_LEN = 64 };
 
-#define MEMBER_SNAPSHOT_FIELDS(X)                                                                                      \
-    X(client)                                                                                                          \
-    X(state)                                                                                                           \
-    X(task_round)                                                                                                      \
-    X(task_attempt)                                                                                                    \
-    X(task_commits)                                                                                                    \
-    X(admitted)                                                                                                        \
-    X(has_offered)                                                                                                     \
-    X(has_score)                                                                                                       \
-    X(key)                                                                                                             \
-    X(examples)                                                                                                        \
-    X(last_round)                                                                                                      \
-    X(barred_until)                                                                                                    \
-    X(offer_order)                                                                                                     \
-    X(bytes)                                                                                                           \
-    X(offer_loss)                                                                                                      \
-    X(offer_seconds)                                                                                                   \
-    X(offer_relevance)                                                                                                 \
-    X(admitted_relevance)                                                                                              \
-    X(admitted_bytes)                                                                                                  \
-    X(picked)                                                                                                          \
-    X(folded)                                                                                                          \
-    X(skipped)                                                                                                         \
-    X(skipped_in_row)                                                                                                  \
-    X(failed)                                                                                                          \
-    X(loss)                                                                                                            \
-    X(seconds)                                                                                                         \
-    X(relevance)
-
 /* The name of the first field that is not the same, bit by bit; NULL when all are. */
 static inline const char *member_difference(const struct trib_member_snapshot *a, const struct trib_member_snapshot *b)
 {
-#define COMPARE(field)                                                                                                 \
+#define TRIB_MEMBER_FIELD(type, field)                                                                                 \
     if (memcmp(&a->field, &b->field, sizeof a->field) != 0) {                                                          \
         return #field;                                                                                                 \
     }
-    MEMBER_SNAPSHOT_FIELDS(COMPARE)
-#undef COMPARE
+#include "round/member_fields.def"
+    if (a->client != b->client) {
+        return "client";
+    }
     return NULL;
 }
 

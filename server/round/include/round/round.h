@@ -46,20 +46,10 @@ enum trib_round_state {
     TRIB_ROUND_STATE_COUNT
 };
 
-/* A client's part in the round that runs. */
+/* A member's state is where its client's part in the open round stands. */
 enum trib_member_state {
-    TRIB_MEMBER_NONE,     /* not in the cohort */
-    TRIB_MEMBER_TASKED,   /* downloads and trains */
-    TRIB_MEMBER_OFFERED,  /* waits for the gate's decision */
-    TRIB_MEMBER_ADMITTED, /* waits for its turn to upload */
-    TRIB_MEMBER_GRANTED,  /* uploads */
-    TRIB_MEMBER_UPLOADED, /* has uploaded while no round was collecting: folded when the next one begins */
-    TRIB_MEMBER_FOLDING,  /* its upload is being verified and folded */
-    TRIB_MEMBER_FOLDED,   /* the states from here on are final for the round */
-    TRIB_MEMBER_SKIPPED,  /* the gate did not let it through */
-    TRIB_MEMBER_REJECTED, /* its update was refused */
-    TRIB_MEMBER_FAILED,   /* it said that it could not */
-    TRIB_MEMBER_LATE,     /* no progress in time, or the round closed without it */
+#define TRIB_MEMBER_STATE_ROW(name, stored, text) TRIB_MEMBER_##name,
+#include "round/member_states.def"
     TRIB_MEMBER_STATE_COUNT
 };
 
@@ -146,13 +136,14 @@ enum trib_round_action_kind {
     TRIB_ACTION_ABANDONED, /* reason: the round is given up: log it, forget its accumulator and new model */
     TRIB_ACTION_FINISHED   /* reason: nothing more to do; who was still at work has been told ABANDONED */
 };
-/* What became of a member; the numbers of Outcome.Kind on the wire. */
+/* An outcome is what became of a member's part. The numbers are those of Outcome.Kind on the wire; records hold the
+ * names. Neither changes. */
 enum trib_outcome {
-    TRIB_OUTCOME_FOLDED,
-    TRIB_OUTCOME_SKIPPED,
-    TRIB_OUTCOME_REJECTED,
-    TRIB_OUTCOME_LATE,
-    TRIB_OUTCOME_ABANDONED
+    TRIB_OUTCOME_FOLDED = 0,
+    TRIB_OUTCOME_SKIPPED = 1,
+    TRIB_OUTCOME_REJECTED = 2,
+    TRIB_OUTCOME_LATE = 3,
+    TRIB_OUTCOME_ABANDONED = 4
 };
 
 enum { TRIB_ROUND_REASON_LEN = 200 };
@@ -200,7 +191,7 @@ bool trib_round_is_at_work(enum trib_member_state state);
 uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt);
 /* ---- what outlives the process ---- */
 
-/* The engine itself, without its members. */
+/* A round's snapshot is the engine itself, without its members. */
 struct trib_round_snapshot {
     uint64_t number, attempt, commits, offers, draws;
     bool open;                /* tasks are out: the round goes on, or its updates wait to be committed */
@@ -210,19 +201,14 @@ struct trib_round_snapshot {
     const void *selector_state; /* [selector's state_size]; borrowed */
     size_t selector_state_len;
 };
-/* A client's part in the open round, and what selectors go by. */
+/* A member's snapshot is its client's part in the open round, and what selectors go by. */
 struct trib_member_snapshot {
     uint32_t client;
-    enum trib_member_state state;
-    uint64_t task_round, task_attempt, task_commits;
-    bool admitted, has_offered, has_score;
-    uint64_t key, examples, last_round, barred_until, offer_order, bytes;
-    double offer_loss, offer_seconds, offer_relevance, admitted_relevance;
-    uint64_t admitted_bytes;
-    uint64_t picked, folded, skipped, skipped_in_row, failed;
-    double loss, seconds, relevance;
+#define TRIB_MEMBER_FIELD(type, name) type name;
+#include "round/member_fields.def"
 };
-/* As it is; or, from COMMITTING, as it will be when the commit is done (after_commit). */
+/* trib_round_recall tells the engine as it is; or, from COMMITTING, as it will be when the commit is done
+ * (after_commit). */
 void trib_round_recall(const struct trib_round *round, bool after_commit, struct trib_round_snapshot *snapshot);
 /* False: the client is not known. */
 bool trib_round_recall_member(const struct trib_round *round, uint32_t client, struct trib_member_snapshot *snapshot);
@@ -238,6 +224,9 @@ TRIB_MUST_CHECK enum trib_status trib_round_restore(struct trib_round *round,
 
 const char *trib_round_state_name(enum trib_round_state state);
 const char *trib_member_state_name(enum trib_member_state state);
+/* A state's stored number is what records hold of it; false: no state has this one. */
+uint64_t trib_member_state_stored(enum trib_member_state state);
+bool trib_member_state_find(uint64_t stored, enum trib_member_state *state);
 const char *trib_outcome_name(enum trib_outcome outcome); /* "folded", ... */
 /* The whole state, for people and tests. */
 TRIB_MUST_CHECK enum trib_status trib_round_print(const struct trib_round *round, struct trib_buf *text);
