@@ -329,7 +329,7 @@ enum trib_status trib_engine_connect(struct trib_engine *engine, struct trib_pee
     event->filtered = trib_filter_hello(engine->settings, hello);
     event->device = trib_device_of(hello->device);
     check_codecs(engine, hello, event);
-    event->takes_deltas = !trib_chain_lacks(&engine->codec_down, hello->codecs, hello->n_codecs);
+    event->takes_deltas = !trib_chain_lacks(&engine->sealer.down, hello->codecs, hello->n_codecs);
     trib_engine_post(engine, event);
     return TRIB_OK;
 }
@@ -379,14 +379,7 @@ void trib_engine_progress(struct trib_engine *engine, const char *node)
 
 struct trib_blob *trib_engine_blob(struct trib_engine *engine, const uint8_t sha256[32])
 {
-    pthread_mutex_lock(&engine->published_mutex);
-    bool whole = memcmp(engine->current.sha256, sha256, TRIB_SHA256_LEN) == 0;
-    struct trib_blob *blob = whole ? trib_blob_ref(engine->current.raw) : trib_versions_find(&engine->versions, sha256);
-    if (!blob) {
-        blob = trib_past_models_find(&engine->past, sha256);
-    }
-    pthread_mutex_unlock(&engine->published_mutex);
-    return blob;
+    return trib_release_blob(engine->release, sha256);
 }
 
 enum trib_status trib_engine_upload_open(struct trib_engine *engine, const char *node, const struct trib_chunk *first,

@@ -148,17 +148,7 @@ static void fold_upload(struct trib_engine *engine, const struct trib_round_acti
 
 static void publish(struct trib_engine *engine)
 {
-    pthread_mutex_lock(&engine->published_mutex);
-    struct model old = engine->current;
-    if (trib_engine_may_be_stale(engine->settings)) {
-        trib_past_models_push(&engine->past, trib_blob_ref(old.raw), old.sha256);
-    }
-    engine->current = engine->worker.next;
-    engine->worker.next = (struct model){0};
-    trib_versions_push(&engine->versions, &engine->current.delta, trib_blob_len(engine->current.raw));
-    engine->current.delta.blob = NULL;
-    pthread_mutex_unlock(&engine->published_mutex);
-    trib_model_clear(&old);
+    trib_release_publish(engine->release, &engine->worker.next);
     trib_relevance_learn(&engine->relevance, engine->worker.next_signs);
     engine->worker.next_signs = NULL;
 }

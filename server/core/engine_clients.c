@@ -266,35 +266,35 @@ static struct trib_recipe recipe_of_round(const struct trib_server_settings *s, 
 
 /* What a task says of the way to its model that is shorter than the whole one. */
 struct shortcut {
+    struct trib_route route;
     Tributary__V1__Delta deltas[TRIB_TASK_DELTAS], *list[TRIB_TASK_DELTAS];
     Tributary__V1__Blob blobs[TRIB_TASK_DELTAS];
     Tributary__V1__Initialisation initialisation;
 };
+_Static_assert((int)TRIB_TASK_DELTAS >= (int)TRIB_ROUTE_DELTAS, "a task has room for a route");
 
 /* Name the deltas that lead from the version that this client is known to hold to that of its task, else all that there
  * are; and how version 0 was made, if they begin there. */
 static void add_shortcut(const struct trib_engine *engine, const struct client *client, struct shortcut *shortcut,
                          Tributary__V1__Task *task)
 {
-    const struct trib_versions *versions = &engine->versions;
-    uint64_t present = engine->current.version;
-    if (!client->takes_deltas || client->task.version != present) {
+    struct trib_route *route = &shortcut->route;
+    if (!client->takes_deltas || client->task.version != trib_release_present(engine->release)->number) {
         return;
     }
-    size_t n = client->holds_model ? trib_versions_since(versions, client->held) : versions->n;
-    for (size_t i = 0; i < n; i++) {
-        const struct trib_delta *delta = &versions->deltas[versions->n - n + i];
+    trib_release_route(engine->release, client->holds_model, client->held, route);
+    for (size_t i = 0; i < route->n; i++) {
         tributary__v1__delta__init(&shortcut->deltas[i]);
         tributary__v1__blob__init(&shortcut->blobs[i]);
-        shortcut->blobs[i].sha256 = trib_message_lend_bytes(delta->sha256, sizeof delta->sha256);
-        shortcut->blobs[i].len = trib_blob_len(delta->blob);
-        shortcut->deltas[i].from_version = delta->from_version;
+        shortcut->blobs[i].sha256 = trib_message_lend_bytes(route->deltas[i].sha256, sizeof route->deltas[i].sha256);
+        shortcut->blobs[i].len = route->deltas[i].len;
+        shortcut->deltas[i].from_version = route->deltas[i].from_version;
         shortcut->deltas[i].blob = &shortcut->blobs[i];
         shortcut->list[i] = &shortcut->deltas[i];
     }
     task->deltas = shortcut->list;
-    task->n_deltas = n;
-    if (trib_engine_sends_deltas(engine) && !engine->settings->model_initial && present == n) {
+    task->n_deltas = route->n;
+    if (trib_sealer_makes_deltas(&engine->sealer) && route->from_seed) {
         tributary__v1__initialisation__init(&shortcut->initialisation);
         shortcut->initialisation.seed = (uint64_t)engine->settings->seed;
         task->initialisation = &shortcut->initialisation;
@@ -304,9 +304,10 @@ static void add_shortcut(const struct trib_engine *engine, const struct client *
 /* A client's task is made of what was current when it was first sent: it may ask for it again later. */
 static void set_task(const struct trib_engine *engine, struct client *client)
 {
-    client->task.version = engine->current.version;
-    client->task.model_len = trib_blob_len(engine->current.raw);
-    memcpy(client->task.model_sha256, engine->current.sha256, TRIB_SHA256_LEN);
+    const struct trib_version *present = trib_release_present(engine->release);
+    client->task.version = present->number;
+    client->task.model_len = trib_blob_len(present->raw);
+    memcpy(client->task.model_sha256, present->sha256, TRIB_SHA256_LEN);
     client->task.proximal_mu = engine->proximal.mu;
 }
 

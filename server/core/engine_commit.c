@@ -39,7 +39,7 @@ void trib_engine_prepare_commit(struct trib_engine *engine, struct work *work)
 static enum trib_status note_blob(struct trib_engine *engine, struct work *work, const char *kind,
                                   const struct trib_blob_name *name)
 {
-    struct trib_store_version_blobs row = {.version = engine->worker.next.version, .len = name->len};
+    struct trib_store_version_blobs row = {.version = engine->worker.next.number, .len = name->len};
     trib_str_copy(row.run, sizeof row.run, engine->run);
     trib_str_copy(row.kind, sizeof row.kind, kind);
     memcpy(row.sha256, name->sha256, sizeof row.sha256);
@@ -103,13 +103,13 @@ static enum trib_status put_strategy(struct trib_engine *engine, struct work *wo
 /* Everything that the next process needs of this version. *name: of the model. */
 static enum trib_status put_files(struct trib_engine *engine, struct work *work, struct trib_blob_name *name)
 {
-    const struct model *next = &engine->worker.next;
+    const struct trib_version *next = &engine->worker.next;
     TRIB_TRY(put_model(engine, work, name));
-    if (next->delta.blob) {
-        TRIB_TRY(put_blob(engine, work, "delta", trib_blob_data(next->delta.blob), trib_blob_len(next->delta.blob)));
+    if (next->delta) {
+        TRIB_TRY(put_blob(engine, work, "delta", trib_blob_data(next->delta), trib_blob_len(next->delta)));
     }
     if (next->residual) {
-        TRIB_TRY(put_blob(engine, work, "residual", next->residual, engine->schema.n_floats * sizeof(float)));
+        TRIB_TRY(put_blob(engine, work, "residual", trib_blob_data(next->residual), trib_blob_len(next->residual)));
     }
     if (engine->worker.next_signs) {
         TRIB_TRY(put_blob(engine, work, "signs", engine->worker.next_signs,
@@ -131,7 +131,7 @@ struct dropping {
 static bool is_kept(const struct trib_engine *engine, const struct trib_store_version_blobs *row)
 {
     const struct trib_server_settings *s = engine->settings;
-    uint64_t behind = engine->worker.next.version - row->version;
+    uint64_t behind = engine->worker.next.number - row->version;
     if (strcmp(row->kind, "model") == 0) {
         return behind < (uint64_t)s->checkpoints_keep;
     }
@@ -194,8 +194,8 @@ static enum trib_status write_all(struct trib_engine *engine, struct work *work,
 
 static void note_version(struct trib_engine *engine, struct work *work)
 {
-    const struct model *next = &engine->worker.next;
-    struct trib_store_versions row = {.version = next->version, .round = work->round, .at = work->at_ms};
+    const struct trib_version *next = &engine->worker.next;
+    struct trib_store_versions row = {.version = next->number, .round = work->round, .at = work->at_ms};
     trib_str_copy(row.run, sizeof row.run, engine->run);
     row.len = trib_blob_len(next->raw);
     memcpy(row.sha256, next->sha256, sizeof row.sha256);

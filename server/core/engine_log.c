@@ -19,14 +19,15 @@ static uint64_t saved(uint64_t transfers, uint64_t raw, uint64_t sent)
 
 struct trib_round_record trib_engine_record(struct trib_engine *engine, bool carried)
 {
+    const struct trib_version *present = trib_release_present(engine->release);
     bool evaluated = engine->evaluation.examples > 0;
     return (struct trib_round_record){
         .summary = *trib_round_summary(engine->round),
         .carried = carried,
-        .version = engine->current.version,
+        .version = present->number,
         .bytes_up = atomic_load(&engine->bytes_up) - engine->bytes_up_before,
         .bytes_down = atomic_load(&engine->bytes_down) - engine->bytes_down_before,
-        .raw_bytes = trib_blob_len(engine->current.raw),
+        .raw_bytes = trib_blob_len(present->raw),
         .train_loss = engine->train_weight_sum > 0 ? engine->train_loss_sum / engine->train_weight_sum : (double)NAN,
         .loss = evaluated ? engine->evaluation.loss : (double)NAN,
         .accuracy = evaluated ? engine->evaluation.accuracy : (double)NAN,
@@ -92,7 +93,7 @@ static void log_record(const struct trib_engine *engine, const struct trib_round
     fields[n++] = TRIB_F_INT("bytes_up", record->bytes_up);
     fields[n++] = TRIB_F_INT("bytes_down", record->bytes_down);
     fields[n++] = TRIB_F_STR("codec_up", trib_uplink_text(&engine->uplink));
-    fields[n++] = TRIB_F_STR("codec_down", engine->codec_down.text);
+    fields[n++] = TRIB_F_STR("codec_down", engine->sealer.down.text);
     fields[n++] = TRIB_F_INT("saved_up", saved(s->uploaded, record->raw_bytes, record->bytes_up));
     fields[n++] = TRIB_F_INT("saved_down", saved(s->cohort, record->raw_bytes, record->bytes_down));
     if (!isnan(record->train_loss)) {

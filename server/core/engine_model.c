@@ -1,10 +1,8 @@
 /* Building the engine: the model, its plan, the test set; and sealing a version for publication. */
 #include "engine_private.h"
 
-#include "base/clones.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/str.h"
 #include "codec/frame.h"
 #include "model/zoo.h"
@@ -14,121 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- one version ---- */
-
-void trib_model_clear(struct model *model)
-{
-    trib_blob_unref(model->raw);
-    trib_blob_unref(model->delta.blob);
-    trib_free(model->residual);
-    *model = (struct model){0};
-}
-
-bool trib_engine_sends_deltas(const struct trib_engine *engine)
-{
-    return !(trib_chain_plain(&engine->codec_down) && engine->codec_down.caps & TRIB_CODEC_LOSSLESS);
-}
-
 static enum trib_status hash_of(const void *bytes, size_t len, uint8_t sha256[TRIB_SHA256_LEN],
                                 struct trib_error *error)
 {
     enum trib_status status = trib_sha256(bytes, len, sha256);
     return status == TRIB_OK ? TRIB_OK : trib_fail(error, status, "hashing: %s", trib_status_text(status));
-}
-
-struct step {
-    const float *base; /* [n] */
-    float *next;       /* [n]: what is meant, then what is to be coded, then what clients will have */
-    float *residual;   /* [n]; NULL: what is left out is forgotten */
-};
-
-/* next := (next - base) + residual of the base */
-TRIB_CLONES
-static void form_delta(const float *base, const float *residual, float *next, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        next[i] -= base[i];
-    }
-    for (size_t i = 0; residual && i < n; i++) {
-        next[i] += residual[i];
-    }
-}
-
-/* A block was coded: what clients will have, and what it lacks. */
-TRIB_CLONES
-static void take_decoded(void *context, size_t first, const float *values, size_t n)
-{
-    const struct step *step = context;
-    const float *base = step->base + first;
-    float *next = step->next + first;
-    if (step->residual) {
-        float *residual = step->residual + first;
-        for (size_t i = 0; i < n; i++) {
-            residual[i] = next[i] - values[i];
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        next[i] = base[i] + values[i];
-    }
-}
-
-/* Error feedback (Seide et al., 2014) on the server's side, as in DoubleSqueeze (Tang et al., 2019): what one delta
- * leaves out is a part of the next. */
-static enum trib_status make_delta(struct trib_engine *engine, const struct model *base, float *next,
-                                   struct model *model, struct trib_error *error)
-{
-    size_t n = engine->schema.n_floats;
-    if (engine->settings->codec_down_feedback) {
-        model->residual = trib_malloc_aligned(n, sizeof *model->residual);
-        if (!model->residual) {
-            return trib_fail(error, TRIB_NO_MEMORY, "out of memory for what codec.down leaves out");
-        }
-    }
-    struct step step = {.base = base->vector, .next = next, .residual = model->residual};
-    form_delta(base->vector, base->residual, next, n);
-    struct trib_rng rng = trib_rng_init((uint64_t)engine->settings->seed, "broadcast", model->version, 0);
-    const struct trib_frame_job job = {.kind = TRIB_FRAME_UPDATE,
-                                       .chain = &engine->codec_down,
-                                       .seed = trib_rng_u64(&rng),
-                                       .schema = engine->schema.hash,
-                                       .vector = next,
-                                       .n = n,
-                                       .pool = engine->pool,
-                                       .decoded = take_decoded,
-                                       .context = &step};
-    struct trib_delta *delta = &model->delta;
-    delta->from_version = base->version;
-    enum trib_status status = trib_frame_encode(&job, &delta->blob, error);
-    if (status != TRIB_OK) {
-        return trib_error_prefix(error, status, "codec.down");
-    }
-    return hash_of(trib_blob_data(delta->blob), trib_blob_len(delta->blob), delta->sha256, error);
-}
-
-enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw, const struct model *base,
-                                 struct model *model, struct trib_error *error)
-{
-    size_t payload_offset, n = engine->schema.n_floats;
-    size_t len = trib_frame_raw_len(n, &payload_offset);
-    uint8_t *frame = trib_blob_fill(raw);
-    float *vector = (float *)(void *)(frame + payload_offset);
-    struct model result = {.version = base ? base->version + 1 : 0, .raw = raw, .vector = vector};
-    enum trib_status status = TRIB_OK;
-    if (base && trib_engine_sends_deltas(engine)) {
-        status = make_delta(engine, base, vector, &result, error);
-    }
-    if (status == TRIB_OK) {
-        status = trib_frame_seal_raw(TRIB_FRAME_MODEL, engine->schema.hash, n, frame, len, error);
-    }
-    if (status == TRIB_OK) {
-        status = hash_of(frame, len, result.sha256, error);
-    }
-    if (status != TRIB_OK) {
-        trib_model_clear(&result);
-        return status;
-    }
-    *model = result;
-    return TRIB_OK;
 }
 
 /* ---- from the settings ---- */
@@ -186,12 +74,11 @@ static enum trib_status build_graph(struct trib_engine *engine, struct trib_erro
 static enum trib_status build_initial_model(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    size_t payload_offset;
-    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(engine->schema.n_floats, &payload_offset));
+    float *vector = NULL;
+    struct trib_blob *raw = trib_sealer_blank(&engine->sealer, &vector);
     if (!raw) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for a model of %zu parameters", engine->schema.n_floats);
     }
-    float *vector = (float *)(void *)(trib_blob_fill(raw) + payload_offset);
     enum trib_status status = TRIB_OK;
     if (s->model_initial) {
         status = trib_checkpoint_read(s->model_initial, &engine->schema, vector, error);
@@ -202,7 +89,10 @@ static enum trib_status build_initial_model(struct trib_engine *engine, struct t
         trib_blob_unref(raw);
         return status;
     }
-    return trib_model_seal(engine, raw, NULL, &engine->current, error);
+    struct trib_version initial;
+    TRIB_TRY(trib_sealer_seal(&engine->sealer, raw, NULL, &initial, error));
+    trib_release_publish(engine->release, &initial);
+    return TRIB_OK;
 }
 
 static enum trib_status open_test_set(struct trib_engine *engine, struct trib_error *error)
@@ -326,8 +216,11 @@ static enum trib_status check_bounds(struct trib_engine *engine, struct trib_err
 static enum trib_status build_compute(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    TRIB_TRY(trib_chain_parse(s->codec_down, &engine->codec_down, error));
-    TRIB_TRY(trib_versions_init(&engine->versions, (size_t)s->codec_down_history, error));
+    const struct trib_release_options release = {.history = (size_t)s->codec_down_history,
+                                                 .keeps_past = trib_engine_may_be_stale(s),
+                                                 .remade = !s->model_initial};
+    TRIB_TRY(trib_chain_parse(s->codec_down, &engine->sealer.down, error));
+    TRIB_TRY(trib_release_new(&release, &engine->release, error));
     engine->worker.strategy = trib_strategy_find(s->strategy);
     TRIB_TRY(trib_uplink_init(&engine->uplink, s, engine->worker.strategy, error));
     engine->worker.state = trib_calloc(1, engine->worker.strategy->state_size);
@@ -339,6 +232,11 @@ static enum trib_status build_compute(struct trib_engine *engine, struct trib_er
     TRIB_TRY(open_backend(engine, error));
     TRIB_TRY(build_graph(engine, error));
     TRIB_TRY(open_test_set(engine, error));
+    engine->sealer.feedback = s->codec_down_feedback;
+    engine->sealer.seed = (uint64_t)s->seed;
+    engine->sealer.schema = engine->schema.hash;
+    engine->sealer.n = engine->schema.n_floats;
+    engine->sealer.pool = engine->pool;
     engine->proximal =
         (struct trib_proximal){.mu = s->proximal_mu, .step = s->proximal_step, .most = 1 / s->learning_rate};
     const int64_t most = (int64_t)TRIB_SKETCH_MAX_BYTES * 8;
@@ -368,7 +266,6 @@ static struct trib_engine *new_engine(const struct trib_server_settings *setting
     pthread_cond_init(&engine->inbox_cond, &monotonic);
     pthread_mutex_init(&engine->worker.mutex, NULL);
     pthread_cond_init(&engine->worker.cond, NULL);
-    pthread_mutex_init(&engine->published_mutex, NULL);
     pthread_condattr_destroy(&monotonic);
     engine->inbox.last = &engine->inbox.first;
     engine->worker.queue.last = &engine->worker.queue.first;
@@ -430,12 +327,10 @@ void trib_engine_free(struct trib_engine *engine)
     trib_notes_clear(&engine->notes);
     trib_store_close(engine->worker.store);
     trib_blobs_close(engine->worker.blobs);
-    trib_model_clear(&engine->worker.next);
+    trib_version_clear(&engine->worker.next);
     trib_free(engine->worker.next_signs);
-    trib_model_clear(&engine->current);
-    trib_past_models_clear(&engine->past);
+    trib_release_free(engine->release);
     trib_relevance_clear(&engine->relevance);
-    trib_versions_clear(&engine->versions);
     trib_schema_clear(&engine->schema);
     trib_buf_clear(&engine->plan);
     trib_graph_free(engine->graph);
@@ -447,6 +342,5 @@ void trib_engine_free(struct trib_engine *engine)
     pthread_cond_destroy(&engine->inbox_cond);
     pthread_mutex_destroy(&engine->worker.mutex);
     pthread_cond_destroy(&engine->worker.cond);
-    pthread_mutex_destroy(&engine->published_mutex);
     trib_free(engine);
 }

@@ -1,7 +1,7 @@
 /* The engine's inside, shared by its files.
  *
  * Who touches what: `round`, `clients` and `by_node` belong to the engine's thread; what is under `worker` to the
- * worker's; `inbox` and what is published have a mutex each, never held together; the rest is fixed after start or
+ * worker's; `inbox` has a mutex; the rest is fixed after start or
  * atomic. */
 #ifndef TRIB_CORE_ENGINE_PRIVATE_H
 #define TRIB_CORE_ENGINE_PRIVATE_H
@@ -10,8 +10,8 @@
 #include "core/engine.h"
 #include "filters.h"
 #include "notes.h"
-#include "past_models.h"
 #include "proximal.h"
+#include "release/release.h"
 #include "relevance.h"
 #include "round/round.h"
 #include "model/checkpoint.h"
@@ -21,32 +21,10 @@
 #include "train/evaluate.h"
 #include "uplink.h"
 #include "uploads.h"
-#include "versions.h"
 #include "wire/graph_message.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-
-/* ---- a model ---- */
-/* One version. What clients hold of it, they hold bit by bit: with a lossy codec.down it is made of the version before
- * and the delta that was broadcast, on both sides. */
-struct model {
-    uint64_t version;
-    struct trib_blob *raw; /* the whole model as an f32 frame, which clients may always download */
-    const float *vector;   /* in raw */
-    uint8_t sha256[TRIB_SHA256_LEN];
-    struct trib_delta delta; /* from the version before; no blob: there is none */
-    float *residual;         /* [n_floats]: what the deltas so far have left out of what was meant; NULL: nothing */
-};
-void trib_model_clear(struct model *model);
-/* False with f32, where clients get whole models: a delta would be as long. */
-bool trib_engine_sends_deltas(const struct trib_engine *engine);
-/* Seal a raw frame whose vector is filled with the next version, and name it. With a base and a lossy codec.down the
- * vector becomes what the base and the delta give. Takes the caller's reference to `raw`, also on failure; the base is
- * not changed, so that a version that is never published leaves no trace. */
-TRIB_MUST_CHECK enum trib_status trib_model_seal(struct trib_engine *engine, struct trib_blob *raw,
-                                                 const struct model *base, struct model *model,
-                                                 struct trib_error *error);
 
 /* ---- clients ---- */
 struct client {
@@ -154,7 +132,7 @@ struct trib_engine {
     struct trib_buf plan; /* serialised Graph */
     uint8_t plan_sha256[TRIB_SHA256_LEN];
     struct trib_uplink uplink;
-    struct trib_chain codec_down;
+    struct trib_sealer sealer;
     const struct trib_backend *backend;
     struct trib_thread_pool *pool;
     struct trib_dataset test_set;
@@ -211,19 +189,14 @@ struct trib_engine {
         bool begun, spoilt;
         struct trib_evaluator *evaluator;
         struct trib_evaluation evaluation;
-        struct model next;
+        struct trib_version next;
         uint64_t *next_signs;     /* of the update that leads there; NULL: not needed */
         struct trib_store *store; /* NULL: nothing is kept on disk; likewise: */
         struct trib_blobs *blobs;
         uint64_t audit_number; /* of the last entry that is written */
     } worker;
 
-    /* what clients may download */
-    pthread_mutex_t published_mutex;
-    struct model current;
-    struct trib_past_models past; /* where members outlive their round */
-    struct trib_versions versions;
-
+    struct trib_release *release;
     struct trib_uploads uploads;
     _Atomic(uint64_t) bytes_up, bytes_down;
     _Atomic(bool) complete;

@@ -57,30 +57,29 @@ static enum trib_status find_version(struct trib_engine *engine, uint64_t versio
 
 /* A committed model from its file, as clients know it. */
 static enum trib_status read_model(struct trib_engine *engine, uint64_t version, const struct trib_blob_name *name,
-                                   struct model *model, struct trib_error *error)
+                                   struct trib_version *model, struct trib_error *error)
 {
     struct trib_store_versions row;
-    size_t payload_offset;
+    float *vector = NULL;
     TRIB_TRY(find_version(engine, version, &row, error));
     char *path = trib_blobs_path(engine->worker.blobs, name->sha256);
-    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(engine->schema.n_floats, &payload_offset));
+    struct trib_blob *raw = trib_sealer_blank(&engine->sealer, &vector);
     enum trib_status status = path && raw ? TRIB_OK : trib_fail_no_memory(error);
     if (status == TRIB_OK) {
-        status =
-            trib_checkpoint_read(path, &engine->schema, (float *)(void *)(trib_blob_fill(raw) + payload_offset), error);
+        status = trib_checkpoint_read(path, &engine->schema, vector, error);
     }
     if (status != TRIB_OK) {
         trib_blob_unref(raw);
     } else {
-        status = trib_model_seal(engine, raw, NULL, model, error);
+        status = trib_sealer_seal(&engine->sealer, raw, NULL, model, error);
     }
     if (status == TRIB_OK && memcmp(model->sha256, row.sha256, sizeof row.sha256) != 0) {
-        trib_model_clear(model);
+        trib_version_clear(model);
         status = trib_fail(error, TRIB_CORRUPT, "%s: is not the model that was committed as version %" PRIu64, path,
                            version);
     }
     if (status == TRIB_OK) {
-        model->version = version;
+        model->number = version;
     }
     trib_free(path);
     return status;
@@ -91,7 +90,7 @@ static enum trib_status check_initial(struct trib_engine *engine, struct trib_er
 {
     struct trib_store_versions row;
     TRIB_TRY(find_version(engine, 0, &row, error));
-    if (memcmp(engine->current.sha256, row.sha256, sizeof row.sha256) == 0) {
+    if (memcmp(trib_release_present(engine->release)->sha256, row.sha256, sizeof row.sha256) == 0) {
         return TRIB_OK;
     }
     return trib_fail(
@@ -106,7 +105,8 @@ static enum trib_status read_blob(struct trib_engine *engine, const struct trib_
 {
     if (name->len != expected) {
         return trib_fail(error, TRIB_CORRUPT, "%s: a file of version %" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64,
-                         engine->settings->state_dir, engine->current.version, name->len, expected);
+                         engine->settings->state_dir, trib_release_present(engine->release)->number, name->len,
+                         expected);
     }
     void *read = trib_malloc_aligned((size_t)name->len, 1);
     if (!read) {
@@ -121,6 +121,24 @@ static enum trib_status read_blob(struct trib_engine *engine, const struct trib_
     return TRIB_OK;
 }
 
+/* What the deltas so far have left out. */
+static enum trib_status read_residual(struct trib_engine *engine, const struct version_files *files,
+                                      struct trib_version *model, struct trib_error *error)
+{
+    void *bytes = NULL;
+    size_t len = engine->schema.n_floats * sizeof(float);
+    if (files->residual.len == 0 || !engine->sealer.feedback || !trib_sealer_makes_deltas(&engine->sealer)) {
+        return TRIB_OK;
+    }
+    TRIB_TRY(read_blob(engine, &files->residual, len, &bytes, error));
+    model->residual = trib_blob_adopt(bytes, len);
+    if (!model->residual) {
+        trib_free(bytes);
+        return trib_fail_no_memory(error);
+    }
+    return TRIB_OK;
+}
+
 /* What the next version is made with, besides the model. */
 static enum trib_status read_rest(struct trib_engine *engine, const struct version_files *files,
                                   struct trib_error *error)
@@ -128,10 +146,6 @@ static enum trib_status read_rest(struct trib_engine *engine, const struct versi
     const struct trib_strategy *strategy = engine->worker.strategy;
     size_t n = engine->schema.n_floats;
     void *bytes = NULL;
-    if (files->residual.len > 0 && engine->settings->codec_down_feedback && trib_engine_sends_deltas(engine)) {
-        TRIB_TRY(read_blob(engine, &files->residual, n * sizeof(float), &bytes, error));
-        engine->current.residual = bytes;
-    }
     if (files->signs.len > 0 && engine->relevance.k > 0 && !engine->relevance.majority) {
         TRIB_TRY(read_blob(engine, &files->signs, trib_relevance_signs_len(n), &bytes, error));
         trib_relevance_learn(&engine->relevance, bytes);
@@ -149,26 +163,25 @@ static enum trib_status read_rest(struct trib_engine *engine, const struct versi
  * that are further behind take the whole model. */
 static enum trib_status read_deltas(struct trib_engine *engine, struct trib_error *error)
 {
-    uint64_t present = engine->current.version, window = (uint64_t)engine->settings->codec_down_history;
+    uint64_t present = trib_release_present(engine->release)->number;
+    uint64_t window = (uint64_t)engine->settings->codec_down_history;
     uint64_t first = present > window ? present - window + 1 : 1;
-    for (uint64_t version = first; trib_engine_sends_deltas(engine) && version <= present; version++) {
+    for (uint64_t version = first; trib_sealer_makes_deltas(&engine->sealer) && version <= present; version++) {
         struct version_files files;
-        struct trib_delta delta = {.from_version = version - 1};
+        struct trib_blob *delta = NULL;
         TRIB_TRY(find_files(engine, version, &files, error));
         if (files.delta.len > 0) {
-            delta.blob = trib_blob_new((size_t)files.delta.len);
-            if (!delta.blob) {
+            delta = trib_blob_new((size_t)files.delta.len);
+            if (!delta) {
                 return trib_fail_no_memory(error);
             }
-            memcpy(delta.sha256, files.delta.sha256, sizeof delta.sha256);
-            enum trib_status status =
-                trib_blobs_read(engine->worker.blobs, &files.delta, trib_blob_fill(delta.blob), error);
+            enum trib_status status = trib_blobs_read(engine->worker.blobs, &files.delta, trib_blob_fill(delta), error);
             if (status != TRIB_OK) {
-                trib_blob_unref(delta.blob);
+                trib_blob_unref(delta);
                 return status;
             }
         }
-        trib_versions_push(&engine->versions, &delta, trib_blob_len(engine->current.raw));
+        trib_release_recall_delta(engine->release, version - 1, delta, files.delta.sha256);
     }
     return TRIB_OK;
 }
@@ -177,18 +190,18 @@ static enum trib_status read_deltas(struct trib_engine *engine, struct trib_erro
 static enum trib_status read_past(struct trib_engine *engine, struct trib_error *error)
 {
     const struct trib_server_settings *s = engine->settings;
-    uint64_t present = engine->current.version, kept = (uint64_t)s->checkpoints_keep;
+    uint64_t present = trib_release_present(engine->release)->number, kept = (uint64_t)s->checkpoints_keep;
     uint64_t version = present >= kept ? present - kept + 1 : 1;
     for (; trib_engine_may_be_stale(engine->settings) && version < present; version++) {
         struct version_files files;
-        struct model model;
+        struct trib_version model;
         TRIB_TRY(find_files(engine, version, &files, error));
         if (files.model.len == 0) {
             continue;
         }
         TRIB_TRY(read_model(engine, version, &files.model, &model, error));
-        trib_past_models_push(&engine->past, trib_blob_ref(model.raw), model.sha256);
-        trib_model_clear(&model);
+        trib_release_recall_past(engine->release, trib_blob_ref(model.raw), model.sha256);
+        trib_version_clear(&model);
     }
     return TRIB_OK;
 }
@@ -197,7 +210,7 @@ enum trib_status trib_engine_reload(struct trib_engine *engine, const struct tri
                                     struct trib_error *error)
 {
     struct version_files files;
-    struct model model;
+    struct trib_version model;
     if (run->commits == 0) {
         return check_initial(engine, error);
     }
@@ -207,15 +220,16 @@ enum trib_status trib_engine_reload(struct trib_engine *engine, const struct tri
                          engine->settings->state_dir, run->commits);
     }
     TRIB_TRY(read_model(engine, run->commits, &files.model, &model, error));
-    if (trib_engine_may_be_stale(engine->settings)) { /* version 0 has no file: it can be made again, and just was */
-        trib_past_models_push(&engine->past, trib_blob_ref(engine->current.raw), engine->current.sha256);
+    enum trib_status status = read_residual(engine, &files, &model, error);
+    if (status != TRIB_OK) {
+        trib_version_clear(&model);
+        return status;
     }
-    trib_model_clear(&engine->current);
-    engine->current = model;
+    trib_release_recall(engine->release, &model);
     char *path = trib_blobs_path(engine->worker.blobs, files.model.sha256);
     struct trib_error linked;
     struct trib_store_versions row;
-    enum trib_status status = path ? find_version(engine, run->commits, &row, error) : trib_fail_no_memory(error);
+    status = path ? find_version(engine, run->commits, &row, error) : trib_fail_no_memory(error);
     if (status == TRIB_OK && trib_model_files_link(engine->settings->state_dir, row.round, path,
                                                    (uint32_t)engine->settings->checkpoints_keep, &linked) != TRIB_OK) {
         trib_log_error(TRIB_LOG_WARN, "store", "model_not_linked", &linked);

@@ -148,9 +148,10 @@ static enum trib_status begin_run(struct trib_engine *engine, const struct trib_
         TRIB_TRY(retire(engine, former, error));
     }
     describe_run(engine, former->number + 1, trib_engine_wall_ms(engine));
-    struct trib_store_versions first = {.at = trib_engine_wall_ms(engine), .len = trib_blob_len(engine->current.raw)};
+    const struct trib_version *present = trib_release_present(engine->release);
+    struct trib_store_versions first = {.at = trib_engine_wall_ms(engine), .len = trib_blob_len(present->raw)};
     trib_str_copy(first.run, sizeof first.run, engine->run);
-    memcpy(first.sha256, engine->current.sha256, sizeof first.sha256);
+    memcpy(first.sha256, present->sha256, sizeof first.sha256);
     trib_notes_put(&engine->notes, TRIB_STORE_versions, &first);
     trib_engine_note_run(engine, &engine->proximal, false);
     trib_engine_audit(engine, "run_began", 0, "", engine->software);

@@ -42,7 +42,7 @@ static enum trib_status begin(struct trib_engine *engine, struct work *work)
     const struct trib_strategy *strategy = engine->worker.strategy;
     struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
     forget_round(engine);
-    trib_model_clear(&engine->worker.next);
+    trib_version_clear(&engine->worker.next);
     TRIB_TRY(strategy->begin(engine->worker.state, &options, engine->schema.n_floats, s->max_abs,
                              work->max_total_weight, &work->error));
     engine->worker.begun = true;
@@ -184,14 +184,15 @@ static enum trib_status apply(struct trib_engine *engine, struct work *work)
     if (!engine->worker.begun || engine->worker.spoilt) {
         return trib_fail(&work->error, TRIB_INTERNAL, "the round's accumulator is not ready");
     }
-    size_t payload_offset, n = engine->schema.n_floats;
-    struct trib_blob *raw = trib_blob_new(trib_frame_raw_len(n, &payload_offset));
+    const struct trib_version *present = trib_release_present(engine->release);
+    size_t n = engine->schema.n_floats;
+    float *next = NULL;
+    struct trib_blob *raw = trib_sealer_blank(&engine->sealer, &next);
     if (!raw) {
         return trib_fail(&work->error, TRIB_NO_MEMORY, "out of memory for the next model");
     }
-    float *next = (float *)(void *)(trib_blob_fill(raw) + payload_offset);
     enum trib_status status =
-        engine->worker.strategy->finish(engine->worker.state, engine->current.vector, next, &work->error);
+        engine->worker.strategy->finish(engine->worker.state, present->vector, next, &work->error);
     forget_round(engine);
     if (status == TRIB_OK && !all_finite(next, n)) {
         status = trib_fail(&work->error, TRIB_NOT_FINITE,
@@ -201,11 +202,11 @@ static enum trib_status apply(struct trib_engine *engine, struct work *work)
         trib_blob_unref(raw);
         return status;
     }
-    TRIB_TRY(trib_model_seal(engine, raw, &engine->current, &engine->worker.next, &work->error));
+    TRIB_TRY(trib_sealer_seal(&engine->sealer, raw, present, &engine->worker.next, &work->error));
     trib_free(engine->worker.next_signs);
     engine->worker.next_signs = NULL;
     if (engine->relevance.k > 0 && !engine->relevance.majority) {
-        engine->worker.next_signs = trib_relevance_signs(engine->current.vector, engine->worker.next.vector, n);
+        engine->worker.next_signs = trib_relevance_signs(present->vector, engine->worker.next.vector, n);
         return engine->worker.next_signs ? TRIB_OK : trib_fail_no_memory(&work->error);
     }
     return TRIB_OK;

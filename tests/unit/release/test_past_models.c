@@ -1,5 +1,5 @@
 /* The models before: how many are kept, by number and by size, and that none is lost or freed early. */
-#include "../../../server/core/past_models.h"
+#include "../../../server/release/past_models.h"
 
 #include "test_main.h"
 

@@ -1,8 +1,8 @@
 /* Models that were current a moment ago, for asynchronous rounds: a client whose task came just before a commit may
  * still fetch what it was promised. At least the last one is kept, and more while they are small. No lock of its own:
  * see the owner. */
-#ifndef TRIB_CORE_PAST_MODELS_H
-#define TRIB_CORE_PAST_MODELS_H
+#ifndef TRIB_RELEASE_PAST_MODELS_H
+#define TRIB_RELEASE_PAST_MODELS_H
 
 #include "base/blob.h"
 #include "crypto/hash.h"
