@@ -27,6 +27,8 @@ static const char *on_joined(struct trib_round *round, const struct trib_round_e
     member->eligible = event->eligible;
     member->key = event->key;
     member->examples = event->examples;
+    trib_round_list_idle(round, member);
+    trib_round_touch(round, member);
     if (trib_round_is_pending(member->state)) {
         trib_round_send_task(round, member, event->now_ms);
         trib_round_pump_grants(round, event->now_ms);
@@ -42,6 +44,7 @@ static const char *on_eligible(struct trib_round *round, const struct trib_round
         return "nothing has changed";
     }
     member->eligible = event->eligible;
+    trib_round_list_idle(round, member);
     trib_round_refill(round, event->now_ms);
     return NULL;
 }
@@ -54,6 +57,8 @@ static const char *on_left(struct trib_round *round, const struct trib_round_eve
     }
     member->available = false;
     round->n_available--;
+    trib_round_list_idle(round, member);
+    trib_round_touch(round, member);
     if (trib_round_is_pending(member->state)) {
         /* it may come back, offer again and go on with its upload */
         trib_round_set_state(round, member, TRIB_MEMBER_TASKED);
@@ -104,6 +109,7 @@ static const char *on_progress(struct trib_round *round, const struct trib_round
         return "the client has nothing to do in this round";
     }
     member->last_progress_ms = event->now_ms;
+    trib_round_touch(round, member);
     return NULL;
 }
 
@@ -118,6 +124,7 @@ static const char *on_offer(struct trib_round *round, const struct trib_round_ev
     if (uploads && trib_round_is_as_admitted(member, event->relevance, event->bytes)) {
         trib_round_act_task(round, TRIB_ACTION_GRANT, member); /* its upload broke: it asks where to go on */
         member->last_progress_ms = event->now_ms;
+        trib_round_touch(round, member);
         return NULL;
     }
     if (member->state != TRIB_MEMBER_TASKED && !uploads) {
@@ -313,11 +320,10 @@ static bool is_watched(const struct trib_round *round, const struct member *memb
 /* Members that made no progress in time drop out. */
 static void drop_idle(struct trib_round *round, int64_t now_ms)
 {
-    for (size_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
-        if (!trib_round_is_pending(member->state)) {
-            continue;
-        }
+    size_t n;
+    const uint32_t *expired = trib_round_take_expired(round, now_ms, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[expired[i]];
         int64_t idle_ms = now_ms - member->last_progress_ms;
         if (!member->available && idle_ms >= round->options.away_timeout_ms) {
             member->failed++;
@@ -409,7 +415,7 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     if (event->kind == TRIB_EVENT_JOINED) {
         TRIB_TRY(trib_round_reserve_member(round, event->client));
     }
-    TRIB_TRY(trib_round_reserve_actions(round));
+    TRIB_TRY(trib_round_reserve_step(round, trib_round_most_tasks(round)));
     round->n_actions = 0;
     /* Never in the step that ended a round: its summary is still needed. */
     bool may_begin =
@@ -422,6 +428,7 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     if (may_begin && !why) {
         trib_round_maybe_begin(round, event->now_ms);
     }
+    trib_round_set_timers(round);
     *actions = round->actions;
     *n = round->n_actions;
     if (ignored) {
@@ -435,23 +442,18 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* When the first member runs out of time. */
-static int64_t next_idle(const struct trib_round *round)
+int64_t trib_round_due_ms(const struct trib_round *round, const struct member *member)
 {
-    int64_t next = INT64_MAX;
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        if (!trib_round_is_pending(member->state)) {
-            continue;
-        }
-        if (!member->available) {
-            next = sooner(next, member->last_progress_ms + round->options.away_timeout_ms);
-        } else if (is_watched(round, member)) {
-            next = sooner(next, member->last_progress_ms + round->options.idle_timeout_ms);
-        }
-        next = sooner(next, member->tasked_ms + most_work_ms(round));
+    int64_t due_ms = INT64_MAX;
+    if (!trib_round_is_pending(member->state)) {
+        return due_ms;
     }
-    return next;
+    if (!member->available) {
+        due_ms = member->last_progress_ms + round->options.away_timeout_ms;
+    } else if (is_watched(round, member)) {
+        due_ms = member->last_progress_ms + round->options.idle_timeout_ms;
+    }
+    return sooner(due_ms, member->tasked_ms + most_work_ms(round));
 }
 
 int64_t trib_round_next_tick(const struct trib_round *round)
@@ -459,7 +461,9 @@ int64_t trib_round_next_tick(const struct trib_round *round)
     if (round->state == TRIB_ROUND_FINISHED) {
         return INT64_MAX;
     }
-    int64_t next = next_idle(round);
+    struct trib_heap_entry first = {.key = INT64_MAX};
+    (void)trib_heap_first(&round->lists.timers, &first);
+    int64_t next = first.key;
     if (round->state == TRIB_ROUND_WAITING && trib_round_may_begin(round)) {
         next = sooner(next, round->retry_at_ms);
     }
@@ -530,6 +534,7 @@ void trib_round_free(struct trib_round *round)
         trib_free(round->selector_state);
         trib_free(round->next_selector_state);
         trib_free(round->actions);
+        trib_round_clear_lists(round);
         trib_free(round);
     }
 }

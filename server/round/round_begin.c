@@ -18,8 +18,7 @@ static int compare_candidates(const void *a, const void *b)
     return (x->client > y->client) - (x->client < y->client);
 }
 
-/* Here, allowed, and not at work. */
-static bool is_idle(const struct member *member)
+bool trib_round_is_idle(const struct member *member)
 {
     return member->available && member->eligible && member->state == TRIB_MEMBER_NONE;
 }
@@ -35,20 +34,6 @@ static bool is_rested(const struct trib_round *round, uint64_t last_round)
     return last_round == 0 || last_round == round->number || round->number - last_round > round->options.separation;
 }
 
-static size_t count_idle(const struct trib_round *round, bool barred_too)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < round->n_members; i++) {
-        n += is_idle(&round->members[i]) && (barred_too || !is_barred(round, &round->members[i]));
-    }
-    return n;
-}
-
-size_t trib_round_count_idle(const struct trib_round *round)
-{
-    return count_idle(round, true);
-}
-
 /* Fewer than this and a round could not commit. */
 static size_t least(const struct trib_round *round)
 {
@@ -58,12 +43,16 @@ static size_t least(const struct trib_round *round)
 /* Everybody who is idle; those who are barred only where a round could not begin without them. */
 static size_t list_idle(struct trib_round *round)
 {
-    bool barred_too = count_idle(round, false) < least(round);
-    size_t n = 0;
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        if (is_idle(member) && (barred_too || !is_barred(round, member))) {
-            round->candidates[n++] = (struct trib_candidate){.client = i,
+    const struct lists *lists = &round->lists;
+    size_t n = 0, unbarred = 0;
+    for (size_t i = 0; i < lists->n_idle; i++) {
+        unbarred += !is_barred(round, &round->members[lists->idle[i]]);
+    }
+    bool barred_too = unbarred < least(round);
+    for (size_t i = 0; i < lists->n_idle; i++) {
+        const struct member *member = &round->members[lists->idle[i]];
+        if (barred_too || !is_barred(round, member)) {
+            round->candidates[n++] = (struct trib_candidate){.client = lists->idle[i],
                                                              .key = member->key,
                                                              .examples = member->examples,
                                                              .last_round = member->last_round,
@@ -199,8 +188,13 @@ void trib_round_refill(struct trib_round *round, int64_t now_ms)
 
 void trib_round_fold_waiting(struct trib_round *round)
 {
-    for (size_t i = 0; i < round->n_members && round->counts[TRIB_MEMBER_UPLOADED] > 0; i++) {
-        struct member *member = &round->members[i];
+    if (round->counts[TRIB_MEMBER_UPLOADED] == 0) {
+        return;
+    }
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         if (member->state == TRIB_MEMBER_UPLOADED) {
             trib_round_set_state(round, member, TRIB_MEMBER_FOLDING);
             trib_round_act_task(round, TRIB_ACTION_FOLD, member);
@@ -227,7 +221,7 @@ static void open_round(struct trib_round *round, size_t candidates, int64_t now_
 static void begin_with_cohort(struct trib_round *round, int64_t now_ms)
 {
     uint32_t per_round = round->options.clients_per_round;
-    size_t idle = trib_round_count_idle(round);
+    size_t idle = round->lists.n_idle;
     size_t needed = per_round == 0 ? least(round) : count_asked(round, idle);
     size_t n = list_candidates(round, needed);
     size_t wanted = per_round == 0 || per_round > n ? n : per_round;
@@ -250,7 +244,7 @@ bool trib_round_may_begin(const struct trib_round *round)
         return true;
     }
     return round->n_available > 0 && round->n_available >= round->options.min_clients &&
-           at_work + count_idle(round, true) >= least(round);
+           at_work + round->lists.n_idle >= least(round);
 }
 
 void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
@@ -261,7 +255,7 @@ void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
     round->draws = round->attempt << 32;
     if (trib_round_is_asynchronous(round)) {
         round->wanted = round->options.buffer;
-        open_round(round, trib_round_count_idle(round), now_ms);
+        open_round(round, round->lists.n_idle, now_ms);
         trib_round_refill(round, now_ms);
     } else {
         begin_with_cohort(round, now_ms);

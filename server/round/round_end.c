@@ -10,10 +10,15 @@
 
 void trib_round_release_members(struct trib_round *round)
 {
-    for (size_t i = 0; i < round->n_members; i++) {
-        enum trib_member_state state = round->members[i].state;
-        if (state != TRIB_MEMBER_NONE && !trib_round_is_at_work(state)) {
-            trib_round_set_state(round, &round->members[i], TRIB_MEMBER_NONE);
+    if (trib_round_count_at_work(round) + round->counts[TRIB_MEMBER_NONE] == round->n_members) {
+        return; /* nobody's part is over */
+    }
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
+        if (!trib_round_is_at_work(member->state)) {
+            trib_round_set_state(round, member, TRIB_MEMBER_NONE);
         }
     }
 }
@@ -21,11 +26,13 @@ void trib_round_release_members(struct trib_round *round)
 /* Nobody will use what they are at work on. */
 static void end_work(struct trib_round *round, const char *reason)
 {
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         if (trib_round_is_at_work(member->state)) {
             trib_round_discard(round, member);
-            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_ABANDONED, reason);
+            trib_round_tell(round, parts[i], member->task_round, TRIB_OUTCOME_ABANDONED, reason);
             trib_round_set_state(round, member, TRIB_MEMBER_NONE);
         }
     }
@@ -42,10 +49,12 @@ void trib_round_finish(struct trib_round *round, const char *reason)
 
 void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *reason)
 {
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         if (member->state == TRIB_MEMBER_FOLDED) {
-            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_ABANDONED, reason);
+            trib_round_tell(round, parts[i], member->task_round, TRIB_OUTCOME_ABANDONED, reason);
         }
     }
     end_work(round, reason);
@@ -64,24 +73,24 @@ void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *re
 void trib_round_report(struct trib_round *round)
 {
     const struct trib_selector *selector = round->options.selector;
-    size_t n = 0;
+    size_t n, reported = 0;
     if (!selector->report) {
         return;
     }
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        bool over = member->state != TRIB_MEMBER_NONE && !trib_round_is_at_work(member->state);
-        if (over) {
-            round->reports[n++] = (struct trib_member_report){.examples = member->examples,
-                                                              .loss = member->offer_loss,
-                                                              .seconds = member->offer_seconds,
-                                                              .folded = member->state == TRIB_MEMBER_FOLDED};
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct member *member = &round->members[parts[i]];
+        if (!trib_round_is_at_work(member->state)) {
+            round->reports[reported++] = (struct trib_member_report){.examples = member->examples,
+                                                                     .loss = member->offer_loss,
+                                                                     .seconds = member->offer_seconds,
+                                                                     .folded = member->state == TRIB_MEMBER_FOLDED};
         }
     }
     if (round->next_selector_state) {
         memcpy(round->next_selector_state, round->selector_state, selector->state_size);
     }
-    selector->report(round->next_selector_state, &round->options.selection, round->number, round->reports, n);
+    selector->report(round->next_selector_state, &round->options.selection, round->number, round->reports, reported);
 }
 
 /* What the selector has learnt counts from now on. */
@@ -98,11 +107,13 @@ void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carri
 {
     round->summary.committed_ms = now_ms;
     trib_round_act(round, carried ? TRIB_ACTION_CARRIED : TRIB_ACTION_COMMITTED, 0);
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         if (member->state == TRIB_MEMBER_FOLDED) {
             member->folded++;
-            trib_round_tell(round, i, member->task_round, TRIB_OUTCOME_FOLDED, "");
+            trib_round_tell(round, parts[i], member->task_round, TRIB_OUTCOME_FOLDED, "");
         }
     }
     if (carried) {
@@ -111,6 +122,7 @@ void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carri
     take_report(round);
     trib_round_release_members(round);
     round->number++;
+    trib_round_begin_counts(round);
     round->commits += !carried;
     round->attempt = 0;
     round->retry_at_ms = now_ms;
@@ -146,36 +158,27 @@ static void close_round(struct trib_round *round, int64_t now_ms)
 /* Somebody was let through and has not delivered yet: skipped offers alone do not close a round over it. */
 static bool any_admitted(const struct trib_round *round)
 {
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        bool admitted = member->state == TRIB_MEMBER_ADMITTED || member->state == TRIB_MEMBER_GRANTED ||
-                        member->state == TRIB_MEMBER_FOLDING ||
-                        (member->state == TRIB_MEMBER_TASKED && member->admitted); /* it comes back */
-        if (admitted && member->task_round == round->number) {
-            return true;
-        }
-    }
-    return false;
+    const uint32_t *now = round->counts_now;
+    return now[TRIB_MEMBER_ADMITTED] + now[TRIB_MEMBER_GRANTED] + now[TRIB_MEMBER_FOLDING] + round->returning_now > 0;
 }
 
 /* Members of earlier rounds are waited for only where this one is too few without them. */
 static bool any_pending(const struct trib_round *round)
 {
     bool too_few = round->summary.folded + round->summary.skipped < round->options.min_updates;
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        if (trib_round_is_pending(member->state) && (too_few || member->task_round == round->number)) {
-            return true;
-        }
-    }
-    return false;
+    const uint32_t *counts = too_few ? round->counts : round->counts_now;
+    return counts[TRIB_MEMBER_TASKED] + counts[TRIB_MEMBER_OFFERED] + counts[TRIB_MEMBER_ADMITTED] +
+               counts[TRIB_MEMBER_GRANTED] >
+           0;
 }
 
 /* A whole deadline has brought nothing: those who have been at work for two make room for others. */
 static void dismiss_slow(struct trib_round *round, int64_t now_ms)
 {
-    for (size_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         if (trib_round_is_pending(member->state) && now_ms - member->tasked_ms >= 2 * round->options.deadline_ms) {
             member->failed++;
             trib_round_mark_late(round, member, "was at work for two deadlines, and nobody else delivered");
@@ -189,7 +192,7 @@ static const char *closing_reason_without_cohort(struct trib_round *round, bool 
     if (summary->folded >= round->wanted) {
         return "enough updates";
     }
-    if (trib_round_count_at_work(round) == 0 && trib_round_count_idle(round) == 0) {
+    if (trib_round_count_at_work(round) == 0 && round->lists.n_idle == 0) {
         return "nobody is left to wait for";
     }
     if (due && summary->folded == 0 && summary->skipped == 0) {
@@ -220,8 +223,10 @@ static const char *closing_reason(struct trib_round *round, int64_t now_ms)
 static void dismiss_pending(struct trib_round *round)
 {
     bool timed_out = round->summary.folded + round->summary.skipped < round->wanted;
-    for (size_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
         bool too_far = round->commits + 1 - member->task_commits > round->options.max_staleness;
         bool last = round->number == round->last_round;
         if (trib_round_is_pending(member->state) && (too_far || last)) {

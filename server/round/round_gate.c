@@ -108,12 +108,13 @@ void trib_round_take_offer(struct trib_round *round, struct member *member, int6
 
 static void decide(struct trib_round *round)
 {
-    size_t n = 0;
-    for (uint32_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
+    size_t n_parts, n = 0;
+    const uint32_t *parts = trib_round_parts(round, &n_parts);
+    for (size_t i = 0; i < n_parts; i++) {
+        struct member *member = &round->members[parts[i]];
         if (is_compared(member)) {
             round->gate_offers[n++] = (struct trib_gate_offer){
-                .client = i, .key = member->key, .bytes = member->bytes, .relevance = standing(round, member)};
+                .client = parts[i], .key = member->key, .bytes = member->bytes, .relevance = standing(round, member)};
         }
     }
     if (n == 0) {
@@ -139,12 +140,7 @@ void trib_round_check_decide(struct trib_round *round, int64_t now_ms)
     if (round->state != TRIB_ROUND_COLLECTING || !waits(round) || round->decided || round->closing) {
         return;
     }
-    uint32_t here = 0, expected = 0;
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        here += is_compared(member);
-        expected += member->state == TRIB_MEMBER_TASKED && member->task_round == round->number;
-    }
+    uint32_t here = round->counts[TRIB_MEMBER_OFFERED], expected = round->counts_now[TRIB_MEMBER_TASKED];
     if (here == 0 || (here < round->wanted && expected > 0 && now_ms < trib_round_decide_at(round))) {
         return;
     }
@@ -172,26 +168,15 @@ void trib_round_take_scores(struct trib_round *round, const struct trib_score *s
 
 /* ---- grants ---- */
 
-static struct member *next_admitted(struct trib_round *round)
-{
-    struct member *next = NULL;
-    for (size_t i = 0; i < round->n_members; i++) {
-        struct member *member = &round->members[i];
-        if (member->state == TRIB_MEMBER_ADMITTED && (!next || member->offer_order < next->offer_order)) {
-            next = member;
-        }
-    }
-    return next;
-}
-
 void trib_round_pump_grants(struct trib_round *round, int64_t now_ms)
 {
     while (trib_round_is_open(round) && !round->closing &&
            round->counts[TRIB_MEMBER_GRANTED] + round->counts[TRIB_MEMBER_FOLDING] < round->options.uploads_in_flight) {
-        struct member *member = round->counts[TRIB_MEMBER_ADMITTED] > 0 ? next_admitted(round) : NULL;
-        if (!member) {
+        struct trib_heap_entry next;
+        if (!trib_heap_first(&round->lists.admitted, &next)) {
             return;
         }
+        struct member *member = &round->members[next.id];
         trib_round_set_state(round, member, TRIB_MEMBER_GRANTED);
         member->granted = true;
         member->last_progress_ms = now_ms;

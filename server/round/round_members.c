@@ -1,69 +1,7 @@
 /* Members, their states and counters, and the list of a step's actions. */
 #include "round_private.h"
 
-#include "base/mem.h"
 #include "base/str.h"
-
-#include <math.h>
-#include <string.h>
-
-/* No step appends more than this per member (a decision, a grant, and its end), besides a handful for the round. */
-enum { ACTIONS_PER_MEMBER = 4, ACTIONS_PER_STEP = 8 };
-
-/* ---- room ---- */
-
-enum trib_status trib_round_reserve_actions(struct trib_round *round)
-{
-    size_t needed = round->n_members * ACTIONS_PER_MEMBER + ACTIONS_PER_STEP;
-    if (needed > round->actions_capacity) {
-        size_t capacity = needed + needed / 2;
-        struct trib_round_action *actions = trib_realloc_array(round->actions, capacity, sizeof *actions);
-        if (!actions) {
-            return TRIB_NO_MEMORY;
-        }
-        round->actions = actions;
-        round->actions_capacity = capacity;
-    }
-    return TRIB_OK;
-}
-
-/* *array is grown in place of itself; on failure it is as it was. */
-#define GROW(array, n)                                                                                                 \
-    do {                                                                                                               \
-        void *grown = trib_realloc_array((array), (n), sizeof *(array));                                               \
-        if (!grown) {                                                                                                  \
-            return TRIB_NO_MEMORY;                                                                                     \
-        }                                                                                                              \
-        (array) = grown;                                                                                               \
-    } while (0)
-
-static enum trib_status grow(struct trib_round *round, size_t capacity)
-{
-    GROW(round->members, capacity);
-    GROW(round->candidates, capacity);
-    GROW(round->picks, capacity);
-    GROW(round->gate_offers, capacity);
-    GROW(round->reports, capacity);
-    GROW(round->changed, capacity);
-    round->members_capacity = capacity;
-    return TRIB_OK;
-}
-
-enum trib_status trib_round_reserve_member(struct trib_round *round, uint32_t client)
-{
-    size_t needed = (size_t)client + 1;
-    if (needed > round->members_capacity) {
-        TRIB_TRY(grow(round, needed * 2 < 16 ? 16 : needed * 2));
-    }
-    for (; round->n_members < needed; round->n_members++) {
-        struct member *member = &round->members[round->n_members];
-        memset(member, 0, sizeof *member);
-        member->loss = member->seconds = member->relevance = (double)NAN;
-        member->offer_loss = member->offer_seconds = member->offer_relevance = (double)NAN;
-        round->counts[TRIB_MEMBER_NONE]++;
-    }
-    return TRIB_OK;
-}
 
 /* ---- members ---- */
 
@@ -87,10 +25,18 @@ void trib_round_note_change(struct trib_round *round, struct member *member)
 
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state)
 {
+    enum trib_member_state was = member->state;
     trib_round_note_change(round, member);
-    round->counts[member->state]--;
+    round->counts[was]--;
     round->counts[state]++;
+    if (member->task_round == round->number) {
+        round->counts_now[was] -= was != TRIB_MEMBER_NONE;
+        round->counts_now[state] += state != TRIB_MEMBER_NONE;
+        round->returning_now -= was == TRIB_MEMBER_TASKED && member->admitted;
+        round->returning_now += state == TRIB_MEMBER_TASKED && member->admitted;
+    }
     member->state = state;
+    trib_round_list_member(round, member, was);
 }
 
 bool trib_round_is_pending(enum trib_member_state state)

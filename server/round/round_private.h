@@ -5,6 +5,8 @@
 
 #include "round/round.h"
 
+#include "base/heap.h"
+
 /* A member is a client's part in the rounds. */
 struct member {
 /* what outlives the process */
@@ -12,12 +14,31 @@ struct member {
 #include "round/member_fields.def"
     /* and what does not */
     bool known, available, eligible;
-    bool changed; /* it stands in the list of those that have */
-    bool granted; /* to upload, at some time in its task: there may be something to discard */
+    bool changed;        /* it stands in the list of those that have */
+    bool listed;         /* among those with a part */
+    bool touched;        /* in this step: its timer may be another */
+    uint32_t idle_place; /* in the list of the idle, and one; 0 = not in it */
+    bool granted;        /* to upload, at some time in its task: there may be something to discard */
     int64_t last_progress_ms, tasked_ms;
     double bonus;    /* for its patience, as of its last decision */
     const char *why; /* it was picked; static text */
     double score;
+};
+
+_Static_assert(sizeof(struct member) <= 304, "every client that is known takes this, 1,000,000 of them as many MB");
+
+/* The lists of members keep what an event would else have to look for among all clients. */
+struct lists {
+    uint32_t *parts; /* [n_parts] clients whose state is not NONE, and some whose state was not, until it is tidied */
+    size_t n_parts;
+    bool parts_unsorted;
+    uint32_t *idle; /* [n_idle] clients that are here, allowed, and not at work, in no order */
+    size_t n_idle;
+    uint32_t *touched; /* [n_touched] members whose timers are set when the step is over */
+    size_t n_touched;
+    uint32_t *expired;         /* scratch */
+    struct trib_heap timers;   /* pending members by when they run out of time */
+    struct trib_heap admitted; /* members that are ADMITTED, by the order of their offers */
 };
 
 struct trib_round {
@@ -34,25 +55,51 @@ struct trib_round {
     struct trib_gate_cut cut;
     struct member *members; /* by client number */
     size_t n_members, members_capacity;
+    struct lists lists;
     uint32_t counts[TRIB_MEMBER_STATE_COUNT], n_available;
+    /* of those whose task is of this round, NONE aside; and of these, who was let through and has to come back */
+    uint32_t counts_now[TRIB_MEMBER_STATE_COUNT], returning_now;
     uint64_t offers;
     void *selector_state, *next_selector_state; /* next: once the commit is done */
-    /* scratch of members_capacity, so that nothing is allocated within a step */
-    struct trib_candidate *candidates;
+    /* scratch, reserved before a step so that nothing is allocated within it */
+    struct trib_candidate *candidates; /* [idle_capacity] */
     struct trib_pick *picks;
-    struct trib_gate_offer *gate_offers;
+    size_t idle_capacity;
+    struct trib_gate_offer *gate_offers; /* [parts_capacity] */
     struct trib_member_report *reports;
+    size_t parts_capacity;
     uint32_t *changed; /* [n_changed] clients, each once */
-    size_t n_changed;
+    size_t n_changed, changed_capacity;
     struct trib_round_action *actions;
     size_t n_actions, actions_capacity;
     struct trib_round_summary summary;
     char closing_reason[64];
 };
 
-/* ---- round_members.c. Room for a step's actions is reserved before it: what appends actions cannot fail. ---- */
-enum trib_status trib_round_reserve_actions(struct trib_round *round);
+/* ---- round_lists.c. What a step may need is reserved before it: within it nothing can fail. ---- */
 enum trib_status trib_round_reserve_member(struct trib_round *round, uint32_t client);
+/* trib_round_reserve_step makes room for a step that gives tasks to `more` members besides those with a part. */
+enum trib_status trib_round_reserve_step(struct trib_round *round, size_t more);
+/* trib_round_most_tasks is the number of tasks that a step may give. */
+size_t trib_round_most_tasks(const struct trib_round *round);
+void trib_round_clear_lists(struct trib_round *round);
+/* trib_round_parts lists the clients with a part in a round, ascending; all states but NONE. The list stays as it is
+ * while states change, until tasks are given: who has become NONE since is still in it. */
+const uint32_t *trib_round_parts(struct trib_round *round, size_t *n);
+/* trib_round_list_member puts a member, whose state was another, into the lists where it belongs. */
+void trib_round_list_member(struct trib_round *round, struct member *member, enum trib_member_state was);
+/* trib_round_list_idle does the same after its presence or its eligibility has changed. */
+void trib_round_list_idle(struct trib_round *round, struct member *member);
+/* trib_round_touch notes that what a member's timer depends on has changed. */
+void trib_round_touch(struct trib_round *round, struct member *member);
+/* trib_round_set_timers ends a step: the timers of all who were touched are what they should be. */
+void trib_round_set_timers(struct trib_round *round);
+/* trib_round_take_expired lists the clients whose time is over, ascending; their timers are gone. */
+const uint32_t *trib_round_take_expired(struct trib_round *round, int64_t now_ms, size_t *n);
+/* trib_round_begin_counts counts anew who has a task of this round, when its number has changed. */
+void trib_round_begin_counts(struct trib_round *round);
+
+/* ---- round_members.c ---- */
 struct member *trib_round_find(struct trib_round *round, uint32_t client);
 /* What outlives the process of it is not what it was. */
 void trib_round_note_change(struct trib_round *round, struct member *member);
@@ -78,14 +125,19 @@ void trib_round_reject(struct trib_round *round, struct member *member, const ch
 void trib_round_fail(struct trib_round *round, struct member *member);
 void trib_round_mark_late(struct trib_round *round, struct member *member, const char *reason);
 
+/* ---- round.c ---- */
+/* When a member runs out of time; INT64_MAX = never. */
+int64_t trib_round_due_ms(const struct trib_round *round, const struct member *member);
+
 /* ---- round_begin.c ---- */
 void trib_round_send_task(struct trib_round *round, struct member *member, int64_t now_ms);
 /* Begin the next round when there are enough clients and nothing forbids it. */
 void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms);
 bool trib_round_may_begin(const struct trib_round *round);
-/* Tasks are out for this many members, and how many could be given one. */
+/* Here, allowed, and not at work. */
+bool trib_round_is_idle(const struct member *member);
+/* Tasks are out for this many members. */
 uint32_t trib_round_count_at_work(const struct trib_round *round);
-size_t trib_round_count_idle(const struct trib_round *round);
 /* Without cohorts: put idle clients to work. */
 void trib_round_refill(struct trib_round *round, int64_t now_ms);
 

@@ -68,8 +68,7 @@ static int64_t away_since(const struct trib_round *round, int64_t now_ms)
     return extra_ms > 0 ? now_ms + extra_ms : now_ms;
 }
 
-static void restore_member(struct trib_round *round, const struct trib_member_snapshot *snapshot, bool open,
-                           uint64_t commits)
+static void restore_member(struct trib_round *round, const struct trib_member_snapshot *snapshot, bool open)
 {
     struct member *member = &round->members[snapshot->client];
     member->known = true;
@@ -84,7 +83,7 @@ static void restore_member(struct trib_round *round, const struct trib_member_sn
     member->why = "asked before the server's restart";
     member->score = (double)NAN;
     enum trib_member_state state = state_after(snapshot->state, open);
-    if (trib_round_is_at_work(state) && commits - snapshot->task_commits > round->options.max_staleness) {
+    if (trib_round_is_at_work(state) && round->commits - snapshot->task_commits > round->options.max_staleness) {
         state = open ? TRIB_MEMBER_LATE : TRIB_MEMBER_NONE; /* its model is too far behind by now */
     }
     trib_round_set_state(round, member, state);
@@ -126,22 +125,26 @@ static enum trib_status check_member(const struct trib_round_snapshot *snapshot,
 enum trib_status trib_round_restore(struct trib_round *round, const struct trib_round_snapshot *snapshot,
                                     const struct trib_member_snapshot *members, size_t n, struct trib_error *error)
 {
+    uint32_t last = 0;
     TRIB_TRY(check_snapshot(round, snapshot, error));
     for (size_t i = 0; i < n; i++) {
         TRIB_TRY(check_member(snapshot, &members[i], error));
-        if (trib_round_reserve_member(round, members[i].client) != TRIB_OK) {
-            return trib_fail(error, TRIB_NO_MEMORY, "out of memory for %zu clients", n);
-        }
-        restore_member(round, &members[i], snapshot->open, snapshot->commits);
+        last = members[i].client > last ? members[i].client : last;
+    }
+    if ((n > 0 && trib_round_reserve_member(round, last) != TRIB_OK) || trib_round_reserve_step(round, n) != TRIB_OK) {
+        return trib_fail(error, TRIB_NO_MEMORY, "out of memory for %zu clients", n);
     }
     round->number = snapshot->number;
     round->attempt = snapshot->attempt;
     round->commits = snapshot->commits;
     round->offers = snapshot->offers;
-    for (size_t i = 0; i < n; i++) { /* some may have come after the last note of it */
+    for (size_t i = 0; i < n; i++) {
+        restore_member(round, &members[i], snapshot->open);
+        /* some may have come after the last note of it */
         uint64_t next = members[i].offer_order < UINT64_MAX ? members[i].offer_order + 1 : 0;
         round->offers = next > round->offers ? next : round->offers;
     }
+    trib_round_set_timers(round);
     round->draws = snapshot->draws;
     round->decided = snapshot->decided;
     round->cut = snapshot->cut;
@@ -154,15 +157,14 @@ enum trib_status trib_round_restore(struct trib_round *round, const struct trib_
 }
 
 /* What the round's line will tell, as far as its members know it. */
-static struct trib_round_summary sum_up(const struct trib_round *round, int64_t now_ms)
+static struct trib_round_summary sum_up(struct trib_round *round, int64_t now_ms)
 {
     struct trib_round_summary summary = {
         .round = round->number, .attempt = round->attempt, .threshold = round->cut.threshold, .began_ms = now_ms};
-    for (size_t i = 0; i < round->n_members; i++) {
-        const struct member *member = &round->members[i];
-        if (member->state == TRIB_MEMBER_NONE) {
-            continue;
-        }
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct member *member = &round->members[parts[i]];
         bool of_round = member->task_round == round->number;
         bool scored = of_round && member->has_score && !isnan(member->offer_relevance);
         summary.cohort += of_round;
@@ -183,9 +185,13 @@ static struct trib_round_summary sum_up(const struct trib_round *round, int64_t 
 /* Time begins for those who are at work. */
 static void start_clocks(struct trib_round *round, int64_t now_ms)
 {
-    for (size_t i = 0; i < round->n_members; i++) {
-        round->members[i].last_progress_ms = away_since(round, now_ms);
-        round->members[i].tasked_ms = now_ms;
+    size_t n;
+    const uint32_t *parts = trib_round_parts(round, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct member *member = &round->members[parts[i]];
+        member->last_progress_ms = away_since(round, now_ms);
+        member->tasked_ms = now_ms;
+        trib_round_touch(round, member);
     }
 }
 

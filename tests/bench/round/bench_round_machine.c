@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { COHORT = 10, ROUNDS = 200, RUNS = 5, LOOKS = 10 };
 
@@ -100,6 +101,15 @@ static void start(struct bench *bench)
     }
 }
 
+static double resident_bytes(void)
+{
+    unsigned long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    must(file && fscanf(file, "%lu %lu", &size, &resident) == 2, "no /proc/self/statm");
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
 /* A connected client without a part in the round; all but the cohort's are. */
 static bool is_outside(const struct bench *bench, uint32_t client)
 {
@@ -156,8 +166,12 @@ static void play_round(struct bench *bench, uint32_t number)
 static void measure(uint32_t known, uint32_t connected)
 {
     struct bench bench = {.known = known, .connected = connected, .now_ms = 1000};
-    double best[MEASURES];
+    double best[MEASURES], before = resident_bytes();
     start(&bench);
+    if (known >= 1000) {
+        printf("memory_%" PRIu32 "_of_%" PRIu32 " %.0f bytes/client\n", connected, known,
+               (resident_bytes() - before) / known);
+    }
     for (int run = 0; run < RUNS; run++) {
         for (int i = 0; i < MEASURES; i++) {
             bench.ns[i] = 0;
