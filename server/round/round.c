@@ -1,6 +1,6 @@
 /* The round engine: see round.h for the contract. Every handler either changes the state and appends actions, or
  * returns why the event was ignored. */
-#include "round_private.h"
+#include "phase.h"
 
 #include "base/mem.h"
 
@@ -8,11 +8,9 @@
 
 /* ---- events: each returns NULL, or why nothing changed ---- */
 
-/* After whatever may have ended a member's part. */
-static void move_on(struct trib_round *round, int64_t now_ms)
+void trib_round_move_on(struct trib_round *round, int64_t now_ms)
 {
-    trib_round_check_decide(round, now_ms);
-    trib_round_pump_grants(round, now_ms);
+    trib_phases_advance(round, now_ms);
     trib_round_check_close(round, now_ms);
     trib_round_refill(round, now_ms);
 }
@@ -31,7 +29,7 @@ static const char *on_joined(struct trib_round *round, const struct trib_round_e
     trib_round_touch(round, member);
     if (trib_round_is_pending(member->state)) {
         trib_round_send_task(round, member, event->now_ms);
-        trib_round_pump_grants(round, event->now_ms);
+        trib_phases_returned(round, event->now_ms);
     }
     trib_round_refill(round, event->now_ms);
     return NULL;
@@ -60,46 +58,12 @@ static const char *on_left(struct trib_round *round, const struct trib_round_eve
     trib_round_list_idle(round, member);
     trib_round_touch(round, member);
     if (trib_round_is_pending(member->state)) {
-        /* it may come back, offer again and go on with its upload */
+        /* it may come back and go on */
         trib_round_set_state(round, member, TRIB_MEMBER_TASKED);
         member->last_progress_ms = event->now_ms;
-        trib_round_pump_grants(round, event->now_ms);
+        trib_phases_returned(round, event->now_ms);
     }
     return NULL;
-}
-
-/* Is this event about the member's last task? */
-static bool is_its_task(const struct member *member, const struct trib_round_event *event)
-{
-    return member->task_round != 0 && event->round == member->task_round && event->attempt == member->task_attempt;
-}
-
-/* The member that an event of a client is about, or NULL with *ignored set; a client that is behind is told. */
-static struct member *current_member(struct trib_round *round, const struct trib_round_event *event,
-                                     const char **ignored)
-{
-    struct member *member = trib_round_find(round, event->client);
-    if (!member) {
-        *ignored = "unknown client";
-        return NULL;
-    }
-    bool same_round = member->task_round != 0 && event->round == member->task_round;
-    if (same_round && (member->state == TRIB_MEMBER_UPLOADED || member->state == TRIB_MEMBER_FOLDING ||
-                       member->state == TRIB_MEMBER_FOLDED)) {
-        *ignored = "its update is here already";
-        return NULL;
-    }
-    if (same_round && member->state == TRIB_MEMBER_SKIPPED) {
-        trib_round_skip_again(round, member); /* it has not heard */
-        *ignored = "its update was skipped";
-        return NULL;
-    }
-    if (!same_round || !trib_round_is_pending(member->state)) {
-        trib_round_tell(round, event->client, event->round, TRIB_OUTCOME_LATE, "the round went on without it");
-        *ignored = "not for a round that it has a part in";
-        return NULL;
-    }
-    return member;
 }
 
 static const char *on_progress(struct trib_round *round, const struct trib_round_event *event)
@@ -113,54 +77,6 @@ static const char *on_progress(struct trib_round *round, const struct trib_round
     return NULL;
 }
 
-static const char *on_offer(struct trib_round *round, const struct trib_round_event *event)
-{
-    const char *ignored = NULL;
-    struct member *member = current_member(round, event, &ignored);
-    if (!member) {
-        return ignored;
-    }
-    bool uploads = member->state == TRIB_MEMBER_GRANTED;
-    if (uploads && trib_round_is_as_admitted(member, event->relevance, event->bytes)) {
-        trib_round_act_task(round, TRIB_ACTION_GRANT, member); /* its upload broke: it asks where to go on */
-        member->last_progress_ms = event->now_ms;
-        trib_round_touch(round, member);
-        return NULL;
-    }
-    if (member->state != TRIB_MEMBER_TASKED && !uploads) {
-        return "it has offered already";
-    }
-    trib_round_set_state(round, member, TRIB_MEMBER_OFFERED);
-    member->last_progress_ms = event->now_ms;
-    member->examples = event->examples;
-    member->bytes = event->bytes;
-    member->offer_order = round->offers++;
-    member->offer_relevance = event->relevance;
-    member->loss = member->offer_loss = event->loss;
-    if (!member->has_offered) {                               /* to offer again takes no time worth knowing */
-        int64_t spent_ms = event->now_ms - member->tasked_ms; /* clocks may jump back */
-        member->seconds = member->offer_seconds = spent_ms > 0 ? (double)spent_ms / 1000 : 0;
-        member->has_offered = true;
-        round->summary.offered++;
-    }
-    if (round->summary.first_offer_ms == 0) {
-        round->summary.first_offer_ms = event->now_ms;
-    }
-    trib_round_take_offer(round, member, event->now_ms);
-    move_on(round, event->now_ms);
-    return NULL;
-}
-
-static const char *on_scored(struct trib_round *round, const struct trib_round_event *event)
-{
-    if (round->state != TRIB_ROUND_DECIDING) {
-        return "no offers were being compared";
-    }
-    trib_round_take_scores(round, event->scores, event->n_scores, event->now_ms);
-    move_on(round, event->now_ms);
-    return NULL;
-}
-
 static const char *on_failure(struct trib_round *round, const struct trib_round_event *event)
 {
     struct member *member = trib_round_find(round, event->client);
@@ -168,80 +84,13 @@ static const char *on_failure(struct trib_round *round, const struct trib_round_
         return "the client has nothing to do in this round";
     }
     trib_round_fail(round, member);
-    move_on(round, event->now_ms);
+    trib_round_move_on(round, event->now_ms);
     return NULL;
 }
 
-static const char *on_uploaded(struct trib_round *round, const struct trib_round_event *event)
-{
-    const char *ignored = NULL;
-    struct member *member = current_member(round, event, &ignored);
-    if (!member) {
-        return ignored; /* it was discarded when the client's part ended */
-    }
-    if (!is_its_task(member, event)) {
-        return "of an earlier attempt";
-    }
-    if (member->state != TRIB_MEMBER_GRANTED) {
-        trib_round_discard(round, member); /* its session broke meanwhile: it offers again */
-        return "no upload was granted";
-    }
-    round->summary.uploaded++;
-    if (trib_round_is_open(round) && !round->closing) {
-        trib_round_set_state(round, member, TRIB_MEMBER_FOLDING);
-        trib_round_act_task(round, TRIB_ACTION_FOLD, member);
-    } else {
-        trib_round_set_state(round, member, TRIB_MEMBER_UPLOADED);
-    }
-    return NULL;
-}
-
-static const char *on_refused(struct trib_round *round, const struct trib_round_event *event)
-{
-    struct member *member = trib_round_find(round, event->client);
-    if (!member || !is_its_task(member, event) || !trib_round_is_pending(member->state)) {
-        return "the client has nothing to do in this round";
-    }
-    trib_round_discard(round, member);
-    trib_round_reject(round, member, event->reason);
-    move_on(round, event->now_ms);
-    return NULL;
-}
-
-static bool is_current_work(const struct trib_round *round, const struct trib_round_event *event)
+bool trib_round_is_current_work(const struct trib_round *round, const struct trib_round_event *event)
 {
     return event->round == round->number && event->attempt == round->attempt;
-}
-
-static void note_folded(struct trib_round *round, struct member *member)
-{
-    uint64_t staleness = round->commits - member->task_commits;
-    trib_round_set_state(round, member, TRIB_MEMBER_FOLDED);
-    round->summary.folded++;
-    round->summary.stale += staleness > 0;
-    round->summary.staleness += staleness;
-}
-
-static const char *on_folded(struct trib_round *round, const struct trib_round_event *event)
-{
-    struct member *member = trib_round_find(round, event->client);
-    if (!member || !trib_round_is_open(round) || !is_current_work(round, event) ||
-        member->state != TRIB_MEMBER_FOLDING) {
-        return "nothing of this client was being folded";
-    }
-    if (event->ok) {
-        note_folded(round, member);
-    } else if (event->harmful) {
-        trib_round_abandon(round, event->now_ms, event->reason);
-        return NULL;
-    } else {
-        if (event->lied && round->options.penalty_rounds > 0) {
-            member->barred_until = round->number + round->options.penalty_rounds;
-        }
-        trib_round_reject(round, member, event->reason);
-    }
-    move_on(round, event->now_ms);
-    return NULL;
 }
 
 static bool evaluation_due(const struct trib_round *round)
@@ -259,7 +108,7 @@ static void start_commit(struct trib_round *round)
 
 static const char *on_applied(struct trib_round *round, const struct trib_round_event *event)
 {
-    if (round->state != TRIB_ROUND_APPLYING || !is_current_work(round, event)) {
+    if (round->state != TRIB_ROUND_APPLYING || !trib_round_is_current_work(round, event)) {
         return "no update was being applied";
     }
     round->summary.applied_ms = event->now_ms;
@@ -276,7 +125,7 @@ static const char *on_applied(struct trib_round *round, const struct trib_round_
 
 static const char *on_evaluated(struct trib_round *round, const struct trib_round_event *event)
 {
-    if (round->state != TRIB_ROUND_EVALUATING || !is_current_work(round, event)) {
+    if (round->state != TRIB_ROUND_EVALUATING || !trib_round_is_current_work(round, event)) {
         return "no model was being evaluated";
     }
     round->summary.evaluated_ms = event->now_ms;
@@ -286,7 +135,7 @@ static const char *on_evaluated(struct trib_round *round, const struct trib_roun
 
 static const char *on_committed(struct trib_round *round, const struct trib_round_event *event)
 {
-    if (round->state != TRIB_ROUND_COMMITTING || !is_current_work(round, event)) {
+    if (round->state != TRIB_ROUND_COMMITTING || !trib_round_is_current_work(round, event)) {
         return "no model was being committed";
     }
     if (event->ok) {
@@ -313,8 +162,7 @@ static int64_t most_work_ms(const struct trib_round *round)
 /* Does the member owe us a sign of life? Not while it waits for us. */
 static bool is_watched(const struct trib_round *round, const struct member *member)
 {
-    return round->options.idle_timeout_ms > 0 &&
-           (member->state == TRIB_MEMBER_TASKED || member->state == TRIB_MEMBER_GRANTED);
+    return round->options.idle_timeout_ms > 0 && trib_member_means(member->state, WATCHED);
 }
 
 /* Members that made no progress in time drop out. */
@@ -341,7 +189,7 @@ static void drop_idle(struct trib_round *round, int64_t now_ms)
 static const char *on_tick(struct trib_round *round, const struct trib_round_event *event)
 {
     drop_idle(round, event->now_ms);
-    move_on(round, event->now_ms);
+    trib_round_move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -351,7 +199,7 @@ static const char *on_resume(struct trib_round *round, const struct trib_round_e
         return "not after a restart";
     }
     trib_round_resume(round, event->now_ms);
-    move_on(round, event->now_ms);
+    trib_round_move_on(round, event->now_ms);
     return NULL;
 }
 
@@ -381,18 +229,8 @@ static const char *dispatch(struct trib_round *round, const struct trib_round_ev
         return on_left(round, event);
     case TRIB_EVENT_PROGRESS:
         return on_progress(round, event);
-    case TRIB_EVENT_OFFER:
-        return on_offer(round, event);
-    case TRIB_EVENT_SCORED:
-        return on_scored(round, event);
     case TRIB_EVENT_FAILURE:
         return on_failure(round, event);
-    case TRIB_EVENT_UPLOADED:
-        return on_uploaded(round, event);
-    case TRIB_EVENT_REFUSED:
-        return on_refused(round, event);
-    case TRIB_EVENT_FOLDED:
-        return on_folded(round, event);
     case TRIB_EVENT_APPLIED:
         return on_applied(round, event);
     case TRIB_EVENT_EVALUATED:
@@ -405,8 +243,9 @@ static const char *dispatch(struct trib_round *round, const struct trib_round_ev
         return on_resume(round, event);
     case TRIB_EVENT_STOP:
         return on_stop(round, event);
+    default:
+        return trib_phases_take(round, event);
     }
-    return "unknown event";
 }
 
 enum trib_status trib_round_step(struct trib_round *round, const struct trib_round_event *event,
@@ -472,7 +311,7 @@ int64_t trib_round_next_tick(const struct trib_round *round)
         next = sooner(next, round->retry_at_ms); /* the selector was short of memory */
     }
     if (round->state == TRIB_ROUND_COLLECTING && !round->closing) {
-        next = sooner(next, trib_round_decide_at(round));
+        next = sooner(next, trib_phases_due(round));
         if (round->options.deadline_ms > 0) {
             next = sooner(next, round->wait_from_ms + round->options.deadline_ms);
         }
@@ -526,11 +365,6 @@ void trib_round_free(struct trib_round *round)
 {
     if (round) {
         trib_free(round->members);
-        trib_free(round->candidates);
-        trib_free(round->picks);
-        trib_free(round->gate_offers);
-        trib_free(round->reports);
-        trib_free(round->changed);
         trib_free(round->selector_state);
         trib_free(round->next_selector_state);
         trib_free(round->actions);

@@ -1,5 +1,5 @@
 /* The beginning of a round: who could take part, who is picked, and their tasks. */
-#include "round_private.h"
+#include "phase.h"
 
 #include "base/str.h"
 
@@ -150,24 +150,15 @@ static void send_tasks(struct trib_round *round, size_t n, int64_t now_ms)
         struct member *member = &round->members[round->candidates[round->picks[i].candidate].client];
         member->task_round = member->last_round = round->number;
         member->task_commits = round->commits;
-        member->has_offered = member->has_score = false;
         member->task_attempt = round->attempt;
         member->tasked_ms = now_ms;
-        member->granted = member->admitted = false;
-        member->offer_loss = member->offer_relevance = member->offer_seconds = (double)NAN;
+        trib_phases_task(round, member);
         member->picked++;
         member->why = round->picks[i].why;
         member->score = round->picks[i].score;
         round->summary.cohort++;
         trib_round_send_task(round, member, now_ms);
     }
-}
-
-uint32_t trib_round_count_at_work(const struct trib_round *round)
-{
-    return round->counts[TRIB_MEMBER_TASKED] + round->counts[TRIB_MEMBER_OFFERED] +
-           round->counts[TRIB_MEMBER_ADMITTED] + round->counts[TRIB_MEMBER_GRANTED] +
-           round->counts[TRIB_MEMBER_UPLOADED] + round->counts[TRIB_MEMBER_FOLDING];
 }
 
 void trib_round_refill(struct trib_round *round, int64_t now_ms)
@@ -186,35 +177,17 @@ void trib_round_refill(struct trib_round *round, int64_t now_ms)
     }
 }
 
-void trib_round_fold_waiting(struct trib_round *round)
-{
-    if (round->counts[TRIB_MEMBER_UPLOADED] == 0) {
-        return;
-    }
-    size_t n;
-    const uint32_t *parts = trib_round_parts(round, &n);
-    for (size_t i = 0; i < n; i++) {
-        struct member *member = &round->members[parts[i]];
-        if (member->state == TRIB_MEMBER_UPLOADED) {
-            trib_round_set_state(round, member, TRIB_MEMBER_FOLDING);
-            trib_round_act_task(round, TRIB_ACTION_FOLD, member);
-        }
-    }
-}
-
 static void open_round(struct trib_round *round, size_t candidates, int64_t now_ms)
 {
     round->state = TRIB_ROUND_COLLECTING;
     round->closing = false;
-    round->decided = false;
     round->wait_from_ms = now_ms;
-    round->cut = trib_gate_cut(&round->options.gate, round->number);
     round->summary = (struct trib_round_summary){.round = round->number,
                                                  .attempt = round->attempt,
                                                  .available = round->n_available,
                                                  .eligible = (uint32_t)candidates,
-                                                 .threshold = round->cut.threshold,
                                                  .began_ms = now_ms};
+    trib_phases_begin(round);
     trib_round_act(round, TRIB_ACTION_BEGIN, 0);
 }
 
@@ -261,7 +234,6 @@ void trib_round_maybe_begin(struct trib_round *round, int64_t now_ms)
         begin_with_cohort(round, now_ms);
     }
     if (round->state == TRIB_ROUND_COLLECTING) {
-        trib_round_fold_waiting(round);
-        trib_round_pump_grants(round, now_ms);
+        trib_phases_opened(round, now_ms);
     }
 }

@@ -1,5 +1,5 @@
 /* The end of a round: when it closes, and what becomes of it and of its members. */
-#include "round_private.h"
+#include "phase.h"
 
 #include "base/str.h"
 
@@ -31,7 +31,7 @@ static void end_work(struct trib_round *round, const char *reason)
     for (size_t i = 0; i < n; i++) {
         struct member *member = &round->members[parts[i]];
         if (trib_round_is_at_work(member->state)) {
-            trib_round_discard(round, member);
+            trib_phases_drop(round, member);
             trib_round_tell(round, parts[i], member->task_round, TRIB_OUTCOME_ABANDONED, reason);
             trib_round_set_state(round, member, TRIB_MEMBER_NONE);
         }
@@ -81,10 +81,7 @@ void trib_round_report(struct trib_round *round)
     for (size_t i = 0; i < n; i++) {
         const struct member *member = &round->members[parts[i]];
         if (!trib_round_is_at_work(member->state)) {
-            round->reports[reported++] = (struct trib_member_report){.examples = member->examples,
-                                                                     .loss = member->offer_loss,
-                                                                     .seconds = member->offer_seconds,
-                                                                     .folded = member->state == TRIB_MEMBER_FOLDED};
+            round->reports[reported++] = trib_round_report_of(member);
         }
     }
     if (round->next_selector_state) {
@@ -155,21 +152,11 @@ static void close_round(struct trib_round *round, int64_t now_ms)
     }
 }
 
-/* Somebody was let through and has not delivered yet: skipped offers alone do not close a round over it. */
-static bool any_admitted(const struct trib_round *round)
-{
-    const uint32_t *now = round->counts_now;
-    return now[TRIB_MEMBER_ADMITTED] + now[TRIB_MEMBER_GRANTED] + now[TRIB_MEMBER_FOLDING] + round->returning_now > 0;
-}
-
 /* Members of earlier rounds are waited for only where this one is too few without them. */
 static bool any_pending(const struct trib_round *round)
 {
     bool too_few = round->summary.folded + round->summary.skipped < round->options.min_updates;
-    const uint32_t *counts = too_few ? round->counts : round->counts_now;
-    return counts[TRIB_MEMBER_TASKED] + counts[TRIB_MEMBER_OFFERED] + counts[TRIB_MEMBER_ADMITTED] +
-               counts[TRIB_MEMBER_GRANTED] >
-           0;
+    return trib_round_count(too_few ? round->counts : round->counts_now, PENDING) > 0;
 }
 
 /* A whole deadline has brought nothing: those who have been at work for two make room for others. */
@@ -213,7 +200,7 @@ static const char *closing_reason(struct trib_round *round, int64_t now_ms)
         return closing_reason_without_cohort(round, due, now_ms);
     }
     if (summary->folded >= round->wanted ||
-        (summary->folded + summary->skipped >= round->wanted && !any_admitted(round))) {
+        (summary->folded + summary->skipped >= round->wanted && !trib_phases_hold(round))) {
         return "enough updates";
     }
     return !any_pending(round) ? "nobody is left to wait for" : due ? "deadline reached" : NULL;
@@ -252,7 +239,7 @@ void trib_round_check_close(struct trib_round *round, int64_t now_ms)
         trib_str_copy(round->closing_reason, sizeof round->closing_reason, why);
         dismiss_pending(round);
     }
-    if (round->counts[TRIB_MEMBER_FOLDING] == 0) { /* what is being folded is waited for */
+    if (!trib_phases_busy(round)) {
         close_round(round, now_ms);
     }
 }

@@ -99,6 +99,11 @@ enum trib_status trib_round_reserve_step(struct trib_round *round, size_t more)
 
 void trib_round_clear_lists(struct trib_round *round)
 {
+    trib_free(round->candidates);
+    trib_free(round->picks);
+    trib_free(round->gate_offers);
+    trib_free(round->reports);
+    trib_free(round->changed);
     trib_free(round->lists.parts);
     trib_free(round->lists.idle);
     trib_free(round->lists.touched);

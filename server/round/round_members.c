@@ -1,5 +1,5 @@
 /* Members, their states and counters, and the list of a step's actions. */
-#include "round_private.h"
+#include "phase.h"
 
 #include "base/str.h"
 
@@ -39,15 +39,43 @@ void trib_round_set_state(struct trib_round *round, struct member *member, enum 
     trib_round_list_member(round, member, was);
 }
 
+/* What each state means to the spine. */
+static const unsigned char meanings[TRIB_MEMBER_STATE_COUNT] = {
+#define TRIB_MEMBER_STATE_ROW(name, stored, text, meaning) [TRIB_MEMBER_##name] = (meaning),
+#include "round/member_states.def"
+};
+
+bool trib_member_means(enum trib_member_state state, enum member_meaning meaning)
+{
+    return state < TRIB_MEMBER_STATE_COUNT && (meanings[state] & meaning);
+}
+
 bool trib_round_is_pending(enum trib_member_state state)
 {
-    return state == TRIB_MEMBER_TASKED || state == TRIB_MEMBER_OFFERED || state == TRIB_MEMBER_ADMITTED ||
-           state == TRIB_MEMBER_GRANTED;
+    return trib_member_means(state, PENDING);
 }
 
 bool trib_round_is_at_work(enum trib_member_state state)
 {
-    return trib_round_is_pending(state) || state == TRIB_MEMBER_UPLOADED || state == TRIB_MEMBER_FOLDING;
+    return trib_member_means(state, PENDING | DELIVERED) && !trib_member_means(state, OVER);
+}
+
+uint32_t trib_round_count(const uint32_t counts[TRIB_MEMBER_STATE_COUNT], enum member_meaning meaning)
+{
+    uint32_t n = 0;
+    for (int state = 0; state < TRIB_MEMBER_STATE_COUNT; state++) {
+        n += meanings[state] & meaning ? counts[state] : 0;
+    }
+    return n;
+}
+
+uint32_t trib_round_count_at_work(const struct trib_round *round)
+{
+    uint32_t n = 0;
+    for (int state = 0; state < TRIB_MEMBER_STATE_COUNT; state++) {
+        n += trib_round_is_at_work((enum trib_member_state)state) ? round->counts[state] : 0;
+    }
+    return n;
 }
 
 bool trib_round_is_asynchronous(const struct trib_round *round)
@@ -58,6 +86,14 @@ bool trib_round_is_asynchronous(const struct trib_round *round)
 bool trib_round_is_open(const struct trib_round *round)
 {
     return round->state == TRIB_ROUND_COLLECTING || round->state == TRIB_ROUND_DECIDING;
+}
+
+struct trib_member_report trib_round_report_of(const struct member *member)
+{
+    return (struct trib_member_report){.examples = member->examples,
+                                       .loss = member->offer_loss,
+                                       .seconds = member->offer_seconds,
+                                       .folded = member->state == TRIB_MEMBER_FOLDED};
 }
 
 /* ---- actions ---- */
@@ -103,16 +139,9 @@ void trib_round_tell(struct trib_round *round, uint32_t client, uint64_t number,
 
 /* ---- the end of a member's part ---- */
 
-void trib_round_discard(struct trib_round *round, const struct member *member)
-{
-    if (member->granted) {
-        trib_round_act_task(round, TRIB_ACTION_DISCARD, member);
-    }
-}
-
 void trib_round_fail(struct trib_round *round, struct member *member)
 {
-    trib_round_discard(round, member);
+    trib_phases_drop(round, member);
     trib_round_set_state(round, member, TRIB_MEMBER_FAILED);
     member->failed++;
     round->summary.failed++;
@@ -128,7 +157,7 @@ void trib_round_reject(struct trib_round *round, struct member *member, const ch
 
 void trib_round_mark_late(struct trib_round *round, struct member *member, const char *reason)
 {
-    trib_round_discard(round, member);
+    trib_phases_drop(round, member);
     trib_round_set_state(round, member, TRIB_MEMBER_LATE);
     round->summary.late++;
     trib_round_tell(round, trib_round_client(round, member), member->task_round, TRIB_OUTCOME_LATE, reason);

@@ -9,7 +9,7 @@ static const char *const state_names[TRIB_ROUND_STATE_COUNT] = {
     [TRIB_ROUND_FINISHED] = "finished",
 };
 static const char *const member_names[TRIB_MEMBER_STATE_COUNT] = {
-#define TRIB_MEMBER_STATE_ROW(name, stored, text) [TRIB_MEMBER_##name] = text,
+#define TRIB_MEMBER_STATE_ROW(name, stored, text, meaning) [TRIB_MEMBER_##name] = text,
 #include "round/member_states.def"
 };
 
@@ -24,7 +24,7 @@ const char *trib_member_state_name(enum trib_member_state state)
 }
 
 static const uint64_t stored_states[TRIB_MEMBER_STATE_COUNT] = {
-#define TRIB_MEMBER_STATE_ROW(name, stored, text) [TRIB_MEMBER_##name] = (stored),
+#define TRIB_MEMBER_STATE_ROW(name, stored, text, meaning) [TRIB_MEMBER_##name] = (stored),
 #include "round/member_states.def"
 };
 

@@ -1,11 +1,14 @@
-/* The round engine's state, and what its files call in each other: members and actions; the beginning of a round; the
- * gate and the grants; the end of a round; and round.c, which takes the events. */
+/* The round engine's state, and what its files call in each other: members, their lists, actions; the beginning of a
+ * round and its end; and round.c, which takes the events. Phases (phase.h) are called by their table. */
 #ifndef TRIB_ROUND_ROUND_PRIVATE_H
 #define TRIB_ROUND_ROUND_PRIVATE_H
 
 #include "round/round.h"
 
 #include "base/heap.h"
+
+/* A meaning is what the spine makes of a member's state (member_states.def). */
+enum member_meaning { PENDING = 1, WATCHED = 2, DELIVERED = 4, OVER = 8 };
 
 /* A member is a client's part in the rounds. */
 struct member {
@@ -82,6 +85,7 @@ enum trib_status trib_round_reserve_member(struct trib_round *round, uint32_t cl
 enum trib_status trib_round_reserve_step(struct trib_round *round, size_t more);
 /* trib_round_most_tasks is the number of tasks that a step may give. */
 size_t trib_round_most_tasks(const struct trib_round *round);
+/* trib_round_clear_lists frees the lists and the scratch of steps. */
 void trib_round_clear_lists(struct trib_round *round);
 /* trib_round_parts lists the clients with a part in a round, ascending; all states but NONE. The list stays as it is
  * while states change, until tasks are given: who has become NONE since is still in it. */
@@ -104,8 +108,14 @@ struct member *trib_round_find(struct trib_round *round, uint32_t client);
 /* What outlives the process of it is not what it was. */
 void trib_round_note_change(struct trib_round *round, struct member *member);
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state);
-/* Its part is open, and its next move is its own or the gate's: TASKED, OFFERED, ADMITTED, GRANTED. */
+/* Has the state one of these meanings? */
+bool trib_member_means(enum trib_member_state state, enum member_meaning meaning);
+/* Its part is open, and its next move is its own or a phase's. */
 bool trib_round_is_pending(enum trib_member_state state);
+/* How many of those counted are in a state with this meaning. */
+uint32_t trib_round_count(const uint32_t counts[TRIB_MEMBER_STATE_COUNT], enum member_meaning meaning);
+/* What the selector learns of a member whose part is over. */
+struct trib_member_report trib_round_report_of(const struct member *member);
 bool trib_round_is_asynchronous(const struct trib_round *round);
 /* Tasks are out: COLLECTING or DECIDING. */
 bool trib_round_is_open(const struct trib_round *round);
@@ -117,8 +127,6 @@ struct trib_round_action *trib_round_act_task(struct trib_round *round, enum tri
 void trib_round_tell(struct trib_round *round, uint32_t client, uint64_t number, enum trib_outcome outcome,
                      const char *reason);
 uint32_t trib_round_client(const struct trib_round *round, const struct member *member);
-/* Throw away what the member may have uploaded. */
-void trib_round_discard(struct trib_round *round, const struct member *member);
 /* End a member's part badly: its state, its counters, its outcome. To be late is no failure of the member's by itself:
  * the round may just have had enough. */
 void trib_round_reject(struct trib_round *round, struct member *member, const char *reason);
@@ -128,6 +136,10 @@ void trib_round_mark_late(struct trib_round *round, struct member *member, const
 /* ---- round.c ---- */
 /* When a member runs out of time; INT64_MAX = never. */
 int64_t trib_round_due_ms(const struct trib_round *round, const struct member *member);
+/* After whatever may have ended a member's part: phases go on, the round closes, idle clients are put to work. */
+void trib_round_move_on(struct trib_round *round, int64_t now_ms);
+/* Is an event what came of work for this attempt? */
+bool trib_round_is_current_work(const struct trib_round *round, const struct trib_round_event *event);
 
 /* ---- round_begin.c ---- */
 void trib_round_send_task(struct trib_round *round, struct member *member, int64_t now_ms);
@@ -140,22 +152,6 @@ bool trib_round_is_idle(const struct member *member);
 uint32_t trib_round_count_at_work(const struct trib_round *round);
 /* Without cohorts: put idle clients to work. */
 void trib_round_refill(struct trib_round *round, int64_t now_ms);
-
-/* ---- round_gate.c ---- */
-/* A member has offered: decide about it, or let it wait for the others. */
-void trib_round_take_offer(struct trib_round *round, struct member *member, int64_t now_ms);
-/* It was let through, and offers again what is no worse: it has been counted for the gate. */
-bool trib_round_is_as_admitted(const struct member *member, double relevance, uint64_t bytes);
-/* Decide the offers that wait for each other, if it is time to. */
-void trib_round_check_decide(struct trib_round *round, int64_t now_ms);
-void trib_round_take_scores(struct trib_round *round, const struct trib_score *scores, size_t n, int64_t now_ms);
-int64_t trib_round_decide_at(const struct trib_round *round); /* INT64_MAX: no time is set */
-void trib_round_skip_again(struct trib_round *round, const struct member *member);
-/* Let those who were admitted upload, in order of arrival, as far as the limit allows. */
-void trib_round_pump_grants(struct trib_round *round, int64_t now_ms);
-
-/* What has been uploaded since the last round closed. */
-void trib_round_fold_waiting(struct trib_round *round);
 
 /* ---- round_snapshot.c ---- */
 /* The round that was open when the process before this one ended, if one was, is open again. */

@@ -1,5 +1,5 @@
 /* What outlives the process: told to who keeps it, and taken back. */
-#include "round_private.h"
+#include "phase.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -210,5 +210,5 @@ void trib_round_resume(struct trib_round *round, int64_t now_ms)
     round->wait_from_ms = now_ms;
     round->summary = sum_up(round, now_ms);
     trib_round_act(round, TRIB_ACTION_BEGIN, 0);
-    trib_round_fold_waiting(round);
+    trib_phases_opened(round, now_ms);
 }

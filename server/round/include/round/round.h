@@ -48,7 +48,7 @@ enum trib_round_state {
 
 /* A member's state is where its client's part in the open round stands. */
 enum trib_member_state {
-#define TRIB_MEMBER_STATE_ROW(name, stored, text) TRIB_MEMBER_##name,
+#define TRIB_MEMBER_STATE_ROW(name, stored, text, meaning) TRIB_MEMBER_##name,
 #include "round/member_states.def"
     TRIB_MEMBER_STATE_COUNT
 };
