@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
-#include "core/engine.h"
-#include "core/settings.h"
+#include "hub/hub.h"
+#include "run/settings.h"
 #include "rpc/federation_service.h"
 #include "store/state_check.h"
 
@@ -66,7 +66,7 @@ static int check_settings(const struct trib_server_settings *settings, const cha
         .ca_path = settings->tls_ca, .cert_path = settings->tls_certificate, .key_path = settings->tls_key};
     enum trib_status status = trib_net_tls_check(&tls, true, &error);
     if (status == TRIB_OK) {
-        status = trib_engine_check(settings, &error);
+        status = trib_run_check(settings, &error);
     }
     if (status != TRIB_OK) {
         return fail(&error);
@@ -79,7 +79,7 @@ static int explain_model(const struct trib_server_settings *settings)
 {
     struct trib_buf text = {0};
     struct trib_error error;
-    enum trib_status status = trib_engine_explain(settings, &text, &error);
+    enum trib_status status = trib_run_explain(settings, &text, &error);
     if (status != TRIB_OK) {
         trib_buf_clear(&text);
         return fail(&error);
@@ -120,7 +120,7 @@ static void on_finished(void *context)
 }
 
 /* Wait for the end of the run; the first SIGTERM or SIGINT drains, a second one ends at once. */
-static void wait_for_end(struct trib_engine *engine, int signal_fd, int finished_fd)
+static void wait_for_end(struct trib_hub *engine, int signal_fd, int finished_fd)
 {
     struct pollfd fds[2] = {{.fd = finished_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
     for (;;) {
@@ -139,37 +139,37 @@ static void wait_for_end(struct trib_engine *engine, int signal_fd, int finished
             trib_log(TRIB_LOG_INFO, "server", "stopping",
                      TRIB_F_STR("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
             trib_signals_default();
-            trib_engine_stop(engine);
+            trib_hub_stop(engine);
         }
     }
 }
 
-static enum trib_status serve(const struct trib_server_settings *settings, struct trib_engine *engine, int signal_fd,
+static enum trib_status serve(const struct trib_server_settings *settings, struct trib_hub *engine, int signal_fd,
                               int finished_fd, struct trib_error *error)
 {
     struct trib_federation_service *service;
     TRIB_TRY(trib_federation_service_new(settings, engine, &service, error));
-    enum trib_status status = trib_engine_start(engine, on_finished, &finished_fd, error);
+    enum trib_status status = trib_hub_start(engine, on_finished, &finished_fd, error);
     if (status == TRIB_OK) {
         trib_log(TRIB_LOG_INFO, "server", "serving", TRIB_F_STR("version", TRIB_VERSION),
-                 TRIB_F_STR("run", trib_engine_run_id(engine)), TRIB_F_STR("listen", settings->listen),
+                 TRIB_F_STR("run", trib_run_id(trib_hub_run(engine, 0))), TRIB_F_STR("listen", settings->listen),
                  TRIB_F_INT("port", trib_federation_service_port(service)), TRIB_F_INT("rounds", settings->rounds),
                  TRIB_F_INT("min_clients", settings->min_clients), TRIB_F_STR("state_dir", settings->state_dir),
-                 TRIB_F_STR("compute", trib_engine_compute(engine)));
+                 TRIB_F_STR("compute", trib_run_compute(trib_hub_run(engine, 0))));
         wait_for_end(engine, signal_fd, finished_fd);
     }
     trib_federation_service_free(service, 2000);
     if (status == TRIB_OK) {
-        trib_engine_join(engine);
-        status = trib_engine_failure(engine, error);
+        trib_hub_join(engine);
+        status = trib_hub_failure(engine, error);
     }
     return status;
 }
 
 /* The state directory holds a run that is over. */
-static void say_complete(const struct trib_server_settings *settings, const struct trib_engine *engine)
+static void say_complete(const struct trib_server_settings *settings, const struct trib_hub *engine)
 {
-    trib_log(TRIB_LOG_INFO, "server", "run_complete", TRIB_F_STR("run", trib_engine_run_id(engine)),
+    trib_log(TRIB_LOG_INFO, "server", "run_complete", TRIB_F_STR("run", trib_run_id(trib_hub_run(engine, 0))),
              TRIB_F_INT("rounds", settings->rounds), TRIB_F_STR("state_dir", settings->state_dir),
              TRIB_F_STR("next", "raise federation.rounds to go on with it, or start with --new-run"));
 }
@@ -181,16 +181,16 @@ static enum trib_status run(const struct trib_server_settings *settings, bool ne
         return trib_fail_errno(error, errno, "cannot wait for the engine");
     }
     TRIB_TRY(trib_signals_open(&signal_fd, error));
-    struct trib_engine *engine;
+    struct trib_hub *engine;
     trib_net_init();
-    const struct trib_engine_setup setup = {.software = SOFTWARE, .new_run = new_run};
-    enum trib_status status = trib_engine_new(settings, &setup, &engine, error);
+    const struct trib_hub_setup setup = {.software = SOFTWARE};
+    enum trib_status status = trib_hub_new_with(&setup, settings, new_run, &engine, error);
     if (status == TRIB_OK) {
-        if (trib_engine_done(engine)) {
+        if (trib_hub_done(engine)) {
             say_complete(settings, engine);
         }
         status = serve(settings, engine, signal_fd, finished_fd, error);
-        trib_engine_free(engine);
+        trib_hub_free(engine);
     }
     trib_net_shutdown();
     trib_signals_close();

@@ -193,7 +193,7 @@ static void *resolve(const struct trib_execution *execution, struct trib_placeme
     return cast.to;
 }
 
-static enum trib_status check_run(const struct trib_execution *execution, const struct trib_run *run,
+static enum trib_status check_run(const struct trib_execution *execution, const struct trib_execution_values *run,
                                   struct trib_error *error)
 {
     for (size_t i = 0; i < execution->inputs_n; i++) {
@@ -218,7 +218,7 @@ static void copy_links(const struct trib_execution *execution, const struct trib
     }
 }
 
-static void run_steps(struct trib_execution *execution, const struct trib_run *run)
+static void run_steps(struct trib_execution *execution, const struct trib_execution_values *run)
 {
     int64_t before = execution->profile ? trib_clock_ns() : 0;
     for (size_t i = 0; i < execution->steps_n; i++) {
@@ -235,7 +235,7 @@ static void run_steps(struct trib_execution *execution, const struct trib_run *r
     execution->runs += execution->profile;
 }
 
-enum trib_status trib_execution_run(struct trib_execution *execution, const struct trib_run *run,
+enum trib_status trib_execution_run(struct trib_execution *execution, const struct trib_execution_values *run,
                                     struct trib_error *error)
 {
     TRIB_TRY(check_run(execution, run, error));

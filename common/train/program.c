@@ -171,7 +171,7 @@ enum trib_status trib_program_run(const struct trib_program *program, const stru
     const void *inputs[2];
     inputs[program->x] = run->x;
     inputs[program->y] = run->y;
-    const struct trib_run execution_run = {
+    const struct trib_execution_values execution_run = {
         .inputs = inputs, .model = run->model, .gradient = run->gradient, .seed = run->seed, .step = run->step};
     return trib_execution_run(slot->execution, &execution_run, error);
 }

@@ -378,6 +378,22 @@ enum trib_round_state trib_round_state(const struct trib_round *round)
     return round->state;
 }
 
+enum trib_status trib_round_reserve(struct trib_round *round)
+{
+    return trib_round_reserve_step(round, trib_round_most_tasks(round) + 1);
+}
+
+enum trib_status trib_round_reserve_client(struct trib_round *round, uint32_t client)
+{
+    TRIB_TRY(trib_round_reserve_member(round, client));
+    return trib_round_reserve(round);
+}
+
+uint32_t trib_round_members_in(const struct trib_round *round, enum trib_member_state state)
+{
+    return round->counts[state];
+}
+
 uint64_t trib_round_number(const struct trib_round *round)
 {
     return round->number;

@@ -46,7 +46,7 @@ static void pump(struct download *download, struct trib_net_call *call)
             }
             return;
         }
-        trib_engine_count(download->service->engine, 0, head_len + chunk.payload_len);
+        trib_hub_count(download->service->engine, 0, head_len + chunk.payload_len);
         download->offset += chunk.payload_len;
         download->sent_first = true;
         download->sent_last = chunk.last;
@@ -60,7 +60,7 @@ static void on_writable(void *user, struct trib_net_call *call)
     int64_t now_ms = trib_clock_ms();
     if (now_ms - download->progress_ms >= 1000) {
         download->progress_ms = now_ms;
-        trib_engine_progress(download->service->engine, download->identity);
+        trib_hub_progress(download->service->engine, download->identity);
     }
     pump(download, call);
 }
@@ -72,7 +72,7 @@ static enum trib_status start(struct download *download, const Tributary__V1__Do
         return trib_fail(error, TRIB_PROTOCOL, "the request lacks a SHA-256");
     }
     memcpy(download->sha256, request->sha256.data, sizeof download->sha256);
-    download->blob = trib_engine_blob(download->service->engine, download->sha256);
+    download->blob = trib_hub_blob(download->service->engine, download->sha256);
     if (!download->blob) {
         return trib_fail(error, TRIB_NOT_FOUND, "this blob is not, or no longer, published");
     }

@@ -113,7 +113,7 @@ static enum trib_status begin(struct trib_federation_service *service, const str
                                service, &service->server, error);
 }
 
-enum trib_status trib_federation_service_new(const struct trib_server_settings *settings, struct trib_engine *engine,
+enum trib_status trib_federation_service_new(const struct trib_server_settings *settings, struct trib_hub *engine,
                                              struct trib_federation_service **service, struct trib_error *error)
 {
     struct trib_federation_service *result = trib_calloc(1, sizeof *result);

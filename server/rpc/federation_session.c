@@ -50,7 +50,7 @@ static enum trib_status session_send(struct trib_peer *peer, const ProtobufCMess
     size_t len;
     enum trib_status status = trib_service_send(session->call, message, &len);
     if (status == TRIB_OK) {
-        trib_engine_count(session->service->engine, 0, len);
+        trib_hub_count(session->service->engine, 0, len);
     } else if (status == TRIB_LIMIT) {
         struct trib_error error;
         (void)trib_fail(&error, status, "it does not read what it is sent (limits.send_queue); disconnecting it");
@@ -117,11 +117,11 @@ static void refuse(struct session *session, const struct trib_error *error)
 /* The first message must be Hello; every later one goes to the engine. */
 static enum trib_status take(struct session *session, Tributary__V1__ClientMessage *message, struct trib_error *error)
 {
-    struct trib_engine *engine = session->service->engine;
+    struct trib_hub *engine = session->service->engine;
     bool is_hello = message->kind_case == TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
     enum trib_status status = TRIB_OK;
     if (session->greeted && !is_hello) {
-        status = trib_engine_message(engine, &session->peer, message);
+        status = trib_hub_message(engine, &session->peer, message);
         return status == TRIB_LIMIT ? trib_nodes_pause(session->service->nodes, session->node, trib_clock_ms(), error)
                : status != TRIB_OK  ? trib_fail(error, status, "%s", trib_status_text(status))
                                     : TRIB_OK;
@@ -133,7 +133,7 @@ static enum trib_status take(struct session *session, Tributary__V1__ClientMessa
         status = check_hello(session, message->hello, error);
     }
     if (status == TRIB_OK) {
-        status = trib_engine_connect(engine, &session->peer, session->identity, session->address, message->hello);
+        status = trib_hub_connect(engine, &session->peer, session->identity, session->address, message->hello);
         session->greeted = status == TRIB_OK;
         if (session->greeted) {
             trib_net_call_idle_limit(session->call, 0); /* from here on it may be silent */
@@ -154,7 +154,7 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         trib_net_call_finish(call, TRIB_OK, "");
         return;
     }
-    trib_engine_count(session->service->engine, trib_net_message_len(message), 0);
+    trib_hub_count(session->service->engine, trib_net_message_len(message), 0);
     enum trib_status status = trib_nodes_message(session->service->nodes, session->node, trib_clock_ms(), &error);
     if (status != TRIB_OK) {
         trib_net_message_free(message);
@@ -176,8 +176,8 @@ static void on_closed(void *user, struct trib_net_call *call, const struct trib_
     (void)call;
     struct session *session = user;
     if (session->greeted) {
-        trib_engine_disconnect(session->service->engine, &session->peer,
-                               how->status == TRIB_OK ? "session ended" : "connection lost");
+        trib_hub_disconnect(session->service->engine, &session->peer,
+                            how->status == TRIB_OK ? "session ended" : "connection lost");
     } else if (how->status == TRIB_TIMEOUT) {
         struct trib_error error;
         (void)trib_fail(&error, how->status, "it opened a session and said no Hello in time (limits.hello)");

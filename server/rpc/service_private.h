@@ -6,7 +6,7 @@
 #include "rpc/federation_service.h"
 
 struct trib_federation_service {
-    struct trib_engine *engine;
+    struct trib_hub *engine;
     struct trib_net_server *server;
     struct trib_net_tls tls;
     struct trib_nodes *nodes;

@@ -53,8 +53,8 @@ static enum trib_status take_chunk(struct receiving *receiving, const struct tri
     size_t head_len = gather_head(message, head);
     TRIB_TRY(trib_chunk_parse(head, head_len, trib_net_message_len(message), &chunk, &payload_offset, error));
     if (!receiving->upload) {
-        TRIB_TRY(trib_engine_upload_open(receiving->service->engine, receiving->identity, &chunk, &receiving->upload,
-                                         error));
+        TRIB_TRY(
+            trib_hub_upload_open(receiving->service->engine, receiving->identity, &chunk, &receiving->upload, error));
     }
     TRIB_TRY(trib_upload_begin(receiving->upload, &chunk, error));
     TRIB_TRY(take_payload(receiving->upload, message, payload_offset, error));
@@ -82,7 +82,7 @@ static void end_upload(struct receiving *receiving, const struct trib_error *fau
         trib_upload_close(receiving->upload, fault);
         receiving->upload = NULL;
     } else if (fault && fault->status != TRIB_UNAVAILABLE) {
-        trib_engine_upload_refused(receiving->service->engine, receiving->identity, fault);
+        trib_hub_upload_refused(receiving->service->engine, receiving->identity, fault);
     }
 }
 
@@ -105,7 +105,7 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
         return;
     }
     size_t len = trib_net_message_len(message);
-    trib_engine_count(receiving->service->engine, len, 0);
+    trib_hub_count(receiving->service->engine, len, 0);
     enum trib_status status = take_chunk(receiving, message, &complete, &error);
     trib_net_message_free(message);
     if (status != TRIB_OK) {
@@ -122,7 +122,7 @@ static void on_message(void *user, struct trib_net_call *call, struct trib_net_m
     int64_t now_ms = trib_clock_ms();
     if (now_ms - receiving->progress_ms >= 1000) {
         receiving->progress_ms = now_ms;
-        trib_engine_progress(receiving->service->engine, receiving->identity);
+        trib_hub_progress(receiving->service->engine, receiving->identity);
     }
     trib_net_call_read_after(call, trib_nodes_upload(receiving->service->nodes, receiving->node, len, now_ms));
 }

@@ -54,8 +54,12 @@ static int64_t now_ms(void *context)
     return sim->now_us / 1000;
 }
 
-static void observe(void *context, const struct trib_round_record *record)
+static void observe(void *context, const struct trib_fact *fact)
 {
+    const struct trib_round_record *record = fact->record;
+    if (fact->kind != TRIB_FACT_ROUND_ENDED) {
+        return;
+    }
     struct sim *sim = context;
     const struct trib_round_summary *summary = &record->summary;
     struct trib_sim_point *point = &sim->total;
@@ -98,9 +102,9 @@ static enum trib_status open_all(struct sim *sim, int threads, struct trib_error
     sim->server = sim->settings->server;
     sim->server.seed = (int64_t)sim->seed;
     sim->server.threads = threads;
-    sim->driver = (struct trib_engine_driver){.now_ms = now_ms, .observed = observe, .context = sim};
-    const struct trib_engine_setup setup = {.software = "tributary-sim", .driver = &sim->driver};
-    TRIB_TRY(trib_engine_new(&sim->server, &setup, &sim->engine, error));
+    sim->driver = (struct trib_hub_driver){.now_ms = now_ms, .observe = observe, .context = sim};
+    const struct trib_hub_setup setup = {.software = "tributary-sim", .driver = &sim->driver};
+    TRIB_TRY(trib_hub_new_with(&setup, &sim->server, false, &sim->engine, error));
     TRIB_TRY(trib_trainers_new(threads, backend, &sim->dataset, &sim->trainers, error));
     return sim_actors_init(sim, error);
 }
@@ -109,8 +113,8 @@ static enum trib_status open_all(struct sim *sim, int threads, struct trib_error
 static void close_all(struct sim *sim)
 {
     if (sim->engine) {
-        trib_engine_stop(sim->engine);
-        trib_engine_turn(sim->engine);
+        trib_hub_stop(sim->engine);
+        trib_hub_turn(sim->engine);
     }
     sim_actors_clear(sim);
     trib_trainers_free(sim->trainers);
@@ -122,8 +126,8 @@ static void close_all(struct sim *sim)
         sim_event_free(event);
     }
     if (sim->engine) {
-        trib_engine_turn(sim->engine);
-        trib_engine_free(sim->engine);
+        trib_hub_turn(sim->engine);
+        trib_hub_free(sim->engine);
     }
     trib_event_heap_clear(&sim->heap);
     trib_partition_clear(&sim->partition);
@@ -152,8 +156,8 @@ static int64_t next_us(const struct sim *sim, bool *engine_first)
 static void turn(struct sim *sim)
 {
     sim->touched = false;
-    trib_engine_turn(sim->engine);
-    int64_t wake_ms = trib_engine_wake_ms(sim->engine);
+    trib_hub_turn(sim->engine);
+    int64_t wake_ms = trib_hub_wake_ms(sim->engine);
     sim->wake_us = wake_ms > INT64_MAX / 1000 ? INT64_MAX : wake_ms * 1000;
 }
 
@@ -187,12 +191,11 @@ static enum trib_status loop(struct sim *sim, struct trib_error *error)
 {
     unsigned idle = 0;
     turn(sim);
-    while (!sim->reached && !trib_engine_done(sim->engine)) {
+    while (!sim->reached && !trib_hub_done(sim->engine)) {
         TRIB_TRY(go_on(sim, &idle, error));
     }
-    return sim->reached || trib_engine_complete(sim->engine)
-               ? TRIB_OK
-               : fail_run(sim, TRIB_INTERNAL, "the engine stopped", error);
+    return sim->reached || trib_hub_complete(sim->engine) ? TRIB_OK
+                                                          : fail_run(sim, TRIB_INTERNAL, "the engine stopped", error);
 }
 
 enum trib_status trib_sim_run(const struct trib_sim_run *run, struct trib_error *error)
@@ -225,7 +228,7 @@ enum trib_status trib_sim_check(const struct trib_sim_settings *settings, size_t
     enum trib_status status = load_data(settings, (uint64_t)settings->server.seed, &dataset, &partition, error);
     if (status == TRIB_OK) {
         *examples = dataset.n;
-        status = trib_engine_check(&settings->server, error);
+        status = trib_run_check(&settings->server, error);
     }
     trib_partition_clear(&partition);
     trib_dataset_clear(&dataset);

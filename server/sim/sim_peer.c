@@ -38,7 +38,7 @@ static void op_unref(struct trib_peer *peer)
 
 static void count(struct sim *sim, uint64_t up, uint64_t down)
 {
-    trib_engine_count(sim->engine, up, down);
+    trib_hub_count(sim->engine, up, down);
     sim->total.bytes_up += up;
     sim->total.bytes_down += down;
 }
@@ -61,7 +61,7 @@ static struct trib_blob *model_of(struct sim *sim, const ProtobufCMessage *messa
         sent->task->model->sha256.len != 32) {
         return NULL;
     }
-    return trib_engine_blob(sim->engine, sent->task->model->sha256.data);
+    return trib_hub_blob(sim->engine, sent->task->model->sha256.data);
 }
 
 static enum trib_status op_send(struct trib_peer *to, const ProtobufCMessage *message)
@@ -174,7 +174,7 @@ static enum trib_status greet(struct sim *sim, struct sim_peer *peer, const Trib
         return TRIB_PROTOCOL;
     }
     peer->greeted = true;
-    return trib_engine_connect(sim->engine, &peer->peer, node, "simulated", hello);
+    return trib_hub_connect(sim->engine, &peer->peer, node, "simulated", hello);
 }
 
 /* The first message is Hello; every later one is the engine's. */
@@ -182,7 +182,7 @@ static enum trib_status take(struct sim *sim, struct sim_peer *peer, Tributary__
 {
     bool is_hello = message->kind_case == TRIBUTARY__V1__CLIENT_MESSAGE__KIND_HELLO;
     if (peer->greeted && !is_hello) {
-        return trib_engine_message(sim->engine, &peer->peer, message);
+        return trib_hub_message(sim->engine, &peer->peer, message);
     }
     enum trib_status status = is_hello && !peer->greeted ? greet(sim, peer, message->hello) : TRIB_PROTOCOL;
     trib_message_free(&message->base);
@@ -220,7 +220,7 @@ void sim_peer_notice(struct sim *sim, const struct sim_event *event)
 {
     struct sim_peer *peer = event->peer;
     if (!peer->gone && peer->greeted) {
-        trib_engine_disconnect(sim->engine, &peer->peer, "connection lost");
+        trib_hub_disconnect(sim->engine, &peer->peer, "connection lost");
         sim->touched = true;
     }
     peer->gone = true;

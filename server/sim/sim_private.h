@@ -2,7 +2,7 @@
 #ifndef TRIB_SIM_PRIVATE_H
 #define TRIB_SIM_PRIVATE_H
 
-#include "core/engine.h"
+#include "hub/hub.h"
 #include "data/partition.h"
 #include "session/session.h"
 #include "sim/event_heap.h"
@@ -104,8 +104,8 @@ struct sim {
     uint64_t seed;
     int64_t now_us;
     struct trib_event_heap heap;
-    struct trib_engine *engine;
-    struct trib_engine_driver driver;
+    struct trib_hub *engine;
+    struct trib_hub_driver driver;
     int64_t wake_us; /* when the engine is due next, as it said last; INT64_MAX: never */
     bool touched;    /* it has something to do */
     bool reached;    /* the accuracy that was enough */

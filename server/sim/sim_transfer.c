@@ -85,7 +85,7 @@ static void tell(struct sim_actor *actor, enum sim_event_kind kind, int64_t dela
 
 static void count(struct sim *sim, uint64_t up, uint64_t down)
 {
-    trib_engine_count(sim->engine, up, down);
+    trib_hub_count(sim->engine, up, down);
     sim->total.bytes_up += up;
     sim->total.bytes_down += down;
 }
@@ -102,7 +102,7 @@ void sim_download(struct sim_actor *actor, const struct trib_session_action *act
                                             .len = action->len,
                                             .chunk_bytes = TRIB_CHUNK_PAYLOAD};
     memcpy(actor->transfer.sha256, action->sha256, sizeof actor->transfer.sha256);
-    struct trib_blob *blob = trib_engine_blob(actor->sim->engine, action->sha256);
+    struct trib_blob *blob = trib_hub_blob(actor->sim->engine, action->sha256);
     if (!blob || trib_blob_len(blob) != action->len || action->offset >= action->len) {
         (void)trib_fail(&error, TRIB_NOT_FOUND, "this blob is not, or no longer, published");
         tell(actor, SIM_EVENT_DOWNLOADED, 2 * actor->latency_us, action->offset, &error);
@@ -142,7 +142,7 @@ static enum trib_status feed_chunk(struct sim_actor *actor, uint64_t offset, str
     count(sim, head_len + sent.payload_len, 0);
     struct trib_chunk chunk = sent; /* what a parser makes of the head; the payload stays where it is */
     if (!*upload) {
-        TRIB_TRY(trib_engine_upload_open(sim->engine, actor->node, &chunk, upload, error));
+        TRIB_TRY(trib_hub_upload_open(sim->engine, actor->node, &chunk, upload, error));
     }
     TRIB_TRY(trib_upload_begin(*upload, &chunk, error));
     TRIB_TRY(trib_upload_piece(*upload, payload, sent.payload_len, error));
@@ -167,7 +167,7 @@ static enum trib_status feed(struct sim_actor *actor, uint64_t end, bool broken,
     if (upload) {
         trib_upload_close(upload, status == TRIB_OK ? NULL : error);
     } else if (status != TRIB_OK && status != TRIB_UNAVAILABLE) {
-        trib_engine_upload_refused(actor->sim->engine, actor->node, error);
+        trib_hub_upload_refused(actor->sim->engine, actor->node, error);
     }
     actor->sim->touched = true;
     return status;

@@ -163,7 +163,7 @@ static enum trib_status send_chunks(struct world *world, struct client *client, 
         TRIB_TRY(trib_sha256(trib_blob_data(adversary->frame), (size_t)len, chunk.sha256));
         (void)trib_str_copy(chunk.run, sizeof chunk.run, adversary->run);
         if (first) {
-            TRIB_TRY(trib_engine_upload_open(world->server.engine, client->node, &chunk, upload, error));
+            TRIB_TRY(trib_hub_upload_open(world->server.engine, client->node, &chunk, upload, error));
         }
         TRIB_TRY(trib_upload_begin(*upload, &chunk, error));
         TRIB_TRY(trib_upload_piece(*upload, payload, (size_t)n, error));
@@ -193,7 +193,7 @@ static void upload(struct world *world, struct client *client)
     if (opened) {
         trib_upload_close(opened, status == TRIB_OK ? NULL : &error);
     } else if (status != TRIB_OK) {
-        trib_engine_upload_refused(world->server.engine, client->node, &error);
+        trib_hub_upload_refused(world->server.engine, client->node, &error);
     }
     if (complete && trib_sha256(trib_blob_data(adversary->frame), trib_blob_len(adversary->frame), sha256) == TRIB_OK) {
         oracle_uploaded(world, client->number, round, sha256, adversary->frame);
@@ -209,7 +209,7 @@ static void download(struct world *world, struct client *client)
         for (size_t i = 0; i < sizeof sha256; i++) {
             sha256[i] = (uint8_t)draw(world, client, 256);
         }
-        trib_blob_unref(trib_engine_blob(world->server.engine, sha256));
+        trib_blob_unref(trib_hub_blob(world->server.engine, sha256));
     }
 }
 

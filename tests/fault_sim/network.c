@@ -221,7 +221,7 @@ static void server_lost(struct world *world, struct conn *conn)
     conn->server_open = false;
     if (world->server.engine && conn->server_life == world->server.host.life && conn->greeted) {
         world_note(world, conn->who, "is gone, notices the server", 0, 0);
-        trib_engine_disconnect(world->server.engine, &conn->peer, "the connection broke");
+        trib_hub_disconnect(world->server.engine, &conn->peer, "the connection broke");
         server_turn(world);
     }
     if (conn->client_open) {

@@ -310,9 +310,9 @@ void oracle_turned(struct world *world)
         check_task(world, &oracle->tasks[i]);
     }
     oracle->n_pending = oracle->n_told = oracle->n_tasks = 0;
-    const struct trib_engine *engine = world->server.engine;
-    if (!host_is_dead(&world->server.host) && trib_engine_done(engine) && !trib_engine_complete(engine) &&
-        trib_engine_failure(engine, &error) == TRIB_OK) {
+    const struct trib_hub *engine = world->server.engine;
+    if (!host_is_dead(&world->server.host) && trib_hub_done(engine) && !trib_hub_complete(engine) &&
+        trib_hub_failure(engine, &error) == TRIB_OK) {
         world_break(world, "the run ended after %zu versions and %" PRIu64 " carried rounds of %" PRIu64,
                     oracle->n_versions - 1, oracle->carried, world->plan.rounds);
     }

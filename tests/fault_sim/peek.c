@@ -1,20 +1,20 @@
-/* The one look behind the engine's interface: at the model that it publishes. */
-#include "../../server/core/engine_private.h"
-
+/* A look at the model that a server publishes. */
 #include "peek.h"
 
 #include <string.h>
 
-bool peek_model(const struct trib_engine *engine, struct peeked *peeked)
+bool peek_model(const struct trib_hub *hub, struct peeked *peeked)
 {
-    size_t n = engine->schema.n_floats;
-    const struct trib_version *present = trib_release_present(engine->release);
+    const struct trib_run *run = trib_hub_run(hub, 0);
+    const struct trib_schema *schema = trib_run_schema(run);
+    const struct trib_version *present = trib_run_present(run);
+    size_t n = schema->n_floats;
     if (n > PEEKED_VALUES || !present->vector) {
         return false;
     }
     *peeked = (struct peeked){.version = present->number, .n = n};
     memcpy(peeked->sha256, present->sha256, sizeof peeked->sha256);
-    memcpy(peeked->schema, engine->schema.hash, sizeof peeked->schema);
+    memcpy(peeked->schema, schema->hash, sizeof peeked->schema);
     memcpy(peeked->values, present->vector, n * sizeof peeked->values[0]);
     return true;
 }

@@ -2,7 +2,7 @@
 #ifndef FAULT_SIM_PEEK_H
 #define FAULT_SIM_PEEK_H
 
-#include "core/engine.h"
+#include "hub/hub.h"
 
 enum { PEEKED_VALUES = 64 };
 struct peeked {
@@ -11,6 +11,6 @@ struct peeked {
     size_t n;
     float values[PEEKED_VALUES];
 };
-bool peek_model(const struct trib_engine *engine, struct peeked *peeked);
+bool peek_model(const struct trib_hub *engine, struct peeked *peeked);
 
 #endif

@@ -28,7 +28,7 @@ static int64_t now_ms(void *context)
 void server_plan_wake(struct world *world)
 {
     struct server *server = &world->server;
-    int64_t wake_ms = server->engine ? trib_engine_wake_ms(server->engine) : INT64_MAX;
+    int64_t wake_ms = server->engine ? trib_hub_wake_ms(server->engine) : INT64_MAX;
     if (wake_ms == INT64_MAX) {
         return;
     }
@@ -42,8 +42,12 @@ void server_plan_wake(struct world *world)
 
 /* ---- its work ---- */
 
-static void observed(void *context, const struct trib_round_record *record)
+static void observed(void *context, const struct trib_fact *fact)
 {
+    const struct trib_round_record *record = fact->record;
+    if (fact->kind != TRIB_FACT_ROUND_ENDED) {
+        return;
+    }
     struct world *world = context;
     if (!host_is_dead(&world->server.host)) {
         oracle_observed(world, record);
@@ -58,11 +62,11 @@ void server_turn(struct world *world)
         return;
     }
     use_disk(world);
-    trib_engine_turn(server->engine);
+    trib_hub_turn(server->engine);
     oracle_turned(world); /* also of the last turn: what was said was said */
     if (host_is_dead(&server->host)) {
         server_kill(world, server->host.power);
-    } else if (trib_engine_failure(server->engine, &error) != TRIB_OK) {
+    } else if (trib_hub_failure(server->engine, &error) != TRIB_OK) {
         world_note(world, SERVER, "had to end", error.status, 0);
         if (!server->host.forgets) {
             world_break(world, "the server ended itself: %s", error.message);
@@ -80,8 +84,8 @@ static void open_engine(struct world *world)
 {
     struct server *server = &world->server;
     struct trib_error error = {.message = ""};
-    const struct trib_engine_setup setup = {.software = "fault-sim", .driver = &server->driver};
-    enum trib_status status = trib_engine_new(&server->settings, &setup, &server->engine, &error);
+    const struct trib_hub_setup setup = {.software = "fault-sim", .driver = &server->driver};
+    enum trib_status status = trib_hub_new_with(&setup, &server->settings, false, &server->engine, &error);
     if (status == TRIB_OK) {
         return;
     }
@@ -111,7 +115,7 @@ void server_start(struct world *world)
     server->host.life++;
     server->host.base_ms = (int64_t)host_draw(world, SERVER, 100000000);
     server->wake_ms = INT64_MAX;
-    server->driver = (struct trib_engine_driver){.now_ms = now_ms, .observed = observed, .context = world};
+    server->driver = (struct trib_hub_driver){.now_ms = now_ms, .observe = observed, .context = world};
     world_note(world, SERVER, "starts", server->host.life, 0);
     if (!server->host.forgets && !server->host.rotten && host_draw(world, SERVER, 3) == 0) {
         records_check_whole(world);
@@ -145,7 +149,7 @@ void server_kill(struct world *world, bool power)
     server->host.life++;
     net_server_gone(world, power);
     transfer_server_gone(world);
-    trib_engine_free(server->engine);
+    trib_hub_free(server->engine);
     server->engine = NULL;
     sim_disk_start(server->host.disk);
     world->totals.restarts++;
@@ -156,7 +160,7 @@ void server_free(struct world *world)
 {
     use_disk(world);
     transfer_server_gone(world);
-    trib_engine_free(world->server.engine);
+    trib_hub_free(world->server.engine);
     world->server.engine = NULL;
     trib_disk_use(NULL);
 }
@@ -170,7 +174,7 @@ static enum trib_status greet(struct world *world, struct conn *conn, const Trib
         return TRIB_PROTOCOL;
     }
     conn->greeted = true;
-    return trib_engine_connect(world->server.engine, &conn->peer, node, "simulated", hello);
+    return trib_hub_connect(world->server.engine, &conn->peer, node, "simulated", hello);
 }
 
 static enum trib_status take(struct world *world, struct conn *conn, Tributary__V1__ClientMessage *message)
@@ -180,7 +184,7 @@ static enum trib_status take(struct world *world, struct conn *conn, Tributary__
         if (message->kind_case == TRIBUTARY__V1__CLIENT_MESSAGE__KIND_OFFER) {
             oracle_offered(world, conn->who, message->offer);
         }
-        return trib_engine_message(world->server.engine, &conn->peer, message);
+        return trib_hub_message(world->server.engine, &conn->peer, message);
     }
     enum trib_status status = is_hello && !conn->greeted ? greet(world, conn, message->hello) : TRIB_PROTOCOL;
     trib_message_free(&message->base);

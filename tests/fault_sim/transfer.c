@@ -194,7 +194,7 @@ static void requested(struct world *world, struct client *client, const struct e
                           .job = event->job,
                           .number = event->number,
                           .a = event->a,
-                          .blob = trib_engine_blob(world->server.engine, client->transfer.sha256)};
+                          .blob = trib_hub_blob(world->server.engine, client->transfer.sha256)};
     if (!chunk.blob || trib_blob_len(chunk.blob) != client->transfer.len || event->a >= client->transfer.len) {
         trib_blob_unref(chunk.blob);
         world_note(world, client->number, "asks for what is not there", event->a, 0);
@@ -286,7 +286,7 @@ static enum trib_status feed(struct world *world, const struct client *client, s
         chunk.blob_len = transfer->len;
         chunk.round = transfer->round;
         (void)trib_str_copy(chunk.run, sizeof chunk.run, transfer->run);
-        TRIB_TRY(trib_engine_upload_open(world->server.engine, client->node, &chunk, &call->upload, error));
+        TRIB_TRY(trib_hub_upload_open(world->server.engine, client->node, &chunk, &call->upload, error));
     }
     TRIB_TRY(trib_upload_begin(call->upload, &chunk, error));
     TRIB_TRY(trib_upload_piece(call->upload, payload, chunk.payload_len, error));
@@ -317,7 +317,7 @@ static void upload_ended(struct world *world, struct client *client, const struc
     if (status == TRIB_OK) {
         oracle_uploaded(world, client->number, client->transfer.round, client->transfer.sha256, client->transfer.frame);
     } else if (!opened && status != TRIB_UNAVAILABLE) {
-        trib_engine_upload_refused(world->server.engine, client->node, error);
+        trib_hub_upload_refused(world->server.engine, client->node, error);
     }
     world_note(world, client->number, status == TRIB_OK ? "has uploaded" : "upload failed", client->transfer.round,
                status);
@@ -344,7 +344,7 @@ static void chunk_received(struct world *world, struct client *client, struct ev
     }
     trib_disk_use(world->server.host.disk ? sim_disk_table(world->server.host.disk) : NULL);
     enum trib_status status = feed(world, client, call, event->a, &complete, &n, &error);
-    trib_engine_progress(world->server.engine, client->node);
+    trib_hub_progress(world->server.engine, client->node);
     if (host_is_dead(&world->server.host)) {
         transfer_break(world, client);
     } else if (complete || status != TRIB_OK) {

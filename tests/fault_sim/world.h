@@ -8,7 +8,7 @@
 #define FAULT_SIM_WORLD_H
 
 #include "base/rng.h"
-#include "core/engine.h"
+#include "hub/hub.h"
 #include "model/schema.h"
 #include "session/feedback_store.h"
 #include "session/model_cache.h"
@@ -190,8 +190,8 @@ struct client {
 struct server {
     struct host host;
     struct trib_server_settings settings;
-    struct trib_engine *engine; /* NULL while its process does not run */
-    struct trib_engine_driver driver;
+    struct trib_hub *engine; /* NULL while its process does not run */
+    struct trib_hub_driver driver;
     int64_t wake_ms; /* the next WAKE in the heap */
     struct call *calls;
     bool turning;

@@ -90,7 +90,7 @@ static bool join(struct small_server *server, struct small_client *client)
     session->peer.ops = &session_ops;
     session->refs = 1;
     bool held = torture_hold(false);
-    enum trib_status status = trib_engine_connect(server->engine, &session->peer, client->node, "small:1", &hello);
+    enum trib_status status = trib_hub_connect(server->engine, &session->peer, client->node, "small:1", &hello);
     (void)torture_hold(held);
     if (status == TRIB_OK) {
         client->session = session;
@@ -104,7 +104,7 @@ static bool join(struct small_server *server, struct small_client *client)
 static bool leave(struct small_server *server, struct small_client *client)
 {
     bool held = torture_hold(false);
-    trib_engine_disconnect(server->engine, &client->session->peer, "gone");
+    trib_hub_disconnect(server->engine, &client->session->peer, "gone");
     (void)torture_hold(held);
     session_unref(&client->session->peer);
     client->session = NULL;
@@ -135,7 +135,7 @@ static void say(struct small_server *server, struct small_client *client, Tribut
     trib_buf_clear(&bytes);
     bool held = torture_hold(false);
     enum trib_status status =
-        trib_engine_message(server->engine, &client->session->peer, (Tributary__V1__ClientMessage *)(void *)copy);
+        trib_hub_message(server->engine, &client->session->peer, (Tributary__V1__ClientMessage *)(void *)copy);
     (void)torture_hold(held);
     client->session->broken = client->session->broken || status != TRIB_OK; /* as the transport would have it */
 }
@@ -196,7 +196,7 @@ static enum trib_status train(struct small_server *server, struct small_client *
 {
     float model[SMALL_VALUES], vector[SMALL_VALUES];
     struct trib_frame_header header;
-    struct trib_blob *blob = trib_engine_blob(server->engine, task->model->sha256.data);
+    struct trib_blob *blob = trib_hub_blob(server->engine, task->model->sha256.data);
     if (!blob) {
         return trib_fail(error, TRIB_NOT_FOUND, "the model of version %" PRIu64 " is gone", task->model_version);
     }
@@ -294,9 +294,9 @@ static enum trib_status send_chunk(struct small_server *server, const struct sma
                                .payload_len = left < PAYLOAD ? (size_t)left : PAYLOAD};
     chunk.crc32c = trib_crc32c(0, bytes, chunk.payload_len);
     memcpy(chunk.sha256, client->sha256, sizeof chunk.sha256);
-    (void)snprintf(chunk.run, sizeof chunk.run, "%s", trib_engine_run_id(server->engine));
+    (void)snprintf(chunk.run, sizeof chunk.run, "%s", trib_run_id(trib_hub_run(server->engine, 0)));
     if (!*upload) {
-        TRIB_TRY(trib_engine_upload_open(server->engine, client->node, &chunk, upload, error));
+        TRIB_TRY(trib_hub_upload_open(server->engine, client->node, &chunk, upload, error));
     }
     TRIB_TRY(trib_upload_begin(*upload, &chunk, error));
     TRIB_TRY(trib_upload_piece(*upload, bytes, chunk.payload_len, error));
@@ -317,7 +317,7 @@ static void upload(struct small_server *server, struct small_client *client, uin
     if (upload) {
         trib_upload_close(upload, status == TRIB_OK ? NULL : &error);
     } else if (status != TRIB_OK) {
-        trib_engine_upload_refused(server->engine, client->node, &error);
+        trib_hub_upload_refused(server->engine, client->node, &error);
     }
     (void)torture_hold(held);
     server->uploaded += complete;
@@ -349,7 +349,7 @@ bool small_client_step(struct small_server *server, struct small_client *client)
     struct small_session *session = client->session;
     bool held = torture_hold(true), moved = true;
     if (!session) {
-        moved = !trib_engine_done(server->engine) && join(server, client);
+        moved = !trib_hub_done(server->engine) && join(server, client);
     } else if (session->n > 0 && !session->broken) {
         Tributary__V1__ServerMessage *first = session->inbox[0];
         session->n--;

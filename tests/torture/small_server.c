@@ -58,8 +58,12 @@ static int64_t now_ms(void *context)
     return ((const struct small_server *)context)->now_ms;
 }
 
-static void observed(void *context, const struct trib_round_record *record)
+static void observed(void *context, const struct trib_fact *fact)
 {
+    const struct trib_round_record *record = fact->record;
+    if (fact->kind != TRIB_FACT_ROUND_ENDED) {
+        return;
+    }
     struct small_server *server = context;
     if (record->version != server->committed + 1) {
         small_break(server, "version %" PRIu64 " was committed after version %" PRIu64, record->version,
@@ -81,7 +85,7 @@ void small_begin(struct small_server *server, const struct small_variant *varian
     if (read_settings(text, &server->settings, &server->error) != TRIB_OK) {
         small_break(server, "%s: %s", variant->name, server->error.message);
     }
-    server->driver = (struct trib_engine_driver){.now_ms = now_ms, .observed = observed, .context = server};
+    server->driver = (struct trib_hub_driver){.now_ms = now_ms, .observe = observed, .context = server};
     for (uint32_t i = 0; i < SMALL_CLIENTS; i++) {
         server->clients[i].number = i;
         (void)snprintf(server->clients[i].node, sizeof server->clients[i].node, "client-%" PRIu32, i);
@@ -98,11 +102,11 @@ void small_clear(struct small_server *server)
 
 bool small_start(struct small_server *server)
 {
-    const struct trib_engine_setup setup = {.software = "torture", .driver = &server->driver};
+    const struct trib_hub_setup setup = {.software = "torture", .driver = &server->driver};
     server->error = (struct trib_error){.message = ""};
     server->engine = NULL;
     bool held = torture_hold(false);
-    server->status = trib_engine_new(&server->settings, &setup, &server->engine, &server->error);
+    server->status = trib_hub_new_with(&setup, &server->settings, false, &server->engine, &server->error);
     (void)torture_hold(held);
     if (server->status == TRIB_OK) {
         return true;
@@ -127,7 +131,7 @@ void small_stop(struct small_server *server, enum small_end end)
         small_client_reset(&server->clients[i]);
     }
     bool held = torture_hold(false);
-    trib_engine_free(server->engine);
+    trib_hub_free(server->engine);
     (void)torture_hold(held);
     server->engine = NULL;
     if (end != SMALL_FREED) {
@@ -148,12 +152,12 @@ static void begin_again(struct small_server *server)
 static bool turn(struct small_server *server)
 {
     bool held = torture_hold(false);
-    trib_engine_turn(server->engine);
+    trib_hub_turn(server->engine);
     (void)torture_hold(held);
     if (sim_disk_stopped(torture_disk())) {
         return false;
     }
-    enum trib_status status = trib_engine_failure(server->engine, &server->error);
+    enum trib_status status = trib_hub_failure(server->engine, &server->error);
     if (status != TRIB_OK) {
         server->status = status;
         server->ends++;
@@ -161,7 +165,7 @@ static bool turn(struct small_server *server)
         begin_again(server);
         return false;
     }
-    if (trib_engine_done(server->engine) && !trib_engine_complete(server->engine)) {
+    if (trib_hub_done(server->engine) && !trib_hub_complete(server->engine)) {
         small_break(server, "the run ended after version %" PRIu64, server->committed);
     }
     return true;
@@ -176,7 +180,7 @@ static void power_comes_back(struct small_server *server)
 /* Nothing is under way: until something is due. */
 static void let_time_pass(struct small_server *server)
 {
-    int64_t wake_ms = trib_engine_wake_ms(server->engine);
+    int64_t wake_ms = trib_hub_wake_ms(server->engine);
     if (wake_ms == INT64_MAX) {
         small_break(server, "nothing is under way and nothing is due after version %" PRIu64, server->committed);
         return;
@@ -204,7 +208,7 @@ static void step(struct small_server *server)
     for (uint32_t i = 0; i < SMALL_CLIENTS && !sim_disk_stopped(torture_disk()); i++) {
         moved = small_client_step(server, &server->clients[i]) || moved;
     }
-    if (!moved && !trib_engine_done(server->engine)) {
+    if (!moved && !trib_hub_done(server->engine)) {
         let_time_pass(server);
         torture_wait();
     }
@@ -213,7 +217,7 @@ static void step(struct small_server *server)
 void small_run(struct small_server *server, uint64_t version, uint64_t uploads)
 {
     for (unsigned steps = 0; server->broken[0] == '\0'; steps++) {
-        bool complete = server->engine && trib_engine_done(server->engine) && trib_engine_complete(server->engine);
+        bool complete = server->engine && trib_hub_done(server->engine) && trib_hub_complete(server->engine);
         if (complete || (server->committed >= version && (uploads == 0 || server->uploaded >= uploads))) {
             return;
         }

@@ -9,7 +9,7 @@
 #include "torture.h"
 
 #include "base/blob.h"
-#include "core/engine.h"
+#include "hub/hub.h"
 
 enum { SMALL_CLIENTS = 2, SMALL_ROUNDS = 2, SMALL_VALUES = 700, SMALL_INBOX = 64 };
 
@@ -42,8 +42,8 @@ enum small_end { SMALL_FREED, SMALL_KILLED, SMALL_POWER_LOST };
 struct small_server {
     const struct small_variant *variant;
     struct trib_server_settings settings;
-    struct trib_engine_driver driver;
-    struct trib_engine *engine; /* NULL: it does not run */
+    struct trib_hub_driver driver;
+    struct trib_hub *engine; /* NULL: it does not run */
     struct small_client clients[SMALL_CLIENTS];
     int64_t now_ms;
     bool away[SMALL_CLIENTS];           /* it does not upload what it is asked for */

@@ -187,7 +187,7 @@ static void finish(struct small_server *server, struct result *result)
     unsigned failed = server->starts_failed + server->ends;
     small_run(server, FINISH, 0);
     small_stop(server, SMALL_FREED);
-    if (server->broken[0] == '\0' && (!small_start(server) || !trib_engine_complete(server->engine))) {
+    if (server->broken[0] == '\0' && (!small_start(server) || !trib_hub_complete(server->engine))) {
         small_break(server, "the run is not complete after its end: %s", server->error.message);
     }
     small_stop(server, SMALL_FREED);

@@ -259,7 +259,7 @@ static void sgd_part(void *context, size_t part, int worker)
 static void step(struct setup *s, uint64_t number)
 {
     struct trib_error error = {0};
-    struct trib_run run = {
+    struct trib_execution_values run = {
         .inputs = (const void *[]){s->x, s->y}, .model = s->model, .gradient = s->gradient, .seed = 1, .step = number};
     must(trib_execution_run(s->execution, &run, &error), &error);
     if (s->model_n > 0) {

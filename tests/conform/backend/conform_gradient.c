@@ -209,7 +209,7 @@ static void fill(struct trial *trial, const struct gradient_case *from)
 static double run(struct trial *trial)
 {
     struct trib_error error = {0};
-    struct trib_run once = {
+    struct trib_execution_values once = {
         .inputs = trial->inputs, .model = trial->model, .gradient = trial->gradient, .seed = 9, .step = 4};
     must(trial, trib_execution_run(trial->execution, &once, &error), &error);
     const float *y = trib_execution_data(trial->execution, trial->y);

@@ -133,7 +133,7 @@ START_TEST(a_run_computes_outputs_and_gradients)
         struct small s = small_new(true);
         small_open(&s, list[i]);
         float x[4] = {1, 2, 3, 4}, w[6] = {1, 0, 0, 1, 1, 1}, gradient[6] = {0};
-        struct trib_run run = {.inputs = (const void *[]){x}, .model = w, .gradient = gradient};
+        struct trib_execution_values run = {.inputs = (const void *[]){x}, .model = w, .gradient = gradient};
         must(trib_execution_run(s.execution, &run, &error));
         const float expected[6] = {1, 2, 3, 3, 4, 7}, expected_gradient[6] = {4, 6, 4, 6, 4, 6};
         ck_assert_mem_eq(trib_execution_data(s.execution, s.y), expected, sizeof expected);
@@ -150,7 +150,7 @@ START_TEST(inputs_and_model_may_move_between_runs)
     small_open(&s, trib_backend_default());
     float x[2][4] = {{1, 2, 3, 4}, {0, 1, 0, 1}}, w[2][6] = {{1, 1, 1, 1, 1, 1}, {0, 2, 0, 2, 0, 2}}, gradient[2][6];
     for (int i = 0; i < 2; i++) {
-        struct trib_run run = {.inputs = (const void *[]){x[i]}, .model = w[i], .gradient = gradient[i]};
+        struct trib_execution_values run = {.inputs = (const void *[]){x[i]}, .model = w[i], .gradient = gradient[i]};
         must(trib_execution_run(s.execution, &run, &error));
         ck_assert_float_eq(*(const float *)trib_execution_data(s.execution, s.loss), i == 0 ? 30 : 12);
     }
@@ -165,7 +165,7 @@ START_TEST(a_forward_graph_needs_no_gradient_vector)
     struct small s = small_new(false);
     small_open(&s, trib_backend_default());
     float x[4] = {1, 2, 3, 4}, w[6] = {1, 1, 1, 1, 1, 1};
-    struct trib_run run = {.inputs = (const void *[]){x}, .model = w};
+    struct trib_execution_values run = {.inputs = (const void *[]){x}, .model = w};
     must(trib_execution_run(s.execution, &run, &error));
     ck_assert_float_eq(*(const float *)trib_execution_data(s.execution, s.loss), 30);
     small_free(&s);
@@ -177,7 +177,7 @@ START_TEST(what_a_run_lacks_is_named)
     struct small s = small_new(true);
     small_open(&s, trib_backend_default());
     float x[4] = {0}, w[6] = {0}, gradient[6] = {0};
-    struct trib_run run = {.inputs = (const void *[]){NULL}, .model = w, .gradient = gradient};
+    struct trib_execution_values run = {.inputs = (const void *[]){NULL}, .model = w, .gradient = gradient};
     ck_assert_int_eq(trib_execution_run(s.execution, &run, &error), TRIB_INVALID);
     ck_assert_ptr_nonnull(strstr(error.message, "graph input 1 of 1"));
     run.inputs = NULL;
@@ -212,7 +212,7 @@ START_TEST(gradients_that_are_no_results_are_copied)
     struct trib_execution *execution;
     must(trib_execution_new(trib_backend_default(), plan, NULL, &execution, &error));
     float values[3] = {1, 2, 3}, model[5] = {4, 5, 6, 7, 8}, gradient[5] = {9, 9, 9, 9, 9};
-    struct trib_run run = {.inputs = (const void *[]){values}, .model = model, .gradient = gradient};
+    struct trib_execution_values run = {.inputs = (const void *[]){values}, .model = model, .gradient = gradient};
     must(trib_execution_run(execution, &run, &error));
     ck_assert_mem_eq(gradient, ((float[]){1, 2, 3, 0, 0}), sizeof gradient);
     trib_execution_free(execution);
@@ -242,7 +242,7 @@ START_TEST(states_are_updated_in_place)
     struct trib_execution *execution;
     must(trib_execution_new(trib_backend_default(), plan, NULL, &execution, &error));
     float values[2] = {1, 3}, model[4] = {1, 0, 0, 1};
-    struct trib_run run = {.inputs = (const void *[]){values}, .model = model};
+    struct trib_execution_values run = {.inputs = (const void *[]){values}, .model = model};
     must(trib_execution_run(execution, &run, &error));
     /* mean 2; unbiased variance 2 */
     ck_assert_mem_eq(model, ((float[]){1, 0, 1, 1.5f}), sizeof model);
@@ -270,7 +270,7 @@ START_TEST(dropout_follows_seed_and_step)
     }
     static const uint64_t keys[4][2] = {{1, 1}, {1, 2}, {2, 1}, {1, 1}};
     for (int i = 0; i < 4; i++) {
-        struct trib_run run = {.inputs = (const void *[]){ones}, .seed = keys[i][0], .step = keys[i][1]};
+        struct trib_execution_values run = {.inputs = (const void *[]){ones}, .seed = keys[i][0], .step = keys[i][1]};
         must(trib_execution_run(execution, &run, &error));
         memcpy(masks[i], trib_execution_data(execution, y), sizeof masks[i]);
     }
@@ -321,7 +321,7 @@ START_TEST(in_host_memory_the_reference_fills_gaps)
     struct small s = small_new(false);
     small_open(&s, &host);
     float x[4] = {1, 2, 3, 4}, w[6] = {1, 1, 1, 1, 1, 1};
-    struct trib_run run = {.inputs = (const void *[]){x}, .model = w};
+    struct trib_execution_values run = {.inputs = (const void *[]){x}, .model = w};
     must(trib_execution_run(s.execution, &run, &error));
     ck_assert_float_eq(*(const float *)trib_execution_data(s.execution, s.loss), 30);
     small_free(&s);
@@ -368,7 +368,7 @@ START_TEST(a_kernel_gets_what_it_asked_for)
     struct trib_execution *execution;
     must(trib_execution_new(&noting, plan, pool, &execution, &error));
     float values[48] = {0};
-    struct trib_run run = {.inputs = (const void *[]){values}, .seed = 5, .step = 6};
+    struct trib_execution_values run = {.inputs = (const void *[]){values}, .seed = 5, .step = 6};
     must(trib_execution_run(execution, &run, &error));
     ck_assert_int_eq(seen_threads, 2);
     ck_assert_int_eq(seen.op, TRIB_OP_MAX_POOL2D);
@@ -444,7 +444,7 @@ static float descend(const struct trib_plan *plan, const struct trib_backend *ba
     }
     trib_value loss;
     ck_assert(trib_graph_find_output(trib_plan_graph(plan), "loss", &loss));
-    struct trib_run run = {.inputs = (const void *[]){x, y}, .model = model, .gradient = gradient};
+    struct trib_execution_values run = {.inputs = (const void *[]){x, y}, .model = model, .gradient = gradient};
     for (int step = 0; step < NETWORK_STEPS; step++) {
         must(trib_execution_run(execution, &run, &error));
         for (size_t i = 0; i < n; i++) {
@@ -504,7 +504,7 @@ START_TEST(a_profile_lists_every_step)
     struct small s = small_new(false);
     small_open(&s, trib_backend_default());
     float x[4] = {0}, w[6] = {0};
-    struct trib_run run = {.inputs = (const void *[]){x}, .model = w};
+    struct trib_execution_values run = {.inputs = (const void *[]){x}, .model = w};
     must(trib_execution_run(s.execution, &run, &error));
     trib_execution_profile(s.execution, true);
     must(trib_execution_run(s.execution, &run, &error));

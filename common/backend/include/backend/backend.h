@@ -54,14 +54,14 @@ TRIB_MUST_CHECK enum trib_status trib_execution_new(const struct trib_backend *b
                                                     struct trib_error *error);
 void trib_execution_free(struct trib_execution *execution);
 
-struct trib_run {
+struct trib_execution_values {
     const void *const *inputs; /* one per graph input, in declaration order */
     float *model;              /* flat model vector; states are updated in place */
     float *gradient;           /* flat gradient vector; may be NULL when the graph has no gradients */
     uint64_t seed, step;
 };
-TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution, const struct trib_run *run,
-                                                    struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution,
+                                                    const struct trib_execution_values *run, struct trib_error *error);
 /* Where a value lies after a run (host memory); valid until the next run. Outputs are never overwritten. */
 const void *trib_execution_data(const struct trib_execution *execution, trib_value value);
 /* Per-op times of the runs so far, for benchmarks: a table of op, calls, milliseconds. */

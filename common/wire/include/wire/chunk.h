@@ -15,7 +15,8 @@ enum {
     TRIB_CHUNK_HEAD_MAX = 256,
     TRIB_CHUNK_PAYLOAD = 1 << 20, /* what we send; receivers take up to this */
     TRIB_CHUNK_LEAST = 4096,      /* that a receiver may ask for */
-    TRIB_RUN_ID_LEN = 32
+    TRIB_RUN_ID_LEN = 32,
+    TRIB_NODE_LEN = 128 /* of a node's name, with its end */
 };
 
 struct trib_chunk {

@@ -178,6 +178,10 @@ void trib_round_free(struct trib_round *round);
 TRIB_MUST_CHECK enum trib_status trib_round_step(struct trib_round *round, const struct trib_round_event *event,
                                                  const struct trib_round_action **actions, size_t *n,
                                                  const char **ignored);
+/* trib_round_reserve makes room for whatever the next step does; trib_round_reserve_client for a client that has not
+ * joined before. After both a step cannot fail. */
+TRIB_MUST_CHECK enum trib_status trib_round_reserve(struct trib_round *round);
+TRIB_MUST_CHECK enum trib_status trib_round_reserve_client(struct trib_round *round, uint32_t client);
 /* When a TICK is due at the latest, INT64_MAX = never. */
 int64_t trib_round_next_tick(const struct trib_round *round);
 
@@ -185,6 +189,8 @@ enum trib_round_state trib_round_state(const struct trib_round *round);
 uint64_t trib_round_number(const struct trib_round *round);
 const struct trib_round_summary *trib_round_summary(const struct trib_round *round);
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
+/* trib_round_members_in counts the members in this state. */
+uint32_t trib_round_members_in(const struct trib_round *round, enum trib_member_state state);
 /* Its update may still become a part of this round or a later one: TASKED to FOLDING. */
 bool trib_round_is_at_work(enum trib_member_state state);
 /* The round and the attempt of a client's last task; 0 = it never had one. */

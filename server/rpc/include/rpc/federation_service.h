@@ -2,14 +2,14 @@
 #ifndef TRIB_RPC_FEDERATION_SERVICE_H
 #define TRIB_RPC_FEDERATION_SERVICE_H
 
-#include "core/engine.h"
+#include "hub/hub.h"
 #include "net/net.h"
 
 struct trib_federation_service; /* opaque */
 
 /* Listen and serve. The engine is borrowed; it must be started, and outlive the service. */
 TRIB_MUST_CHECK enum trib_status trib_federation_service_new(const struct trib_server_settings *settings,
-                                                             struct trib_engine *engine,
+                                                             struct trib_hub *engine,
                                                              struct trib_federation_service **service,
                                                              struct trib_error *error);
 int trib_federation_service_port(const struct trib_federation_service *service);

@@ -3,7 +3,7 @@
 #ifndef TRIB_SIM_SIM_SETTINGS_H
 #define TRIB_SIM_SIM_SETTINGS_H
 
-#include "core/settings.h"
+#include "run/settings.h"
 #include "data/dataset.h"
 #include "sim/distribution.h"
 #include "sim/results.h"
