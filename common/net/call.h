@@ -8,7 +8,7 @@
 
 #include "net/net.h"
 #include "queue.h"
-#include "roster.h"
+#include "incoming_calls.h"
 
 #include <grpc/grpc.h>
 

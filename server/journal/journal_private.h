@@ -3,7 +3,7 @@
 #define TRIB_JOURNAL_JOURNAL_PRIVATE_H
 
 #include "journal/journal.h"
-#include "batch.h"
+#include "rows.h"
 #include "store/blobs.h"
 
 struct noted_member { /* what is written down of a member's part in the round */

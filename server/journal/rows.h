@@ -1,6 +1,6 @@
 /* Rows that wait to be written down: made by the hub's thread, written by another, in order. */
-#ifndef TRIB_JOURNAL_BATCH_H
-#define TRIB_JOURNAL_BATCH_H
+#ifndef TRIB_JOURNAL_ROWS_H
+#define TRIB_JOURNAL_ROWS_H
 
 #include "journal/journal.h"
 

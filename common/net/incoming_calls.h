@@ -1,8 +1,8 @@
 /* The open calls of one server or channel, so that stopping can wait until there are none.
  *
  * The lock is a leaf: whoever holds it takes no other lock, and no call's lock is held when it is taken. */
-#ifndef TRIB_NET_ROSTER_H
-#define TRIB_NET_ROSTER_H
+#ifndef TRIB_NET_INCOMING_CALLS_H
+#define TRIB_NET_INCOMING_CALLS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* A batch is a list of rows, one allocation each, with their bytes behind them. */
-#include "batch.h"
+#include "rows.h"
 
 #include "base/mem.h"
 

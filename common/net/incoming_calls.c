@@ -1,5 +1,5 @@
 /* The list of open calls of a server or a channel. Any thread. */
-#include "roster.h"
+#include "incoming_calls.h"
 #include "call.h"
 
 #include <time.h>
