@@ -357,6 +357,38 @@ START_TEST(not_finite_inside)
 }
 END_TEST
 
+/* A frame of buckets around a centre beyond their alphabet, with a CRC that fits. Without the bound it would decode to
+ * finite values that no encoder sends. fuzz_frame's corpus has this frame as buckets_centre. */
+START_TEST(hostile_buckets)
+{
+    enum { N = 655, ALPHABET = 255, MODE_BUCKETS = 3, MODE_BITS = 3, FINE_BITS = 3 };
+    static const uint8_t any_schema[TRIB_FRAME_HASH_LEN] = {5};
+    float *vector = normal_values(N, 3);
+    struct trib_blob *plain = NULL, *frame = NULL;
+    struct trib_error error;
+    ck_assert_int_eq(encode_frame(TRIB_FRAME_UPDATE, "q8", 7, any_schema, vector, N, &plain, &error), TRIB_OK);
+    ck_assert_int_eq(encode_frame(TRIB_FRAME_UPDATE, "q8|range", 7, any_schema, vector, N, &frame, &error), TRIB_OK);
+    size_t at = trib_blob_len(plain) - 4 - N, len = trib_blob_len(frame); /* behind the scales comes a byte a value */
+    uint8_t *bytes = malloc(len);
+    memcpy(bytes, trib_blob_data(frame), len);
+    uint32_t head = trib_load_u32(bytes + at);
+    ck_assert_uint_eq(head % (1 << MODE_BITS), MODE_BUCKETS);
+    for (uint32_t centre = ALPHABET - 1; centre <= ALPHABET; centre++) {
+        struct visits visits = {0};
+        unsigned place = MODE_BITS + FINE_BITS;
+        trib_store_u32(bytes + at, (head & ~(UINT32_C(0xff) << place)) | centre << place);
+        fix_crc(bytes, len);
+        ck_assert_int_eq(walk_bytes(bytes, len, NULL, &visits, &error), centre < ALPHABET ? TRIB_OK : TRIB_CORRUPT);
+        ck_assert_uint_eq(visits.n_visits, centre < ALPHABET);
+    }
+    ck_assert_msg(strstr(error.message, "block 0") != NULL, "%s", error.message);
+    trib_free(vector);
+    free(bytes);
+    trib_blob_unref(plain);
+    trib_blob_unref(frame);
+}
+END_TEST
+
 /* A walk reads one block at a time, ends when the visitor or the source does, and survives short memory. */
 START_TEST(bounded_and_interrupted)
 {
@@ -403,23 +435,31 @@ START_TEST(changed_between_reads)
 }
 END_TEST
 
+/* What does not fail while memory is short is the same, byte by byte, as when it is plenty. */
 START_TEST(short_memory)
 {
     struct trib_blob *frame = make_frame("sign", 100);
     struct watched watched = {.bytes = trib_blob_data(frame), .len = trib_blob_len(frame)};
     struct trib_frame_source source = watched_source(&watched);
-    float *vector = make_vector(100);
+    float *vector = make_vector(100), decoded[100];
     struct trib_error error;
     int failures = 0;
+    ck_assert_int_eq(trib_frame_decode(&source, NULL, decoded, 100, &error), TRIB_OK);
     for (int64_t nth = 0;; nth++) {
         struct trib_blob *encoded = NULL;
+        struct visits visits = {.vector = decoded};
         (void)trib_mem_fail_after(nth, false);
         enum trib_status encode = encode_frame(TRIB_FRAME_UPDATE, "sign", 7, schema, vector, 100, &encoded, &error);
-        enum trib_status walk = trib_frame_walk(&source, NULL, NULL, NULL, NULL, NULL, &error);
+        enum trib_status walk = trib_frame_walk(&source, NULL, NULL, count_visit, &visits, NULL, &error);
         bool reached = trib_mem_fail_after(-1, false) > nth;
         ck_assert(encode == TRIB_OK || encode == TRIB_NO_MEMORY);
         ck_assert(walk == TRIB_OK || walk == TRIB_NO_MEMORY);
         ck_assert_int_eq(!encoded, encode != TRIB_OK);
+        ck_assert_uint_eq(visits.next, walk == TRIB_OK ? 100 : 0);
+        if (encoded) {
+            ck_assert_uint_eq(trib_blob_len(encoded), trib_blob_len(frame));
+            ck_assert_mem_eq(trib_blob_data(encoded), trib_blob_data(frame), trib_blob_len(frame));
+        }
         trib_blob_unref(encoded);
         if (!reached) {
             break;
@@ -513,6 +553,7 @@ int main(void)
     tcase_add_loop_test(tests, cut_at_every_length, 0, 2);
     tcase_add_loop_test(tests, every_bit_flipped, 0, 2);
     tcase_add_test(tests, not_finite_inside);
+    tcase_add_test(tests, hostile_buckets);
     tcase_add_loop_test(tests, bounded_and_interrupted, 0, 2);
     tcase_add_test(tests, changed_between_reads);
     tcase_add_test(tests, short_memory);

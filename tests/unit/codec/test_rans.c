@@ -1,4 +1,5 @@
-/* How near rANS comes to the entropy, what it falls back to, and the bytes it has always written. */
+/* Tests of rANS: how near it comes to the entropy, which way of coding it falls back to, the bytes that it has always
+ * written, and the streams that it refuses. */
 #include "base/rng.h"
 
 #include "test_block.h"
@@ -225,6 +226,66 @@ START_TEST(golden)
 }
 END_TEST
 
+/* ---- what no encoder writes ---- */
+
+enum { MODE_SYMBOLS = 2, MODE_BUCKETS = 3, MODE_BITS = 3, FINE_BITS = 3 }; /* as a head has them */
+
+/* 655 normal symbols below 255, which buckets code in the fewest bits: the stream's length. */
+static size_t give_buckets(void)
+{
+    give(655, 255);
+    for (size_t i = 0; i < given.n; i++) {
+        double index = rint(trib_rng_normal(&rng) * 25 + 127);
+        given.symbols[i] = (uint16_t)(index < 0 ? 0 : index > 254 ? 254 : index);
+    }
+    size_t len = test_block_encode(&use, &given, &room, bytes);
+    ck_assert_uint_eq(bytes[0] % (1 << MODE_BITS), MODE_BUCKETS);
+    return len;
+}
+
+/* The centre of the buckets, 8 bits of the head after mode and fineness. */
+static void set_centre(uint32_t centre)
+{
+    unsigned at = MODE_BITS + FINE_BITS;
+    uint32_t head = trib_load_u32(bytes);
+    trib_store_u32(bytes, (head & ~(UINT32_C(0xff) << at)) | centre << at);
+}
+
+/* Every centre of the alphabet decodes to symbols of the alphabet; the next one, which fits into the bits as well,
+ * would decode to symbols beyond it. */
+START_TEST(centre_beyond_the_alphabet)
+{
+    size_t len = give_buckets();
+    for (uint32_t centre = 0; centre < given.alphabet; centre++) {
+        set_centre(centre);
+        ck_assert_int_eq(test_block_open(use.stage, &given, &room, bytes, len), TRIB_OK);
+        test_block_sane(&room);
+    }
+    set_centre(given.alphabet);
+    ck_assert_int_eq(test_block_open(use.stage, &given, &room, bytes, len), TRIB_CORRUPT);
+}
+END_TEST
+
+/* The decoder must end where the encoder began. So no other bytes than the encoder's are taken for symbols: neither in
+ * the states in front nor in the words, of which the last is seen by nothing but the final state. */
+START_TEST(altered_final_state)
+{
+    static const size_t lengths[] = {300, 4000, 40000}; /* one, two and four lanes */
+    size_t n = lengths[_i];
+    give_grid(n, 1);
+    size_t len = test_block_encode(&use, &given, &room, bytes);
+    ck_assert_uint_eq(bytes[0] % (1 << MODE_BITS), MODE_SYMBOLS);
+    size_t from = len > 64 ? len - 64 : 0;
+    for (size_t bit = 8 * from; bit < 8 * len; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        ck_assert_msg(test_block_open(use.stage, &given, &room, bytes, len) == TRIB_CORRUPT, "bit %zu of %zu", bit,
+                      8 * len);
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    ck_assert_int_eq(test_block_open(use.stage, &given, &room, bytes, len), TRIB_OK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rans");
@@ -239,6 +300,8 @@ int main(void)
     tcase_add_test(tests, segments_have_their_own);
     tcase_add_test(tests, positions);
     tcase_add_test(tests, golden);
+    tcase_add_test(tests, centre_beyond_the_alphabet);
+    tcase_add_loop_test(tests, altered_final_state, 0, 3);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }
