@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 16, PIECE = 2048 /* added up in floats, which stay exact enough */ };
+enum { LANES = 16, BUNCH = 8, PIECE = 2048 /* added up in floats, which stay exact enough */ };
 
 /* In 1/128 of the scale. */
 enum { OFFSET_UNIT = 128 };
@@ -24,52 +24,56 @@ static float half_of(uint32_t alphabet)
 
 /* ---- means ---- */
 
-typedef float lanes_f __attribute__((vector_size(LANES * sizeof(float)), may_alias));
-typedef int32_t lanes_i __attribute__((vector_size(LANES * sizeof(int32_t)), may_alias));
-
-union sixteen {
-    lanes_f f;
-    lanes_i i;
-    float floats[LANES];
-    int32_t ints[LANES];
-};
-
 struct piece {
-    union sixteen beyond[PIECE / LANES]; /* the grid point, in steps */
-    union sixteen levels[PIECE / LANES];
+    float beyond[PIECE]; /* the grid point, in steps */
+    int32_t levels[PIECE];
 };
 
 TRIB_CLONES static void prepare(const float *values, const uint16_t *symbols, size_t n, float inverse,
                                 uint32_t alphabet, struct piece *piece)
 {
     int32_t middle = (int32_t)(alphabet / 2), even = alphabet % 2 == 0;
-    float half = half_of(alphabet), *beyond = piece->beyond[0].floats;
-    int32_t *levels = piece->levels[0].ints;
+    float half = half_of(alphabet), *beyond = piece->beyond;
+    int32_t *levels = piece->levels;
     for (size_t i = 0; i < n; i++) {
         int32_t side = (int32_t)symbols[i] - middle;
         int32_t level = side < 0 ? -side : side + even;
         beyond[i] = fabsf(values[i]) * inverse - ((float)level - half);
         levels[i] = level;
     }
-    for (size_t i = n; i % LANES != 0; i++) {
+    for (size_t i = n; i % (BUNCH * LANES) != 0; i++) {
+        beyond[i] = 0;
         levels[i] = 0; /* counts nowhere */
     }
 }
 
-/* Of the elements from each level up. */
+/* Of the elements from each level up. A lane's sum takes its elements one after the other, a bunch of them while it is
+ * in a register. */
 TRIB_CLONES static void sum_levels(const struct piece *piece, size_t n, unsigned n_levels, double *counts, double *sums)
 {
-    for (unsigned m = 0; m < n_levels; m++) {
-        union sixteen sum = {.floats = {0}}, count = {.ints = {0}};
-        for (size_t i = 0; i * LANES < n; i++) {
-            union sixteen inside = {.i = piece->levels[i].i > (int32_t)m}; /* -1 where so */
-            union sixteen chosen = {.i = piece->beyond[i].i & inside.i};
-            count.i -= inside.i;
-            sum.f += chosen.f;
+    for (int32_t m = 0; m < (int32_t)n_levels; m++) {
+        float lane_sums[LANES] = {0};
+        int32_t lane_counts[LANES] = {0};
+        for (size_t i = 0; i < n; i += BUNCH * LANES) {
+            const float *beyond = &piece->beyond[i];
+            const int32_t *levels = &piece->levels[i];
+            for (size_t lane = 0; lane < LANES; lane++) {
+                float sum = lane_sums[lane];
+                int32_t count = lane_counts[lane];
+#pragma GCC unroll 8
+                for (size_t k = 0; k < BUNCH; k++) {
+                    float value = beyond[k * LANES + lane];
+                    bool inside = levels[k * LANES + lane] > m;
+                    sum += inside ? value : 0;
+                    count += inside;
+                }
+                lane_sums[lane] = sum;
+                lane_counts[lane] = count;
+            }
         }
         for (size_t lane = 0; lane < LANES; lane++) {
-            counts[m] += count.ints[lane];
-            sums[m] += (double)sum.floats[lane];
+            counts[m] += lane_counts[lane];
+            sums[m] += (double)lane_sums[lane];
         }
     }
 }
