@@ -104,6 +104,7 @@ int main(void)
 {
     Suite *suite = suite_create("chain");
     TCase *tests = tcase_create("chain");
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, a_text_that_is_no_chain_says_why);
     tcase_add_test(tests, a_text_of_any_length_is_bounded);
     tcase_add_test(tests, numbers_that_make_no_chain_are_corrupt);

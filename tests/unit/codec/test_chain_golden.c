@@ -157,6 +157,7 @@ int main(int argc, char **argv)
     }
     Suite *suite = suite_create("golden chains");
     TCase *tests = tcase_create("v1");
+    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, decodes, 0, GOLDENS);
     tcase_add_loop_test(tests, encodes_the_same, 0, GOLDENS);
     suite_add_tcase(suite, tests);

@@ -116,6 +116,7 @@ int main(void)
 {
     Suite *suite = suite_create("golomb");
     TCase *tests = tcase_create("golomb");
+    tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, by_hand);
     tcase_add_test(tests, nothing_to_say);

@@ -342,6 +342,7 @@ int main(void)
 {
     Suite *suite = suite_create("sketch");
     TCase *tests = tcase_create("sketch");
+    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, there_is_one_position_in_each_part, 0, SIZES);
     tcase_add_test(tests, no_more_positions_than_elements);
     tcase_add_loop_test(tests, the_first_position_from_an_element_on_is_found, 0, SIZES);
