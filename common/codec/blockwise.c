@@ -5,7 +5,6 @@
 #include "norm.h"
 
 #include "base/clones.h"
-#include "base/str.h"
 
 #include <float.h>
 #include <math.h>
@@ -77,17 +76,6 @@ TRIB_CLONES void trib_round_back(const uint16_t *symbols, size_t n, float offset
 }
 
 /* ---- by groups ---- */
-
-enum trib_status trib_blockwise_parse_group(const char *text, uint32_t standard, double *group,
-                                            struct trib_error *error)
-{
-    int64_t value = standard;
-    if (text) {
-        TRIB_TRY(trib_parse_int(text, TRIB_BLOCKWISE_GROUP_LEAST, TRIB_CODEC_BLOCK, &value, error));
-    }
-    *group = (double)value;
-    return TRIB_OK;
-}
 
 static size_t groups_of(size_t n, uint32_t group)
 {

@@ -17,9 +17,6 @@ struct trib_blockwise {
     bool by_norm;
 };
 
-/* The text of a group's size; NULL gives `standard`. */
-TRIB_MUST_CHECK enum trib_status trib_blockwise_parse_group(const char *text, uint32_t standard, double *group,
-                                                            struct trib_error *error);
 /* A quantiser's encode, open and decode. open: levels 0 are read from the head, where encode wrote them when told to.
  */
 TRIB_MUST_CHECK enum trib_status trib_blockwise_encode(const struct trib_blockwise *shape, bool write_levels,

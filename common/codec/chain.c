@@ -107,10 +107,7 @@ static enum trib_status parse_args(char *text, struct trib_stage_use *use, struc
         }
         text = comma;
     }
-    if (n > 0 && (!use->stage->parse || n > TRIB_STAGE_ARGS)) {
-        return trib_fail(error, TRIB_INVALID, "too many arguments; write %s", use->stage->usage);
-    }
-    return !use->stage->parse ? TRIB_OK : use->stage->parse(texts, n, use, error);
+    return trib_stage_parse_args(texts, n, use, error);
 }
 
 static enum trib_status parse_stage(char *text, struct trib_stage_use *use, struct trib_error *error)

@@ -2,7 +2,6 @@
 #include "codec/feedback.h"
 
 #include "base/clones.h"
-#include "base/str.h"
 
 #include <string.h>
 

@@ -6,7 +6,6 @@
 
 #include "base/clones.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 #include <float.h>
 #include <math.h>
@@ -128,23 +127,15 @@ double trib_rate_of_symbols(const struct trib_block *block, uint32_t *counts, ui
 
 /* ---- arguments ---- */
 
-enum trib_status trib_rate_parse(const char *const *texts, size_t n, struct trib_stage_use *use,
-                                 struct trib_error *error)
-{
-    char number[32];
-    bool unbiased = n == 2 && trib_str_equal(texts[1], "unbiased");
-    if (n < 1 || n > 2 || (n == 2 && !unbiased) || !trib_str_copy(number, sizeof number, texts[0])) {
-        return trib_fail(error, TRIB_INVALID, "write %s, for example %s:2bit or %s:1.5,unbiased", use->stage->usage,
-                         use->stage->name, use->stage->name);
-    }
-    if (trib_str_ends_with(number, "bit")) {
-        number[strlen(number) - strlen("bit")] = '\0';
-    }
-    TRIB_TRY(trib_parse_double(number, 0.1, 8, &use->args[0], error));
-    use->args[1] = unbiased;
-    use->caps = unbiased ? TRIB_CODEC_UNBIASED : TRIB_CODEC_FEEDBACK;
-    return TRIB_OK;
-}
+const struct trib_stage_arg trib_rate_args[TRIB_RATE_ARGS] = {
+    {.name = "BITS", .kind = TRIB_STAGE_ARG_NUMBER, .least = 0.1, .most = 8, .unit = "bit", .what = "a number of bits"},
+    {.name = "unbiased",
+     .kind = TRIB_STAGE_ARG_WORD,
+     .optional = true,
+     .caps_on = TRIB_CODEC_UNBIASED,
+     .caps_off = TRIB_CODEC_FEEDBACK,
+     .what = "a scale that keeps the mean"},
+};
 
 /* ---- the survey ---- */
 

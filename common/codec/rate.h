@@ -72,9 +72,9 @@ struct trib_rate_size {
 #define TRIB_RATE_STEP_LEAST 0x1p-140
 struct trib_rate_size trib_rate_measure(const float *values, size_t n);
 
-/* "2", "2bit", "0.5bit", from 0.1 to 8, and, optionally, "unbiased": sets args[0] to the rate, args[1] to 1 or 0,
- * and the caps. */
-enum trib_status trib_rate_parse(const char *const *texts, size_t n, struct trib_stage_use *use,
-                                 struct trib_error *error);
+/* trib_rate_args is the rows of arguments of a stage for any rate: "2", "2bit", "0.5bit", and, optionally, "unbiased".
+ * args[0] is the rate, args[1] 1 or 0. */
+enum { TRIB_RATE_ARGS = 2 };
+extern const struct trib_stage_arg trib_rate_args[TRIB_RATE_ARGS];
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "base/clones.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "codec/feedback.h"
 
 #include <math.h>
@@ -15,39 +14,8 @@
 
 /* ---- the share ---- */
 
-static enum trib_status parse_share(const char *text, double *share)
-{
-    char number[32];
-    double value, divisor = 1;
-    const char *slash = strchr(text, '/');
-    size_t len = slash ? (size_t)(slash - text) : strlen(text);
-    if (slash) {
-        TRIB_TRY(trib_parse_double(slash + 1, 1, 0x1p53, &divisor, NULL));
-    } else if (len > 0 && text[len - 1] == '%') {
-        divisor = 100;
-        len--;
-    }
-    if (len >= sizeof number) {
-        return TRIB_INVALID;
-    }
-    memcpy(number, text, len);
-    number[len] = '\0';
-    TRIB_TRY(trib_parse_double(number, 0, divisor, &value, NULL));
-    *share = value / divisor;
-    return *share > 0 ? TRIB_OK : TRIB_INVALID;
-}
-
-enum trib_status trib_sparse_parse(const char *const *texts, size_t n, struct trib_stage_use *use,
-                                   struct trib_error *error)
-{
-    if (n != 1 || parse_share(texts[0], &use->args[0]) != TRIB_OK) {
-        return trib_fail(error, TRIB_INVALID,
-                         "\"%.40s\" is no share of the values; write %s, with a share above 0 and up to 1 as \"1%%\", "
-                         "\"1/400\" or \"0.01\"",
-                         n == 0 ? "" : texts[n == 1 ? 0 : 1], use->stage->usage);
-    }
-    return TRIB_OK;
-}
+const struct trib_stage_arg trib_sparse_share[TRIB_SPARSE_ARGS] = {
+    {.name = "SHARE", .kind = TRIB_STAGE_ARG_SHARE, .what = "a share of the values"}};
 
 uint64_t trib_sparse_keeps(double share, uint64_t n)
 {

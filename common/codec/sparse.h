@@ -5,9 +5,9 @@
 
 #include "codec/stage.h"
 
-/* One argument: "1%", "1/400" or "0.01", above 0 and at most 1, to args[0]. */
-TRIB_MUST_CHECK enum trib_status trib_sparse_parse(const char *const *texts, size_t n, struct trib_stage_use *use,
-                                                   struct trib_error *error);
+/* trib_sparse_share is the rows of arguments of a stage that keeps SHARE of the values. */
+enum { TRIB_SPARSE_ARGS = 1 };
+extern const struct trib_stage_arg trib_sparse_share[TRIB_SPARSE_ARGS];
 /* How many of n are kept: ceil(share * n), at least 1. */
 uint64_t trib_sparse_keeps(double share, uint64_t n);
 

@@ -38,7 +38,6 @@ const struct trib_stage trib_stage_bf16 = {
     .id = TRIB_STAGE_ID_bf16,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_FIXED_LENGTH,
-    .usage = "bf16",
     .help = "16-bit floats (bfloat16); 2 bytes a value, float32's range, 8 bits of precision",
     .width = 2,
     .pack = pack,

@@ -9,7 +9,6 @@ const struct trib_stage trib_stage_f16 = {
     .id = TRIB_STAGE_ID_f16,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_FIXED_LENGTH,
-    .usage = "f16",
     .help = "16-bit floats (IEEE half); 2 bytes a value, magnitudes below 65520",
     .width = 2,
     .pack = trib_half_pack,

@@ -21,7 +21,6 @@ const struct trib_stage trib_stage_f32 = {
     .id = TRIB_STAGE_ID_f32,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_FIXED_LENGTH | TRIB_CODEC_LOSSLESS,
-    .usage = "f32",
     .help = "32-bit floats as they are; 4 bytes a value",
     .width = 4,
     .pack = pack,

@@ -59,7 +59,6 @@ const struct trib_stage trib_stage_golomb = {
     .id = TRIB_STAGE_ID_golomb,
     .kind = TRIB_STAGE_ENTROPY,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_LOSSLESS,
-    .usage = "golomb",
     .help = "positions as Golomb-Rice coded gaps, symbols packed; simple, good after ternary",
     .encode = encode,
     .open = open,

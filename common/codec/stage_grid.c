@@ -8,7 +8,6 @@
 #include "stage_table.h"
 
 #include "base/clones.h"
-#include "base/str.h"
 
 #include <float.h>
 #include <string.h>
@@ -19,16 +18,10 @@ struct memory {
     float step, offset;
 };
 
-static enum trib_status parse(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error)
-{
-    int64_t bits;
-    if (n != 2) {
-        return trib_fail(error, TRIB_INVALID, "needs two arguments; write %s", use->stage->usage);
-    }
-    TRIB_TRY(trib_parse_int(texts[0], 1, BITS_MOST, &bits, error));
-    use->args[0] = (double)bits;
-    return trib_parse_double(texts[1], 1e-30, 1e30, &use->args[1], error);
-}
+static const struct trib_stage_arg args[] = {
+    {.name = "BITS", .kind = TRIB_STAGE_ARG_WHOLE, .least = 1, .most = BITS_MOST, .what = "a number of bits"},
+    {.name = "RANGE", .kind = TRIB_STAGE_ARG_NUMBER, .least = 1e-30, .most = 1e30, .what = "the largest magnitude"},
+};
 
 /* Of the values as a set with places, in any order of summing. */
 TRIB_CLONES static uint32_t digest(const float *values, size_t n, struct trib_mix mix)
@@ -99,9 +92,9 @@ const struct trib_stage trib_stage_grid = {
     .id = TRIB_STAGE_ID_grid,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_FIXED_LENGTH,
-    .usage = "grid:BITS,RANGE",
     .help = "2^BITS levels from -RANGE to RANGE for all, rounded at random: sums of symbols are symbols of sums",
-    .parse = parse,
+    .args = args,
+    .n_args = sizeof args / sizeof args[0],
     .encode = encode,
     .open = open,
     .decode = decode,

@@ -10,7 +10,6 @@
 #include "norm.h"
 
 #include "base/clones.h"
-#include "base/str.h"
 
 #include <float.h>
 #include <math.h>
@@ -38,21 +37,15 @@ struct memory {
     float scale;
 };
 
-static enum trib_status parse(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error)
-{
-    int64_t bits;
-    if (n < 1 || n > 2) {
-        return trib_fail(error, TRIB_INVALID, "needs a number of bits; write %s", use->stage->usage);
-    }
-    if (n == 2 && !trib_str_equal(texts[1], "unbiased")) {
-        return trib_fail(error, TRIB_INVALID, "\"%.40s\" is not known; write %s", texts[1], use->stage->usage);
-    }
-    TRIB_TRY(trib_parse_int(texts[0], 1, BITS_MOST, &bits, error));
-    use->args[0] = (double)bits;
-    use->args[1] = n == 2;
-    use->caps = TRIB_CODEC_FIXED_LENGTH | (n == 2 ? TRIB_CODEC_UNBIASED : TRIB_CODEC_FEEDBACK);
-    return TRIB_OK;
-}
+static const struct trib_stage_arg args[] = {
+    {.name = "BITS", .kind = TRIB_STAGE_ARG_WHOLE, .least = 1, .most = BITS_MOST, .what = "a number of bits"},
+    {.name = "unbiased",
+     .kind = TRIB_STAGE_ARG_WORD,
+     .optional = true,
+     .caps_on = TRIB_CODEC_UNBIASED,
+     .caps_off = TRIB_CODEC_FEEDBACK,
+     .what = "a scale that keeps the mean"},
+};
 
 /* <c, x> and <c, c>, of normalised x. */
 struct sums {
@@ -192,9 +185,9 @@ const struct trib_stage trib_stage_lloyd = {
     .id = TRIB_STAGE_ID_lloyd,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_FEEDBACK | TRIB_CODEC_FIXED_LENGTH,
-    .usage = "lloyd:BITS[,unbiased]",
     .help = "the best 2, 4, 8 or 16 levels for Gaussian values, 1 to 4 bits each (after rotate: EDEN)",
-    .parse = parse,
+    .args = args,
+    .n_args = sizeof args / sizeof args[0],
     .check = check,
     .encode = encode,
     .open = open,

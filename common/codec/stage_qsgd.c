@@ -3,20 +3,20 @@
 #include "blockwise.h"
 #include "stage_table.h"
 
-#include "base/str.h"
-
-enum { BUCKET = 512 };
-
-static enum trib_status parse(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error)
-{
-    int64_t levels;
-    if (n < 1 || n > 2) {
-        return trib_fail(error, TRIB_INVALID, "needs a number of levels; write %s", use->stage->usage);
-    }
-    TRIB_TRY(trib_parse_int(texts[0], 1, TRIB_BLOCKWISE_LEVELS_MOST, &levels, error));
-    use->args[0] = (double)levels;
-    return trib_blockwise_parse_group(n > 1 ? texts[1] : NULL, BUCKET, &use->args[1], error);
-}
+static const struct trib_stage_arg args[] = {
+    {.name = "LEVELS",
+     .kind = TRIB_STAGE_ARG_WHOLE,
+     .least = 1,
+     .most = TRIB_BLOCKWISE_LEVELS_MOST,
+     .what = "a number of levels"},
+    {.name = "BUCKET",
+     .kind = TRIB_STAGE_ARG_WHOLE,
+     .optional = true,
+     .least = TRIB_BLOCKWISE_GROUP_LEAST,
+     .most = TRIB_CODEC_BLOCK,
+     .standard = 512,
+     .what = "how many values share a norm"},
+};
 
 static enum trib_status encode(const struct trib_stage_use *use, const void *survey, struct trib_block *block,
                                struct trib_writer *out)
@@ -36,9 +36,9 @@ const struct trib_stage trib_stage_qsgd = {
     .id = TRIB_STAGE_ID_qsgd,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_FIXED_LENGTH,
-    .usage = "qsgd:LEVELS[,BUCKET]",
     .help = "LEVELS levels of the norm of each BUCKET values (512), rounded at random",
-    .parse = parse,
+    .args = args,
+    .n_args = sizeof args / sizeof args[0],
     .encode = encode,
     .open = open,
     .decode = trib_blockwise_decode,

@@ -81,7 +81,6 @@ const struct trib_stage trib_stage_range = {
     .id = TRIB_STAGE_ID_range,
     .kind = TRIB_STAGE_ENTROPY,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_LOSSLESS,
-    .usage = "range",
     .help = "rANS, near the entropy of symbols and positions at any rate; never longer than packed",
     .encode = encode,
     .open = open,

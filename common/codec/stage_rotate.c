@@ -34,7 +34,6 @@ const struct trib_stage trib_stage_rotate = {
     .id = TRIB_STAGE_ID_rotate,
     .kind = TRIB_STAGE_TRANSFORM,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_FIXED_LENGTH | TRIB_CODEC_ISOMETRIC,
-    .usage = "rotate",
     .help = "randomised Hadamard rotation of each block: spreads large values, makes any block look Gaussian",
     .encode = encode,
     .open = open,

@@ -87,7 +87,6 @@ const struct trib_stage trib_stage_sign = {
     .id = TRIB_STAGE_ID_sign,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_FEEDBACK | TRIB_CODEC_FIXED_LENGTH,
-    .usage = "sign",
     .help = "signs and one scale a block (signSGD with a norm; after rotate: DRIVE); 1 bit a value",
     .encode = encode,
     .open = open,

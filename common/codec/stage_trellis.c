@@ -288,10 +288,11 @@ const struct trib_stage trib_stage_trellis = {
     .id = TRIB_STAGE_ID_trellis,
     .kind = TRIB_STAGE_QUANTIZE,
     .caps = TRIB_CODEC_FEEDBACK,
-    .usage = "trellis:BITS[,unbiased]",
     .help =
         "trellis-coded grid at 0.1 to 8 bits a value, heads included; wants range behind it, unbiased rotate before",
-    .parse = trib_rate_parse,
+    .args = trib_rate_args,
+    .n_args = TRIB_RATE_ARGS,
+    .examples = "trellis:2bit or trellis:1.5,unbiased",
     .check = check,
     .survey = &survey_table,
     .encode = encode,

@@ -12,7 +12,6 @@
 #include "pack.h"
 
 #include "base/mem.h"
-#include "base/str.h"
 
 #include <string.h>
 #include <zstd.h>
@@ -121,18 +120,15 @@ static enum trib_status take_in(struct trib_block *block, const struct layout *l
 
 /* ---- the stage ---- */
 
-static enum trib_status parse(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error)
-{
-    int64_t level = LEVEL_DEFAULT;
-    if (n > 1) {
-        return trib_fail(error, TRIB_INVALID, "too many arguments; write zstd:LEVEL");
-    }
-    if (n == 1) {
-        TRIB_TRY(trib_parse_int(texts[0], 1, LEVEL_MOST, &level, error));
-    }
-    use->args[0] = (double)level;
-    return TRIB_OK;
-}
+static const struct trib_stage_arg args[] = {
+    {.name = "LEVEL",
+     .kind = TRIB_STAGE_ARG_WHOLE,
+     .optional = true,
+     .least = 1,
+     .most = LEVEL_MOST,
+     .standard = LEVEL_DEFAULT,
+     .what = "a level of compression"},
+};
 
 static enum trib_status compress(const uint8_t *from, size_t len, int level, uint8_t *to, size_t capacity,
                                  size_t *to_len)
@@ -219,9 +215,9 @@ const struct trib_stage trib_stage_zstd = {
     .id = TRIB_STAGE_ID_zstd,
     .kind = TRIB_STAGE_ENTROPY,
     .caps = TRIB_CODEC_UNBIASED | TRIB_CODEC_ADDITIVE | TRIB_CODEC_LOSSLESS,
-    .usage = "zstd[:LEVEL]",
     .help = "libzstd at level 1 to 19 (3 unless given); for what repeats itself",
-    .parse = parse,
+    .args = args,
+    .n_args = sizeof args / sizeof args[0],
     .encode = encode,
     .open = open,
 };

@@ -156,7 +156,9 @@ static int print_stages(void)
         printf("\n%s:\n", kinds[kind]);
         for (size_t i = 0; i < n; i++) {
             if ((unsigned)list[i]->kind == kind) {
-                printf("  %-28s %s\n", list[i]->usage, list[i]->help);
+                char usage[TRIB_STAGE_USAGE];
+                trib_stage_usage(list[i], usage);
+                printf("  %-28s %s\n", usage, list[i]->help);
             }
         }
     }

@@ -114,9 +114,9 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_loop_test(tests, round_trip, 0, ROWS);
-    tcase_add_loop_test(tests, error_and_size_are_as_promised, 0, ROWS);
-    tcase_add_loop_test(tests, same_length_where_claimed, 0, ROWS);
+    tcase_add_loop_test(tests, round_trip, 0, (int)n_rows);
+    tcase_add_loop_test(tests, error_and_size_are_as_promised, 0, (int)n_rows);
+    tcase_add_loop_test(tests, same_length_where_claimed, 0, (int)n_rows);
 }
 
 int main(void)

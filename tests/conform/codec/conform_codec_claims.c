@@ -114,8 +114,8 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_loop_test(tests, unbiased_where_claimed, 0, ROWS);
-    tcase_add_loop_test(tests, additive_where_claimed, 0, ROWS);
+    tcase_add_loop_test(tests, unbiased_where_claimed, 0, (int)n_rows);
+    tcase_add_loop_test(tests, additive_where_claimed, 0, (int)n_rows);
 }
 
 int main(void)

@@ -92,9 +92,9 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_loop_test(tests, non_finite_refused, 0, ROWS);
-    tcase_add_loop_test(tests, wrong_length_refused, 0, ROWS);
-    tcase_add_loop_test(tests, any_bytes, 0, ROWS);
+    tcase_add_loop_test(tests, non_finite_refused, 0, (int)n_rows);
+    tcase_add_loop_test(tests, wrong_length_refused, 0, (int)n_rows);
+    tcase_add_loop_test(tests, any_bytes, 0, (int)n_rows);
 }
 
 int main(void)

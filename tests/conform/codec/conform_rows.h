@@ -1,5 +1,5 @@
-/* The chains that every conformance test of codecs goes through, with what each of them promises, and vectors to try
- * them on. */
+/* Rows are the chains that every conformance test of codecs goes through, each with what it promises; and vectors to
+ * try them on. A stage that is listed but stands in no row gets one of its own. */
 #ifndef CONFORM_CODEC_ROWS_H
 #define CONFORM_CODEC_ROWS_H
 
@@ -17,13 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What each chain promises for a Gaussian block of GAUSSIAN elements: the mean square error against the vector's own
- * (a little above what the theory or the format gives), and the bits a value. */
-static const struct {
-    const char *text;
+/* What a chain promises for a Gaussian block of GAUSSIAN elements: the mean square error against the vector's own (a
+ * little above what the theory or the format gives), and the bits a value. */
+struct row {
+    char text[TRIB_CHAIN_TEXT];
     double nmse, bits;
     float largest; /* magnitudes up to here can be carried */
-} rows[] = {
+};
+
+static const struct row known_rows[] = {
     {"f32", 0, 32, FLT_MAX},
     {"f16", 1e-7, 16, 65504},
     {"bf16", 6e-6, 16, 3.38e38F},
@@ -62,7 +64,7 @@ static const struct {
     {"f16|range", 1e-7, 16.1, 65504},
     {"f32|zstd", 0, 32.1, FLT_MAX},
 };
-enum { ROWS = sizeof rows / sizeof rows[0], GAUSSIAN = 32768, LARGE_BOUND = 8 };
+enum { KNOWN_ROWS = sizeof known_rows / sizeof known_rows[0], GAUSSIAN = 32768, LARGE_BOUND = 8 };
 
 static const size_t lengths[] = {1, 2, 3, 7, 8, 9, 31, 64, 100, 1000, TRIB_CODEC_BLOCK - 1, TRIB_CODEC_BLOCK};
 enum { LENGTHS = sizeof lengths / sizeof lengths[0], SHORT_LENGTHS = 10, VECTORS = 7 };
@@ -134,11 +136,83 @@ static inline enum trib_status decode(const struct trib_chain *chain, uint64_t s
     return trib_chain_decode_block(&names, work, seed, NUMBER, from, len, to, n);
 }
 
-/* Runs the suite of tests that `add` makes, each in a loop over the rows. */
+/* ---- the rows: those above, and one for each stage that stands in none of them ---- */
+
+static struct row rows[KNOWN_ROWS + UINT8_MAX + 1];
+static size_t n_rows;
+
+/* The stage with each argument that it requires, as near to LARGE_BOUND as its bounds allow, and what it needs around
+ * it: a chain that parses. */
+static inline bool derive_text(const struct trib_stage *stage, char text[TRIB_CHAIN_TEXT])
+{
+    static const struct {
+        enum trib_stage_kind kind;
+        const char *before, *after;
+    } around[] = {
+        {TRIB_STAGE_TRANSFORM, "", "|f32"},
+        {TRIB_STAGE_SPARSIFY, "", "|f32"},
+        {TRIB_STAGE_QUANTIZE, "", ""},
+        {TRIB_STAGE_QUANTIZE, "", "|range"},
+        {TRIB_STAGE_QUANTIZE, "rotate|", "|range"},
+        {TRIB_STAGE_ENTROPY, "q8|", ""},
+    };
+    char args[TRIB_CHAIN_TEXT / 2] = "";
+    for (unsigned i = 0; i < stage->n_args && !stage->args[i].optional; i++) {
+        size_t at = strlen(args);
+        if (stage->args[i].kind == TRIB_STAGE_ARG_SHARE) {
+            (void)snprintf(args + at, sizeof args - at, "%s50%%", i == 0 ? ":" : ",");
+        } else {
+            (void)snprintf(args + at, sizeof args - at, "%s%g", i == 0 ? ":" : ",",
+                           fmin(stage->args[i].most, fmax(stage->args[i].least, LARGE_BOUND)));
+        }
+    }
+    for (size_t i = 0; i < sizeof around / sizeof around[0]; i++) {
+        struct trib_chain chain;
+        struct trib_error error;
+        (void)snprintf(text, TRIB_CHAIN_TEXT, "%s%s%s%s", around[i].before, stage->name, args, around[i].after);
+        if (around[i].kind == stage->kind && trib_chain_parse(text, &chain, &error) == TRIB_OK) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool stands_in_a_row(const struct trib_stage *stage)
+{
+    for (size_t r = 0; r < n_rows; r++) {
+        struct trib_chain chain = chain_of(rows[r].text);
+        for (unsigned i = 0; i < chain.n; i++) {
+            if (chain.uses[i].stage == stage) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* A derived row promises nothing but that its chain keeps the contract. */
+static inline void make_rows(void)
+{
+    const struct trib_stage *const *list;
+    size_t n_stages = trib_stages(&list);
+    memcpy(rows, known_rows, sizeof known_rows);
+    n_rows = KNOWN_ROWS;
+    for (size_t i = 0; i < n_stages; i++) {
+        if (!stands_in_a_row(list[i])) {
+            struct row *row = &rows[n_rows];
+            n_rows += derive_text(list[i], row->text);
+            row->nmse = row->bits = INFINITY;
+            row->largest = LARGE_BOUND;
+        }
+    }
+}
+
+/* Runs the suite of tests that `add` makes. */
 static inline int run_conform(const char *name, void (*add)(TCase *tests))
 {
     trib_mem_tune_daemon(); /* or each work space would be mapped and unmapped anew */
     work = trib_chain_work_new();
+    make_rows();
     Suite *suite = suite_create(name);
     TCase *tests = tcase_create("conform");
     tcase_set_timeout(tests, 300);

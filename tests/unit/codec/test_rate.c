@@ -82,14 +82,18 @@ START_TEST(unbiased_steps)
 }
 END_TEST
 
-static const struct trib_stage stage = {.name = "some", .usage = "some:BITS"};
+static const struct trib_stage stage = {.name = "some",
+                                        .caps = TRIB_CODEC_FEEDBACK,
+                                        .args = trib_rate_args,
+                                        .n_args = TRIB_RATE_ARGS,
+                                        .examples = "some:2bit"};
 
 static enum trib_status parse(const char *first, const char *second, struct trib_stage_use *use,
                               struct trib_error *error)
 {
     const char *texts[] = {first, second};
-    *use = (struct trib_stage_use){.stage = &stage};
-    return trib_rate_parse(texts, !second ? 1 : 2, use, error);
+    *use = (struct trib_stage_use){.stage = &stage, .caps = stage.caps};
+    return trib_stage_parse_args(texts, !second ? 1 : 2, use, error);
 }
 
 START_TEST(arguments)
@@ -112,8 +116,8 @@ START_TEST(arguments)
         ck_assert_msg(parse(bad[i], NULL, &use, &error) == TRIB_INVALID, "%s", bad[i]);
     }
     ck_assert_int_eq(parse("2", "biased", &use, &error), TRIB_INVALID);
-    ck_assert_msg(strstr(error.message, "some:BITS"), "%s", error.message);
-    ck_assert_int_eq(trib_rate_parse(NULL, 0, &use, &error), TRIB_INVALID);
+    ck_assert_str_eq(error.message, "\"biased\" is not known; write some:BITS[,unbiased], for example some:2bit");
+    ck_assert_int_eq(trib_stage_parse_args(NULL, 0, &use, &error), TRIB_INVALID);
 }
 END_TEST
 

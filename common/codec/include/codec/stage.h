@@ -33,13 +33,13 @@ enum {
 
 enum trib_stage_kind { TRIB_STAGE_TRANSFORM, TRIB_STAGE_SPARSIFY, TRIB_STAGE_QUANTIZE, TRIB_STAGE_ENTROPY };
 
-enum { TRIB_STAGE_ARGS = 4, TRIB_BLOCK_SEGMENTS = 4 };
+enum { TRIB_STAGE_ARGS = 4, TRIB_STAGE_USAGE = 64, TRIB_BLOCK_SEGMENTS = 4 };
 
 /* A stage with its arguments, as a chain holds it. */
 struct trib_stage_use {
     const struct trib_stage *stage;
     unsigned caps;                /* the stage's own, as its arguments make them */
-    double args[TRIB_STAGE_ARGS]; /* what they mean is the stage's own affair */
+    double args[TRIB_STAGE_ARGS]; /* in the order of the stage's rows: the number, the share, 1 for a word */
     bool entropy_follows;         /* the chain ends with an entropy coder: rates are of entropy, not of width */
     bool sparsified;              /* a sparsifier comes before */
     bool rotated;                 /* a rotation comes before: values look Gaussian, with one variance in a block */
@@ -114,6 +114,27 @@ struct trib_stage_survey {
     void (*clear)(void *state); /* NULL: nothing to free */
 };
 
+/* ---- arguments ---- */
+
+enum trib_stage_arg_kind {
+    TRIB_STAGE_ARG_WHOLE,  /* a whole number, least .. most */
+    TRIB_STAGE_ARG_NUMBER, /* any number, least .. most, with `unit` behind it or without */
+    TRIB_STAGE_ARG_SHARE,  /* "1%", "1/400" or "0.01": above 0 and at most 1 */
+    TRIB_STAGE_ARG_WORD    /* the name itself, or left out: 1 or 0 */
+};
+
+/* A row of a stage's arguments. Optional ones come last. */
+struct trib_stage_arg {
+    const char *name; /* as the usage shows it: BITS */
+    enum trib_stage_arg_kind kind;
+    bool optional;
+    double least, most;         /* of numbers */
+    double standard;            /* the value of an optional one that is left out */
+    const char *unit;           /* "bit"; NULL: none */
+    unsigned caps_on, caps_off; /* what a word changes in the use's caps */
+    const char *what;           /* "a number of bits", for messages and help */
+};
+
 /* ---- a stage ---- */
 
 struct trib_stage {
@@ -121,12 +142,11 @@ struct trib_stage {
     uint8_t id; /* in frames; never reused */
     enum trib_stage_kind kind;
     unsigned caps;
-    const char *usage; /* "topk:SHARE" */
     const char *help;
-    /* Read "a,b": n texts. Sets use->args and, where the arguments change them, use->caps. NULL: it takes none.
-     * TRIB_INVALID with what is possible; the caller puts the stage's name before it. */
-    enum trib_status (*parse)(const char *const *texts, size_t n, struct trib_stage_use *use, struct trib_error *error);
-    /* Look at what stands around it in a chain that was parsed (rotated, entropy_follows), after `parse`: sets
+    const struct trib_stage_arg *args; /* [n_args]; NULL: it takes none */
+    unsigned n_args;
+    const char *examples; /* "lloyd:2 or lloyd:1,unbiased", for messages; NULL: its usage says enough */
+    /* Look at what stands around it in a chain that was parsed (rotated, entropy_follows), after its arguments: sets
      * use->caps where that changes them. TRIB_INVALID with what it needs. NULL: it goes with everything. */
     enum trib_status (*check)(struct trib_stage_use *use, struct trib_error *error);
     const struct trib_stage_survey *survey; /* NULL: it needs none */
@@ -149,6 +169,14 @@ struct trib_stage {
     bool (*pack)(const float *from, size_t n, uint8_t *to);
     bool (*unpack)(const uint8_t *from, size_t n, float *to);
 };
+
+/* trib_stage_usage writes how the stage is written in a chain: "lloyd:BITS[,unbiased]". */
+void trib_stage_usage(const struct trib_stage *stage, char text[TRIB_STAGE_USAGE]);
+/* trib_stage_parse_args reads the n texts between commas into use->args, and makes use->caps what the words say;
+ * use->stage and the stage's own caps are set before. TRIB_INVALID with what is possible; the caller puts the stage's
+ * name before it. */
+TRIB_MUST_CHECK enum trib_status trib_stage_parse_args(const char *const *texts, size_t n, struct trib_stage_use *use,
+                                                       struct trib_error *error);
 
 size_t trib_stages(const struct trib_stage *const **list);
 const struct trib_stage *trib_stage_find(const char *name); /* NULL when unknown */
