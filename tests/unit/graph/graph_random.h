@@ -96,13 +96,22 @@ static inline trib_value random_product(struct random_graph *r, trib_value x, st
                : y;
 }
 
+/* A residual's shape: a relu around another one that something was added to, so that gradients pass two masks. */
+static inline trib_value random_residual(struct random_graph *r, trib_value x, struct trib_shape last)
+{
+    static const float numbers[] = {-0.5f, -0.25f, 0.5f};
+    trib_value other = trib_rng_below(&r->rng, 2) ? constant(r->graph, numbers[trib_rng_below(&r->rng, 3)], TRIB_SCALAR)
+                                                  : random_variable(r, false, last);
+    return relu(r->graph, node(r->graph, TRIB_OP_ADD, NO_ATTRIBUTES, relu(r->graph, x), other));
+}
+
 static inline trib_value random_node(struct random_graph *r)
 {
     static const float factors[] = {1, 2, 0.5f, -1};
     static const enum trib_op unary[] = {TRIB_OP_RELU, TRIB_OP_TANH, TRIB_OP_SIGMOID, TRIB_OP_GELU};
     trib_value x = pick(r);
     struct trib_shape shape = *shape_of(r, x), last = TRIB_SHAPE(shape.dims[shape.rank - 1]);
-    switch (trib_rng_below(&r->rng, 9)) {
+    switch (trib_rng_below(&r->rng, 10)) {
     case 0:
     case 1:
         return random_product(r, x, shape);
@@ -118,6 +127,8 @@ static inline trib_value random_node(struct random_graph *r)
     case 5:
         return trib_rng_below(&r->rng, 3) ? relu(r->graph, x) : random_norm(r, x, last);
     case 6:
+        return random_residual(r, x, last);
+    case 7:
         return node(r->graph, unary[trib_rng_below(&r->rng, 4)], NO_ATTRIBUTES, x);
     default:
         return random_binary(r, x, last);

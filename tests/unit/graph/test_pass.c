@@ -182,6 +182,8 @@ START_TEST(redundant_operators_go)
     output(graph, "sum", node(graph, TRIB_OP_REDUCE_TO, ATTRIBUTES(.shape = TRIB_SHAPE(BATCH, 4, 4, 2)), x));
     trib_value sum = node(graph, TRIB_OP_REDUCE_TO, ATTRIBUTES(.shape = TRIB_SHAPE(4, 2)), x);
     output(graph, "sums", node(graph, TRIB_OP_REDUCE_TO, ATTRIBUTES(.shape = TRIB_SHAPE(2)), sum));
+    trib_value masked = node(graph, TRIB_OP_RELU_GRAD, NO_ATTRIBUTES, x, once);
+    output(graph, "masked", node(graph, TRIB_OP_RELU_GRAD, NO_ATTRIBUTES, masked, once));
     rewrite("redundant-op", &graph);
     rewrite("dead-code", &graph);
     ck_assert_int_eq(count_ops(graph, TRIB_OP_RELU), 1);
@@ -189,6 +191,7 @@ START_TEST(redundant_operators_go)
     ck_assert_int_eq(count_ops(graph, TRIB_OP_REDUCE_TO), 1);
     ck_assert_int_eq(count_ops(graph, TRIB_OP_DROPOUT) + count_ops(graph, TRIB_OP_AVG_POOL2D), 0);
     ck_assert_int_eq(count_ops(graph, TRIB_OP_MAX_POOL2D), 1);
+    ck_assert_int_eq(count_ops(graph, TRIB_OP_RELU_GRAD), 1);
     static const char *const same[] = {"back", "dropout", "average", "maximum", "sum"};
     trib_value named = 0;
     ck_assert(trib_graph_find(graph, "x", &named));
@@ -209,6 +212,10 @@ START_TEST(useful_operators_stay)
     output(graph, "whole", node(graph, TRIB_OP_AVG_POOL2D, NO_ATTRIBUTES, x));
     output(graph, "add",
            relu(graph, node(graph, TRIB_OP_ADD, NO_ATTRIBUTES, relu(graph, x), constant(graph, -1, TRIB_SCALAR))));
+    /* One mask after another is both masks, as in the gradient of relu(relu(x) + c). */
+    trib_value a = node(graph, TRIB_OP_TANH, NO_ATTRIBUTES, x), b = node(graph, TRIB_OP_GELU, NO_ATTRIBUTES, x);
+    trib_value masked = node(graph, TRIB_OP_RELU_GRAD, NO_ATTRIBUTES, x, a);
+    output(graph, "masks", node(graph, TRIB_OP_RELU_GRAD, NO_ATTRIBUTES, masked, b));
     uint32_t nodes = trib_graph_n_nodes(graph);
     rewrite("redundant-op", &graph);
     ck_assert_uint_eq(trib_graph_n_nodes(graph), nodes);

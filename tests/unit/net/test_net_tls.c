@@ -359,6 +359,8 @@ START_TEST(checks)
     snprintf(line, sizeof line, "%s", in_certs("server.key"));
     ck_assert_int_eq(chmod(line, 0604), 0);
     expect_check("ca.crt", "server.crt", "server.key", true, "others can use (mode 0604); run: chmod 600");
+    ck_assert_int_eq(chmod(line, 0620), 0); /* who writes it puts in one of his own */
+    expect_check("ca.crt", "server.crt", "server.key", true, "others can use (mode 0620); run: chmod 600");
     ck_assert_int_eq(chmod(line, 0640), 0);
     expect_check("ca.crt", "server.crt", "server.key", true, NULL);
     ck_assert_int_eq(chmod(line, 0600), 0);
