@@ -1,5 +1,6 @@
 /* The shapes on which every backend is compared with the reference: odd sizes, strides, paddings, batches of one,
- * sizes that are no multiple of any vector or tile. Used by conform_backend.c alone. */
+ * sizes that are no multiple of any vector or tile. A family is a function that adds cases; `families` lists
+ * them. */
 #ifndef TRIB_CONFORM_CASES_H
 #define TRIB_CONFORM_CASES_H
 
@@ -28,7 +29,7 @@ enum { CASES_MAX = 1200 };
 static struct conform_case cases[CASES_MAX];
 static size_t cases_n;
 
-static struct conform_case *add_case(enum trib_op op, const struct trib_attributes *attributes, int n_inputs)
+static inline struct conform_case *add_case(enum trib_op op, const struct trib_attributes *attributes, int n_inputs)
 {
     if (cases_n == CASES_MAX) {
         abort();
@@ -38,7 +39,7 @@ static struct conform_case *add_case(enum trib_op op, const struct trib_attribut
     return made;
 }
 
-static void add_products(void)
+static inline void add_products(void)
 {
     static const int64_t sizes[][3] = {{1, 1, 1},    {1, 10, 7},    {3, 5, 2},     {32, 10, 200},  {10, 32, 31},
                                        {17, 33, 65}, {64, 64, 64},  {10, 129, 77}, {200, 200, 32}, {32, 203, 784},
@@ -61,55 +62,68 @@ static void add_products(void)
     }
 }
 
-static void add_convolutions(void)
+/* batch, height, width, in, out, kernel height, width, stride height, width, padding height, width */
+static const int64_t convolutions[][11] = {
+    {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0},     {1, 5, 5, 1, 3, 3, 3, 1, 1, 1, 1},     {2, 7, 6, 3, 5, 3, 2, 1, 1, 1, 0},
+    {3, 9, 9, 4, 8, 5, 5, 1, 1, 2, 2},     {2, 28, 28, 1, 32, 5, 5, 1, 1, 2, 2},  {2, 14, 14, 32, 64, 5, 5, 1, 1, 2, 2},
+    {1, 14, 13, 32, 64, 3, 3, 1, 1, 1, 1}, {3, 8, 8, 16, 16, 3, 3, 2, 2, 1, 1},   {2, 11, 9, 7, 17, 3, 3, 2, 3, 1, 2},
+    {5, 6, 6, 33, 20, 1, 1, 1, 1, 0, 0},   {2, 6, 7, 12, 48, 1, 1, 2, 2, 0, 0},   {17, 4, 4, 8, 40, 3, 3, 1, 1, 1, 1},
+    {1, 32, 32, 3, 32, 3, 3, 1, 1, 1, 1},  {2, 16, 16, 64, 64, 3, 3, 1, 1, 1, 1}, {2, 5, 5, 130, 70, 3, 3, 1, 1, 0, 0},
+    {1, 4, 4, 3, 2, 4, 4, 4, 4, 0, 0},     {2, 3, 3, 2, 96, 3, 3, 1, 1, 2, 2},    {19, 3, 4, 5, 6, 2, 2, 2, 1, 1, 1},
+    {1, 40, 3, 16, 31, 7, 1, 1, 1, 3, 0},  {4, 10, 10, 20, 80, 3, 3, 1, 2, 1, 1}, {2, 13, 12, 16, 24, 5, 4, 2, 3, 2, 1},
+    {2, 9, 9, 32, 16, 3, 3, 2, 2, 0, 0},   {1, 8, 8, 16, 8, 2, 2, 3, 3, 0, 0},    {2, 12, 12, 32, 64, 3, 3, 2, 2, 1, 1},
+    {3, 10, 11, 20, 12, 7, 7, 2, 2, 3, 3}, {2, 7, 7, 48, 32, 1, 1, 2, 2, 0, 0},   {2, 9, 10, 16, 8, 4, 5, 3, 2, 3, 4},
+    {1, 12, 12, 16, 8, 3, 3, 9, 9, 2, 2},  {2, 4, 4, 160, 144, 3, 3, 1, 1, 1, 1}, {1, 60, 33, 24, 40, 3, 3, 1, 1, 1, 1},
+};
+
+static inline void add_convolution(const int64_t *s, size_t i, enum trib_op op)
 {
-    /* batch, height, width, in, out, kernel height, width, stride height, width, padding height, width */
-    static const int64_t sizes[][11] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0},     {1, 5, 5, 1, 3, 3, 3, 1, 1, 1, 1},
-        {2, 7, 6, 3, 5, 3, 2, 1, 1, 1, 0},     {3, 9, 9, 4, 8, 5, 5, 1, 1, 2, 2},
-        {2, 28, 28, 1, 32, 5, 5, 1, 1, 2, 2},  {2, 14, 14, 32, 64, 5, 5, 1, 1, 2, 2},
-        {1, 14, 13, 32, 64, 3, 3, 1, 1, 1, 1}, {3, 8, 8, 16, 16, 3, 3, 2, 2, 1, 1},
-        {2, 11, 9, 7, 17, 3, 3, 2, 3, 1, 2},   {5, 6, 6, 33, 20, 1, 1, 1, 1, 0, 0},
-        {2, 6, 7, 12, 48, 1, 1, 2, 2, 0, 0},   {17, 4, 4, 8, 40, 3, 3, 1, 1, 1, 1},
-        {1, 32, 32, 3, 32, 3, 3, 1, 1, 1, 1},  {2, 16, 16, 64, 64, 3, 3, 1, 1, 1, 1},
-        {2, 5, 5, 130, 70, 3, 3, 1, 1, 0, 0},  {1, 4, 4, 3, 2, 4, 4, 4, 4, 0, 0},
-        {2, 3, 3, 2, 96, 3, 3, 1, 1, 2, 2},    {19, 3, 4, 5, 6, 2, 2, 2, 1, 1, 1},
-        {1, 40, 3, 16, 31, 7, 1, 1, 1, 3, 0},  {4, 10, 10, 20, 80, 3, 3, 1, 2, 1, 1},
-        {2, 13, 12, 16, 24, 5, 4, 2, 3, 2, 1}, {2, 9, 9, 32, 16, 3, 3, 2, 2, 0, 0},
-        {1, 8, 8, 16, 8, 2, 2, 3, 3, 0, 0},    {2, 12, 12, 32, 64, 3, 3, 2, 2, 1, 1},
-        {3, 10, 11, 20, 12, 7, 7, 2, 2, 3, 3}, {2, 7, 7, 48, 32, 1, 1, 2, 2, 0, 0},
-        {2, 9, 10, 16, 8, 4, 5, 3, 2, 3, 4},   {1, 12, 12, 16, 8, 3, 3, 9, 9, 2, 2},
-        {2, 4, 4, 160, 144, 3, 3, 1, 1, 1, 1}, {1, 60, 33, 24, 40, 3, 3, 1, 1, 1, 1},
-    };
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const int64_t *s = sizes[i];
-        struct trib_attributes attributes = {.stride = {(int32_t)s[7], (int32_t)s[8]},
-                                             .padding = {(int32_t)s[9], (int32_t)s[10]}};
-        struct trib_shape x = TRIB_SHAPE(s[0], s[1], s[2], s[3]), w = TRIB_SHAPE(s[4], s[5], s[6], s[3]);
-        struct trib_shape y =
-            TRIB_SHAPE(s[0], (s[1] + 2 * s[9] - s[5]) / s[7] + 1, (s[2] + 2 * s[10] - s[6]) / s[8] + 1, s[4]);
-        for (int variant = 0; variant < 3; variant++) {
-            attributes.activation =
-                variant == 2 ? (enum trib_activation)(1 + i % (TRIB_ACTIVATION_COUNT - 1)) : TRIB_ACTIVATION_NONE;
-            struct conform_case *made = add_case(TRIB_OP_CONV2D, &attributes, variant == 0 ? 2 : 3);
-            made->shapes[0] = x;
-            made->shapes[1] = w;
-            made->shapes[2] = TRIB_SHAPE(s[4]);
-        }
-        attributes.activation = TRIB_ACTIVATION_NONE;
-        attributes.shape = x;
-        struct conform_case *input = add_case(TRIB_OP_CONV2D_GRAD_INPUT, &attributes, 2);
-        input->shapes[0] = y;
-        input->shapes[1] = w;
-        attributes.shape = w;
-        struct conform_case *weight = add_case(TRIB_OP_CONV2D_GRAD_WEIGHT, &attributes, 2);
-        weight->shapes[0] = y;
-        weight->shapes[1] = x;
-        input->fills[0] = weight->fills[0] = FILL_SPARSE;
+    struct trib_attributes attributes = {.stride = {(int32_t)s[7], (int32_t)s[8]},
+                                         .padding = {(int32_t)s[9], (int32_t)s[10]}};
+    struct trib_shape x = TRIB_SHAPE(s[0], s[1], s[2], s[3]), w = TRIB_SHAPE(s[4], s[5], s[6], s[3]);
+    struct trib_shape y =
+        TRIB_SHAPE(s[0], (s[1] + 2 * s[9] - s[5]) / s[7] + 1, (s[2] + 2 * s[10] - s[6]) / s[8] + 1, s[4]);
+    if (op != TRIB_OP_CONV2D) {
+        attributes.shape = op == TRIB_OP_CONV2D_GRAD_INPUT ? x : w;
+        struct conform_case *made = add_case(op, &attributes, 2);
+        made->shapes[0] = y;
+        made->shapes[1] = op == TRIB_OP_CONV2D_GRAD_INPUT ? w : x;
+        made->fills[0] = FILL_SPARSE;
+        return;
+    }
+    for (int variant = 0; variant < 3; variant++) {
+        attributes.activation =
+            variant == 2 ? (enum trib_activation)(1 + i % (TRIB_ACTIVATION_COUNT - 1)) : TRIB_ACTIVATION_NONE;
+        struct conform_case *made = add_case(TRIB_OP_CONV2D, &attributes, variant == 0 ? 2 : 3);
+        made->shapes[0] = x;
+        made->shapes[1] = w;
+        made->shapes[2] = TRIB_SHAPE(s[4]);
     }
 }
 
-static void add_pools(void)
+static inline void add_convolutions_of(enum trib_op op)
+{
+    for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; i++) {
+        add_convolution(convolutions[i], i, op);
+    }
+}
+
+static inline void add_convolutions(void)
+{
+    add_convolutions_of(TRIB_OP_CONV2D);
+}
+
+static inline void add_input_gradients(void)
+{
+    add_convolutions_of(TRIB_OP_CONV2D_GRAD_INPUT);
+}
+
+static inline void add_weight_gradients(void)
+{
+    add_convolutions_of(TRIB_OP_CONV2D_GRAD_WEIGHT);
+}
+
+static inline void add_pools(void)
 {
     /* batch, height, width, channels, kernel height, width, stride, padding */
     static const int64_t sizes[][8] = {
@@ -142,7 +156,7 @@ static void add_pools(void)
     }
 }
 
-static void add_elementwise(void)
+static inline void add_elementwise(void)
 {
     static const enum trib_op unary[] = {TRIB_OP_RELU,  TRIB_OP_TANH,    TRIB_OP_SIGMOID, TRIB_OP_GELU,
                                          TRIB_OP_SCALE, TRIB_OP_DROPOUT, TRIB_OP_RESHAPE};
@@ -175,7 +189,7 @@ static void add_elementwise(void)
     }
 }
 
-static void add_norms(void)
+static inline void add_norms(void)
 {
     const struct trib_shape shapes[] = {TRIB_SHAPE(2, 6),         TRIB_SHAPE(33, 20),        TRIB_SHAPE(3, 5, 4, 8),
                                         TRIB_SHAPE(2, 7, 7, 64),  TRIB_SHAPE(1, 3, 12),      TRIB_SHAPE(9, 12, 11, 34),
@@ -205,7 +219,7 @@ static void add_norms(void)
     }
 }
 
-static void add_losses(void)
+static inline void add_losses(void)
 {
     static const int64_t sizes[][2] = {{1, 1}, {1, 10}, {32, 10}, {7, 3}, {64, 1000}, {5, 33}, {900, 62}};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
@@ -226,15 +240,20 @@ static void add_losses(void)
     }
 }
 
-static void add_cases(void)
-{
-    cases_n = 0;
-    add_products();
-    add_convolutions();
-    add_pools();
-    add_elementwise();
-    add_norms();
-    add_losses();
-}
+/* Every family, with the program that runs it. */
+static const struct family {
+    const char *program;
+    void (*add)(void);
+} families[] = {
+    {"conform_product_kernels", add_products},
+    {"conform_conv_kernels", add_convolutions},
+    {"conform_conv_input_kernels", add_input_gradients},
+    {"conform_conv_weight_kernels", add_weight_gradients},
+    {"conform_pool_kernels", add_pools},
+    {"conform_elementwise_kernels", add_elementwise},
+    {"conform_norm_kernels", add_norms},
+    {"conform_backend", add_losses},
+};
+enum { FAMILIES = sizeof families / sizeof families[0] };
 
 #endif
