@@ -131,6 +131,9 @@ START_TEST(says_which_label_is_wrong)
     struct trib_dataset_spec spec = table("1,2,0\n1,2,11\n");
     spec.classes = 10;
     data_open_fails(&spec, TRIB_MISMATCH, "$/t.csv:2: label 11 of example 1 is outside 0..9");
+    spec = table("1,2,9\n1,2,10\n"); /* as many classes as that: the last one is one less */
+    spec.classes = 10;
+    data_open_fails(&spec, TRIB_MISMATCH, "$/t.csv:2: label 10 of example 1 is outside 0..9");
     spec = table("1,2,cat\n1,2,dog\n");
     spec.classes = 3;
     data_open_fails(
