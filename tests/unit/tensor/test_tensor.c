@@ -1,6 +1,4 @@
-/* Shapes, their texts and bounds, and the bump allocator. */
-#include "base/mem.h"
-#include "tensor/arena.h"
+/* Shapes, their texts and bounds. */
 #include "tensor/tensor.h"
 #include "test_main.h"
 
@@ -108,56 +106,6 @@ START_TEST(knows_element_types)
 }
 END_TEST
 
-START_TEST(arena_gives_aligned_disjoint_blocks)
-{
-    struct trib_arena arena;
-    ck_assert_int_eq(trib_arena_init(&arena, 1000, NULL), TRIB_OK);
-    static const size_t sizes[] = {1, 64, 65, 0, 100, 63};
-    uint8_t *end = arena.base;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        uint8_t *block = trib_arena_take(&arena, sizes[i]);
-        ck_assert_ptr_nonnull(block);
-        ck_assert_uint_eq((uintptr_t)block % 64, 0);
-        ck_assert(block >= end);
-        end = block + sizes[i];
-        memset(block, 0xab, sizes[i]);
-    }
-    ck_assert_uint_le((size_t)(end - arena.base), 1000);
-    trib_arena_clear(&arena);
-}
-END_TEST
-
-START_TEST(arena_is_exact_when_full)
-{
-    struct trib_arena arena;
-    ck_assert_int_eq(trib_arena_init(&arena, 100, NULL), TRIB_OK);
-    ck_assert_ptr_null(trib_arena_take(&arena, 101));
-    ck_assert_ptr_null(trib_arena_take(&arena, SIZE_MAX));
-    ck_assert_uint_eq(arena.used, 0);
-    ck_assert_ptr_nonnull(trib_arena_take(&arena, 100));
-    ck_assert_ptr_null(trib_arena_take(&arena, 1));
-    trib_arena_reset(&arena);
-    ck_assert_ptr_nonnull(trib_arena_take(&arena, 64));
-    ck_assert_ptr_nonnull(trib_arena_take(&arena, 36));
-    ck_assert_ptr_null(trib_arena_take(&arena, 1));
-    trib_arena_clear(&arena);
-    ck_assert_ptr_null(trib_arena_take(&arena, 1));
-    trib_arena_clear(&arena);
-}
-END_TEST
-
-START_TEST(arena_reports_short_memory)
-{
-    struct trib_arena arena = {.capacity = 77};
-    struct trib_error error = {0};
-    (void)trib_mem_fail_after(0, false);
-    ck_assert_int_eq(trib_arena_init(&arena, 64, &error), TRIB_NO_MEMORY);
-    (void)trib_mem_fail_after(-1, false);
-    ck_assert_uint_eq(arena.capacity, 77);
-    ck_assert_int_eq(error.status, TRIB_NO_MEMORY);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("tensor");
@@ -168,9 +116,6 @@ int main(void)
     tcase_add_test(tests, refuses_impossible_shapes);
     tcase_add_test(tests, binds_and_compares);
     tcase_add_test(tests, knows_element_types);
-    tcase_add_test(tests, arena_gives_aligned_disjoint_blocks);
-    tcase_add_test(tests, arena_is_exact_when_full);
-    tcase_add_test(tests, arena_reports_short_memory);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }
