@@ -148,9 +148,3 @@ uint32_t trib_read_u32(struct trib_reader *reader)
     const uint8_t *bytes = trib_read_bytes(reader, 4);
     return !bytes ? 0 : trib_load_u32(bytes);
 }
-
-uint64_t trib_read_u64(struct trib_reader *reader)
-{
-    const uint8_t *bytes = trib_read_bytes(reader, 8);
-    return !bytes ? 0 : trib_load_u64(bytes);
-}

@@ -43,7 +43,6 @@ struct trib_reader {
 uint8_t trib_read_u8(struct trib_reader *reader);
 uint16_t trib_read_u16(struct trib_reader *reader);
 uint32_t trib_read_u32(struct trib_reader *reader);
-uint64_t trib_read_u64(struct trib_reader *reader);
 const uint8_t *trib_read_bytes(struct trib_reader *reader, size_t len); /* NULL when short */
 
 #endif
