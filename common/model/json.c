@@ -15,7 +15,8 @@ static void skip_space(struct trib_json *json)
     }
 }
 
-bool trib_json_take(struct trib_json *json, char byte)
+/* Skip white space; true when the next byte is `byte`, which is then taken. */
+static bool take(struct trib_json *json, char byte)
 {
     skip_space(json);
     if (json->at < json->len && json->data[json->at] == (uint8_t)byte) {
@@ -27,7 +28,7 @@ bool trib_json_take(struct trib_json *json, char byte)
 
 enum trib_status trib_json_expect(struct trib_json *json, char byte)
 {
-    if (trib_json_take(json, byte)) {
+    if (take(json, byte)) {
         return TRIB_OK;
     }
     return trib_fail(json->error, TRIB_CORRUPT, "header byte %zu: expected '%c'", json->at, byte);
@@ -35,7 +36,7 @@ enum trib_status trib_json_expect(struct trib_json *json, char byte)
 
 enum trib_status trib_json_more(struct trib_json *json, char close, size_t *n, bool *more)
 {
-    if (trib_json_take(json, close)) {
+    if (take(json, close)) {
         *more = false;
         return TRIB_OK;
     }

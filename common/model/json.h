@@ -11,8 +11,6 @@ struct trib_json {
     struct trib_error *error;
 };
 
-/* Skip white space; true when the next byte is `byte`, which is then taken. */
-bool trib_json_take(struct trib_json *json, char byte);
 TRIB_MUST_CHECK enum trib_status trib_json_expect(struct trib_json *json, char byte);
 /* Step through what lies between brackets, after the opening one: *more is false once `close` was taken. Start with
  * *n = 0; counts the members. */

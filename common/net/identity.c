@@ -80,8 +80,8 @@ static enum trib_status of_common_name(const X509 *cert, const char *origin, cha
     return status;
 }
 
-enum trib_status trib_net_identity_of_cert(const X509 *cert, const char *origin, char *identity, size_t size,
-                                           struct trib_error *error)
+static enum trib_status identity_of_cert(const X509 *cert, const char *origin, char *identity, size_t size,
+                                         struct trib_error *error)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     const ASN1_IA5STRING *uri = names ? find_name(names, GEN_URI, uri_prefix) : NULL;
@@ -108,7 +108,7 @@ enum trib_status trib_net_identity_of_pem(const char *pem, size_t len, const cha
     X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     enum trib_status status = TRIB_OK;
     if (cert) {
-        status = trib_net_identity_of_cert(cert, origin, identity, size, error);
+        status = identity_of_cert(cert, origin, identity, size, error);
     } else {
         status = trib_fail(error, TRIB_INVALID, "%s: not a PEM certificate", origin);
     }

@@ -22,10 +22,8 @@ TRIB_MUST_CHECK enum trib_status trib_net_pem_load(const struct trib_net_tls *tl
                                                    struct trib_net_pem *pem, struct trib_error *error);
 void trib_net_pem_clear(struct trib_net_pem *pem);
 
-/* The identity that a certificate states; `origin` names the certificate in messages. */
-TRIB_MUST_CHECK enum trib_status trib_net_identity_of_cert(const X509 *cert, const char *origin, char *identity,
-                                                           size_t size, struct trib_error *error);
-/* The same out of a PEM text, as gRPC shows the peer's certificate. */
+/* The identity that a certificate states, out of a PEM text as gRPC shows the peer's; `origin` names the certificate in
+ * messages. */
 TRIB_MUST_CHECK enum trib_status trib_net_identity_of_pem(const char *pem, size_t len, const char *origin,
                                                           char *identity, size_t size, struct trib_error *error);
 

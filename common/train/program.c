@@ -66,8 +66,9 @@ void trib_program_clear(struct trib_program *program)
     *program = (struct trib_program){0};
 }
 
-enum trib_status trib_program_check_bytes(const struct trib_program *program, int64_t batch, size_t arena_bytes,
-                                          struct trib_error *error)
+/* TRIB_LIMIT when the slot for `batch` would not fit beside fixed_bytes. */
+static enum trib_status check_bytes(const struct trib_program *program, int64_t batch, size_t arena_bytes,
+                                    struct trib_error *error)
 {
     size_t needed;
     if (program->max_bytes == 0) {
@@ -129,7 +130,7 @@ static enum trib_status compile(struct trib_program *program, int64_t batch, str
     struct trib_program_slot made = {.batch = batch};
     TRIB_TRY(trib_plan_new(program->graph, batch, 0, &made.plan, error));
     size_t bytes = trib_plan_arena_bytes(made.plan);
-    enum trib_status status = trib_program_check_bytes(program, batch, bytes, error);
+    enum trib_status status = check_bytes(program, batch, bytes, error);
     if (status == TRIB_OK) {
         status = find_outputs(&made, error);
     }

@@ -44,9 +44,6 @@ void trib_program_clear(struct trib_program *program);
  * the memory allowed. */
 TRIB_MUST_CHECK enum trib_status trib_program_slot(struct trib_program *program, int64_t batch,
                                                    struct trib_program_slot **slot, struct trib_error *error);
-/* TRIB_LIMIT when the slot for `batch` would not fit beside fixed_bytes. */
-TRIB_MUST_CHECK enum trib_status trib_program_check_bytes(const struct trib_program *program, int64_t batch,
-                                                          size_t arena_bytes, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_program_run(const struct trib_program *program,
                                                   const struct trib_program_slot *slot,
                                                   const struct trib_program_run *run, struct trib_error *error);
