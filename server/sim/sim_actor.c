@@ -83,6 +83,20 @@ static void plan_tick(struct sim_actor *actor)
     sim_schedule(actor->sim, actor->tick_us, &event);
 }
 
+/* The end of its process, as if it were killed. */
+static void kill_process(struct sim_actor *actor)
+{
+    if (!actor->session) {
+        return;
+    }
+    sim_transfer_cancel(actor, false);
+    sim_train_cancel(actor, false);
+    sim_peer_hang_up(actor);
+    trib_session_free(actor->session);
+    actor->session = NULL;
+    actor->life++;
+}
+
 void sim_actor_step(struct sim_actor *actor, struct trib_session_event *event)
 {
     struct trib_session_actions actions;
@@ -94,23 +108,10 @@ void sim_actor_step(struct sim_actor *actor, struct trib_session_event *event)
     }
     trib_session_actions_clear(&actions);
     if (actor->ended) {
-        sim_actor_kill(actor);
+        kill_process(actor);
     } else {
         plan_tick(actor);
     }
-}
-
-void sim_actor_kill(struct sim_actor *actor)
-{
-    if (!actor->session) {
-        return;
-    }
-    sim_transfer_cancel(actor, false);
-    sim_train_cancel(actor, false);
-    sim_peer_hang_up(actor);
-    trib_session_free(actor->session);
-    actor->session = NULL;
-    actor->life++;
 }
 
 /* Start its process, if it is there and none runs. */
@@ -157,7 +158,7 @@ static void drop_out(struct sim_actor *actor)
     const struct sim_event event = {.kind = SIM_EVENT_RETURN, .actor = actor->number};
     actor->dropped_out = true;
     sim_schedule(sim, sim->now_us + sim_us(trib_distribution_draw(&sim->settings->behaviour.away, &rng)), &event);
-    sim_actor_kill(actor);
+    kill_process(actor);
 }
 
 /* What happens whether its process runs or not. False: it is another kind. */
@@ -172,7 +173,7 @@ static bool handle_presence(struct sim_actor *actor, const struct sim_event *eve
     case SIM_EVENT_GO:
         actor->present = false;
         plan_period(actor);
-        sim_actor_kill(actor);
+        kill_process(actor);
         return true;
     case SIM_EVENT_RETURN:
         actor->dropped_out = false;
@@ -363,7 +364,7 @@ enum trib_status sim_actors_init(struct sim *sim, struct trib_error *error)
 void sim_actors_clear(struct sim *sim)
 {
     for (size_t i = 0; i < sim->n; i++) {
-        sim_actor_kill(&sim->actors[i]);
+        kill_process(&sim->actors[i]);
         trib_blob_unref(sim->actors[i].model);
     }
     trib_free(sim->actors);

@@ -13,7 +13,7 @@ static struct sim_peer *peer_of(struct trib_peer *peer)
     return (struct sim_peer *)(void *)peer;
 }
 
-struct sim_peer *sim_peer_ref(struct sim_peer *peer)
+static struct sim_peer *ref_peer(struct sim_peer *peer)
 {
     peer->refs++;
     return peer;
@@ -28,7 +28,7 @@ void sim_peer_unref(struct sim_peer *peer)
 
 static struct trib_peer *op_ref(struct trib_peer *peer)
 {
-    return &sim_peer_ref(peer_of(peer))->peer;
+    return &ref_peer(peer_of(peer))->peer;
 }
 
 static void op_unref(struct trib_peer *peer)
@@ -79,7 +79,7 @@ static enum trib_status op_send(struct trib_peer *to, const ProtobufCMessage *me
         sim_event_clear(&event);
         return TRIB_OK;
     }
-    event.peer = sim_peer_ref(peer);
+    event.peer = ref_peer(peer);
     event.model = model_of(sim, message);
     sim_schedule(sim, arrival(actor, event.bytes.len, actor->download, &actor->to_client_us), &event);
     return TRIB_OK;
@@ -137,7 +137,7 @@ void sim_peer_connect(struct sim_actor *actor, uint64_t connection)
                                     .actor = actor->number,
                                     .life = actor->life,
                                     .job = connection,
-                                    .peer = sim_peer_ref(peer)};
+                                    .peer = ref_peer(peer)};
     sim_schedule(actor->sim, actor->sim->now_us + 2 * actor->latency_us, &event); /* there and back */
 }
 
@@ -148,7 +148,7 @@ void sim_peer_send(struct sim_actor *actor, struct trib_buf *bytes)
         return;
     }
     const struct sim_event event = {
-        .kind = SIM_EVENT_TO_SERVER, .actor = actor->number, .peer = sim_peer_ref(actor->peer), .bytes = *bytes};
+        .kind = SIM_EVENT_TO_SERVER, .actor = actor->number, .peer = ref_peer(actor->peer), .bytes = *bytes};
     *bytes = (struct trib_buf){0};
     sim_schedule(actor->sim, arrival(actor, event.bytes.len, actor->upload, &actor->to_server_us), &event);
 }

@@ -133,7 +133,6 @@ int64_t sim_us(double seconds); /* at most about thirty years */
 void sim_fail(struct sim *sim, enum trib_status status);
 
 /* sim_peer.c: messages between the engine and sessions */
-struct sim_peer *sim_peer_ref(struct sim_peer *peer);
 void sim_peer_unref(struct sim_peer *peer);
 void sim_peer_connect(struct sim_actor *actor, uint64_t connection);
 void sim_peer_send(struct sim_actor *actor, struct trib_buf *bytes);  /* takes the bytes over */
@@ -160,7 +159,5 @@ TRIB_MUST_CHECK enum trib_status sim_actors_init(struct sim *sim, struct trib_er
 void sim_actors_clear(struct sim *sim);
 void sim_actor_handle(struct sim *sim, struct sim_event *event);
 void sim_actor_step(struct sim_actor *actor, struct trib_session_event *event);
-/* Its process is killed. */
-void sim_actor_kill(struct sim_actor *actor);
 
 #endif
