@@ -116,6 +116,7 @@ int main(void)
 {
     Suite *suite = suite_create("disk_fail");
     TCase *test_case = tcase_create("disk_fail");
+    tcase_set_timeout(test_case, 120);
     tcase_add_checked_fixture(test_case, set_up, tear_down);
     tcase_add_test(test_case, calls_are_counted_and_the_nth_fails);
     tcase_add_loop_test(test_case, every_failure_of_a_replacement_leaves_old_or_new, 0, 2);

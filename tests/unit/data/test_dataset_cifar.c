@@ -130,6 +130,7 @@ int main(void)
 {
     Suite *suite = suite_create("dataset_cifar");
     TCase *files = tcase_create("files");
+    tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, data_files_setup, data_files_teardown);
     tcase_add_test(files, reads_one_file);
     tcase_add_test(files, reads_folder);

@@ -221,6 +221,7 @@ int main(void)
 {
     Suite *suite = suite_create("dataset_csv");
     TCase *files = tcase_create("files");
+    tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, data_files_setup, data_files_teardown);
     tcase_add_test(files, tells_headers_from_examples);
     tcase_add_test(files, finds_columns);

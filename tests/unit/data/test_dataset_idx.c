@@ -469,6 +469,7 @@ int main(void)
 {
     Suite *suite = suite_create("dataset_idx");
     TCase *files = tcase_create("files");
+    tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, data_files_setup, data_files_teardown);
     tcase_add_test(files, reads_two_files);
     tcase_add_test(files, reads_folder_plain_and_compressed);
@@ -482,6 +483,7 @@ int main(void)
     tcase_add_test(files, numbers_keys);
     suite_add_tcase(suite, files);
     TCase *batches = tcase_create("batches");
+    tcase_set_timeout(batches, 120);
     tcase_add_test(batches, makes_batches_under_every_rule);
     tcase_add_test(batches, takes_units_of_the_file);
     tcase_add_test(batches, auto_gives_mean_0_and_deviation_1);

@@ -182,6 +182,7 @@ int main(void)
 {
     Suite *suite = suite_create("dataset_npy");
     TCase *files = tcase_create("files");
+    tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, data_files_setup, data_files_teardown);
     tcase_add_test(files, reads_bytes);
     tcase_add_test(files, reads_floats_and_images);

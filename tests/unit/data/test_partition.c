@@ -334,6 +334,7 @@ int main(void)
 {
     Suite *suite = suite_create("partition");
     TCase *rules = tcase_create("rules");
+    tcase_set_timeout(rules, 120);
     tcase_add_test(rules, every_registered_rule_is_tested);
     tcase_add_test(rules, every_rule_covers_and_repeats);
     tcase_add_test(rules, as_many_clients_as_examples);

@@ -310,6 +310,7 @@ int main(void)
 {
     Suite *suite = suite_create("autograd");
     TCase *tests = tcase_create("autograd");
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, differentiates_the_mlp);
     tcase_add_test(tests, differentiates_the_cnn);
     tcase_add_test(tests, dropout_gradient_has_the_same_mask);

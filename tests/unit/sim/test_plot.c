@@ -270,6 +270,7 @@ int main(void)
 {
     Suite *suite = suite_create("plot");
     TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 120);
     tcase_add_checked_fixture(all, results_setup, teardown);
     tcase_add_test(all, draws_a_line_a_variant_in_each_panel);
     tcase_add_test(all, puts_points_where_they_belong);

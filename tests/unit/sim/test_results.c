@@ -413,6 +413,7 @@ int main(void)
     const int n = sizeof writers / sizeof writers[0];
     Suite *suite = suite_create("results");
     TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 120);
     tcase_add_checked_fixture(all, results_setup, results_teardown);
     tcase_add_test(all, keeps_points_in_order);
     tcase_add_test(all, cuts_long_names);

@@ -367,6 +367,7 @@ int main(void)
 {
     Suite *suite = suite_create("chunk");
     TCase *parser = tcase_create("parser");
+    tcase_set_timeout(parser, 120);
     tcase_add_test(parser, what_is_written_is_read);
     tcase_add_test(parser, protobuf_reads_and_writes_the_same_bytes);
     tcase_add_test(parser, every_cut_of_the_head_is_refused);
@@ -376,6 +377,7 @@ int main(void)
     tcase_add_test(parser, the_head_must_fit_into_what_is_gathered);
     suite_add_tcase(suite, parser);
     TCase *receiving = tcase_create("receiver");
+    tcase_set_timeout(receiving, 120);
     tcase_add_checked_fixture(receiving, begin_blob, end_blob);
     tcase_add_test(receiving, a_blob_arrives_in_order);
     tcase_add_test(receiving, an_empty_last_chunk_may_end_it);

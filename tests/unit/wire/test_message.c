@@ -227,6 +227,7 @@ int main(void)
 {
     Suite *suite = suite_create("message");
     TCase *tcase = tcase_create("bounds");
+    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_message_survives_the_way);
     tcase_add_test(tcase, an_empty_message_is_one);
     tcase_add_test(tcase, unknown_fields_are_ignored);
