@@ -1,4 +1,4 @@
-/* The table of the portable CPU backend: one chooser per op; an op without one runs on the reference kernel. */
+/* The portable CPU backend is a table of one chooser per op; an op without one runs on the reference kernel. */
 #include "blas.h"
 
 #include "tables.h"

@@ -1,5 +1,5 @@
-/* Which elements dropout keeps: a function of (seed, step, stream, element), the same in every backend. Private to
- * this block. */
+/* The elements that dropout keeps are a function of (seed, step, stream, element), the same in every backend. Private
+ * to this block. */
 #ifndef TRIB_BACKEND_DROPOUT_H
 #define TRIB_BACKEND_DROPOUT_H
 

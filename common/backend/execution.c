@@ -1,5 +1,5 @@
-/* Runs a plan on a backend: chooses the kernels once, then for every run binds pointers and calls them in order.
- * One thread at a time per execution; kernels use the pool. */
+/* An execution runs a plan on a backend: it chooses the kernels once, then for every run binds pointers and calls them
+ * in order. One thread at a time per execution; kernels use the pool. */
 #include "backend/backend.h"
 
 #include "base/clock.h"

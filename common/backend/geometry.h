@@ -1,5 +1,5 @@
-/* How the kernels read a call: tensor pointers, row form, and the window of convolutions and pools. Private to this
- * block; pure arithmetic, any thread. */
+/* The geometry of a call is how kernels read it: tensor pointers, row form, and the window of convolutions and pools.
+ * Private to this block; pure arithmetic, any thread. */
 #ifndef TRIB_BACKEND_GEOMETRY_H
 #define TRIB_BACKEND_GEOMETRY_H
 

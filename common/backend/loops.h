@@ -4,7 +4,8 @@
 
 #include "base/clones.h"
 
-/* Before a loop whose iterations do not depend on each other although its pointers may be equal (in-place calls). */
+/* A hint before a loop whose iterations do not depend on each other although its pointers may be equal (in-place
+ * calls). */
 #if defined(__clang__)
 #define TRIB_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else

@@ -1,5 +1,5 @@
-/* How the fast kernels cut work into parts. A partition depends on shapes alone, never on the number of threads, so
- * that results do not either. Private to this block. */
+/* Parts are what the fast kernels cut their work into. A partition depends on shapes alone, never on the number of
+ * threads, so that results do not either. Private to this block. */
 #ifndef TRIB_BACKEND_PARALLEL_H
 #define TRIB_BACKEND_PARALLEL_H
 
@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* Enough for every core of the machines meant here, few enough that handing parts out costs nothing. */
+/* The most parts: enough for every core of the machines meant here, few enough that handing parts out costs nothing. */
 enum { TRIB_MAX_PARTS = 16 };
 /* Below this many bytes moved, or multiply-adds done, a part costs less than handing it to another thread. */
 enum { TRIB_PART_BYTES = 64 * 1024, TRIB_PART_MULTIPLIES = 512 * 1024 };

@@ -8,7 +8,7 @@
 #include "backend_list.def"
 #undef BACKEND
 
-/* The reference kernel of any op: what an execution falls back to in host memory. Never NULL. */
+/* The reference kernel of an op is what an execution falls back to in host memory. Never NULL. */
 trib_kernel trib_reference_kernel(enum trib_op op);
 
 #endif

@@ -1,11 +1,11 @@
-/* The tiles, written once for every vector width: included by tile_avx512.c and tile_avx2.c after they defined
+/* The body of a tile, written once for every vector width: included by tile_avx512.c and tile_avx2.c after they defined
  *   TILE_TARGET                 the function attribute that allows the instructions
  *   V, V_LANES, M               vector, its floats, a mask of lanes
  *   V_ZERO V_SET V_LOAD V_STORE V_LOAD_SOME V_STORE_SOME V_FMA V_ADD V_MAX V_SUM4, MASK_OF(n)
  *   TILE_ROWS, TILE_VECTORS, DOT_ROWS   so that all accumulators fit in registers
  * Any thread. */
 
-/* Without it these loops are unrolled too late to keep acc in registers. */
+/* Without this hint these loops are unrolled too late to keep acc in registers. */
 #if defined(__clang__)
 #define TILE_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -16,7 +16,7 @@
 
 /* ---- broadcast a, vector b ---- */
 
-/* Everything that is done to a tile before it is stored; one test for each, not one for each vector. */
+/* The finish is everything that is done to a tile before it is stored; one test for each, not one for each vector. */
 TILE_INLINE void tile_finish(const struct trib_tile *t, V acc[TILE_ROWS][TILE_VECTORS], const int rows,
                              const int vectors, M mask)
 {
@@ -141,7 +141,7 @@ static void run_tile(const struct trib_tile *t)
 
 /* ---- rows times rows ---- */
 
-/* Which of TRIB_DOT_COLUMNS are stored. */
+/* A mask of those of TRIB_DOT_COLUMNS that are stored begins in here. */
 static const int dot_lanes[2 * TRIB_DOT_COLUMNS] = {-1, -1, -1, -1};
 
 TILE_INLINE void dot_finish(const struct trib_dot *t, __m128 sums, __m128 bias, __m128i mask, int row)

@@ -1,5 +1,5 @@
-/* SHA-256 by OpenSSL's EVP interface, which picks the processor's SHA instructions. Keeps no state of its own beyond
- * the handle: one thread at a time for each. */
+/* SHA-256 by OpenSSL's EVP interface, which picks the processor's SHA instructions. A hash keeps no state beyond its
+ * handle: one thread at a time for each. */
 #include "crypto/hash.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Building and reading graphs. Whatever is appended was checked before: a graph that exists is well-formed. */
+/* Building and reading graphs. Everything that is appended was checked before: a graph that exists is well-formed. */
 #include "graph/graph.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* What the graph block's own files share: the graph's layout, the rules' names, and the rewriting walk of the passes.
+/* The graph block's own files share this: the graph's layout, the rules' names, and the rewriting walk of the passes.
  */
 #ifndef TRIB_GRAPH_PRIVATE_H
 #define TRIB_GRAPH_PRIVATE_H
@@ -28,7 +28,7 @@ struct trib_graph {
     size_t n_wants;
 };
 
-/* The rules that op.def's rows name. */
+/* Rules: one function for each name in op.def's rows. */
 #define OP(code, name, ...)                                                                                            \
     enum trib_status trib_infer_##name(const struct trib_shape_call *call, struct trib_error *error);                  \
     enum trib_status trib_grad_##name(struct trib_graph *graph, uint32_t node, const trib_value *grads,                \
@@ -43,7 +43,7 @@ enum { TRIB_SHAPE_TEXT_LEN = 96 };
 /* A shape that a value of a graph may have: rank 0..4, dimensions >= 1 (the first may be the batch), bounded size. */
 TRIB_MUST_CHECK enum trib_status trib_graph_check_shape(const struct trib_shape *shape, struct trib_error *error);
 
-/* Which attributes an op reads. */
+/* An op's uses are the attributes that it reads. */
 enum trib_attribute_use {
     TRIB_USES_TRANSPOSE = 1 << 0,
     TRIB_USES_TRAINING = 1 << 1,
@@ -60,13 +60,13 @@ enum trib_attribute_use {
     TRIB_USES_SHAPE = 1 << 12
 };
 unsigned trib_op_uses(enum trib_op op);
-/* Zero what `op` does not read (NULL = all zero), so that equal nodes compare equal. */
+/* Normal attributes are zero where `op` does not read them (NULL = all zero), so that equal nodes compare equal. */
 struct trib_attributes trib_attributes_normal(enum trib_op op, const struct trib_attributes *attributes);
 
 /* False for values that no parameter reaches: a gradient rule need not build theirs. */
 bool trib_graph_wants_gradient(const struct trib_graph *graph, trib_value value);
 
-/* Same values, nodes and links, number for number. */
+/* Equal graphs have the same values, nodes and links, number for number. */
 bool trib_graph_equal(const struct trib_graph *a, const struct trib_graph *b);
 
 TRIB_MUST_CHECK enum trib_status trib_graph_print_node(const struct trib_graph *graph, uint32_t node,

@@ -1,5 +1,5 @@
-/* Computes each expression once: nodes of the same operator, attributes and inputs become one, and so do equal
- * constants. Dropouts with different streams have different attributes and stay apart. */
+/* This pass computes each expression once: nodes of the same operator, attributes and inputs become one, and so do
+ * equal constants. Dropouts with different streams have different attributes and stay apart. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "graph/pass.h"

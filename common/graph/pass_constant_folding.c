@@ -1,5 +1,5 @@
-/* Computes what depends on constants alone, and drops arithmetic that changes nothing: + 0, * 1. A product with a
- * constant becomes a scale, and a scale of a scale one scale. */
+/* This pass computes what depends on constants alone, and drops arithmetic that changes nothing: + 0, * 1. A product
+ * with a constant becomes a scale, and a scale of a scale one scale. */
 #include "graph/pass.h"
 #include "graph_private.h"
 

@@ -1,5 +1,5 @@
-/* Drops nodes and constants that no output, gradient or state update depends on. Inputs, parameters and states stay:
- * they are the model's layout, used or not. */
+/* This pass drops nodes and constants that no output, gradient or state update depends on. Inputs, parameters and
+ * states stay: they are the model's layout, used or not. */
 #include "base/mem.h"
 #include "graph/pass.h"
 #include "graph_private.h"

@@ -1,4 +1,4 @@
-/* Fuses a product or convolution with the bias and activation that follow it:
+/* This pass fuses a product or convolution with the bias and activation that follow it:
  *   activation(add(matmul(x, w, transpose_b), bias)) -> linear(x, w, bias) activation
  *   activation(add(conv2d(x, w), bias))              -> conv2d(x, w, bias) activation
  * Only when nothing else reads what lies between. The gradients of relu, tanh and sigmoid read the output, so they do

@@ -1,5 +1,5 @@
-/* Drops operators whose result is one of their inputs: relu of what is never negative, a reshape to the same shape, a
- * dropout that drops nothing, pooling over single elements, a sum over nothing. */
+/* This pass drops operators whose result is one of their inputs: relu of what is never negative, a reshape to the same
+ * shape, a dropout that drops nothing, pooling over single elements, a sum over nothing. */
 #include "base/mem.h"
 #include "graph/pass.h"
 #include "graph_private.h"

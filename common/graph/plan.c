@@ -1,4 +1,4 @@
-/* From a graph to a plan: which nodes run, and where every value lies.
+/* Building a plan from a graph: which nodes run, and where every value lies.
  *
  * Values that share bytes form a group, named by one of them (a union-find forest): a reshape joins its input's group,
  * an element-wise node whose first input dies there joins it as well. A group is placed as one. */

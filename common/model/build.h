@@ -19,15 +19,15 @@ struct trib_window {
     int32_t kernel, stride, padding;
 };
 
-/* Checks the spec and declares input "x" [batch, example...]. */
+/* The start checks the spec and declares input "x" [batch, example...]. */
 void trib_build_start(struct trib_builder *builder, const struct trib_model_spec *spec, struct trib_graph *graph,
                       struct trib_error *error);
-/* Names the value at hand "logits", which must be [batch, classes]; returns the first failure. */
+/* The end names the value at hand "logits", which must be [batch, classes]; returns the first failure. */
 TRIB_MUST_CHECK enum trib_status trib_build_end(struct trib_builder *builder, int64_t classes);
 /* The shape of the value at hand. */
 struct trib_shape trib_build_shape(const struct trib_builder *builder);
 
-/* Parameters are NAME.weight and, with bias, NAME.bias. */
+/* A linear layer's parameters are NAME.weight and, with bias, NAME.bias. */
 void trib_build_linear(struct trib_builder *builder, const char *name, int64_t units, bool bias,
                        enum trib_init_rule init); /* [B, I] -> [B, units] */
 void trib_build_conv2d(struct trib_builder *builder, const char *name, const struct trib_window *window, bool bias,

@@ -1,4 +1,4 @@
-/* Limits and what they become as gRPC channel arguments. */
+/* Limits, and the gRPC channel arguments that they become. */
 #include "runtime.h"
 
 #include <assert.h>

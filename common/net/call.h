@@ -1,4 +1,4 @@
-/* One RPC, the same at both ends: its send queue, its one pending read, its end.
+/* A call is one RPC, alike at both ends: its send queue, its one pending read, its end.
  *
  * Life: started (the end tag is pending) -> ended (the status or the close is known, nothing is started any more) ->
  * drained (every tag has come back) -> closed (event delivered, gRPC's object released, off the roster). The structure
@@ -75,17 +75,17 @@ struct trib_net_call {
     int peer_cancelled;
 };
 
-/* A call that is not on its way yet, with one reference, on the roster. It takes `transport` over, also when it returns
- * NULL because memory is short. */
+/* trib_net_call_new makes a call that is not on its way yet, with one reference, on the roster. It takes `transport`
+ * over, also when it returns NULL because memory is short. */
 struct trib_net_call *trib_net_call_new(grpc_call *transport, bool server, const struct trib_net_limits *limits,
                                         struct trib_net_roster *roster);
 /* Start the batch that a call begins with; from here on the call holds a reference of its own until it is closed. On
  * failure (our own bug, by gRPC's contract) it is dismantled: no closed event, off the roster, only to be unref'ed. */
 TRIB_MUST_CHECK enum trib_status trib_net_call_start(struct trib_net_call *call, struct trib_error *error);
-/* What is due at this time: a read that was put off, or the end for want of movement. */
+/* A call is due at a time for one of two reasons: a read that was put off, or the end for want of movement. */
 bool trib_net_call_is_due(struct trib_net_call *call, int64_t now_ms);
 void trib_net_call_tick(struct trib_net_call *call, int64_t now_ms);
-/* Events for calls that nobody serves. */
+/* Events of calls that nobody serves. */
 extern const struct trib_net_events trib_net_call_ignore;
 
 #endif

@@ -1,4 +1,4 @@
-/* A client's channel: one server, calls that fail fast, one exchange in place.
+/* A channel is a client's way to one server: calls that fail fast, one exchange in place.
  *
  * gRPC keeps a channel that could not connect in a failed state for its own backoff time, and answers calls with the
  * old error meanwhile. Here the caller decides when to try: a call that finds the channel failed makes a fresh gRPC

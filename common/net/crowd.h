@@ -26,7 +26,7 @@ const char *trib_net_place_host(const struct trib_net_place *place, char host[IN
 
 struct trib_net_crowd; /* opaque */
 
-/* max_strangers, connection_rate: of an address, 0 = any number. NULL when memory is short. */
+/* A crowd's bounds, max_strangers and connection_rate, are of an address, 0 = any number. NULL when memory is short. */
 struct trib_net_crowd *trib_net_crowd_new(int64_t max_strangers, int64_t connection_rate);
 void trib_net_crowd_free(struct trib_net_crowd *crowd); /* NULL is allowed */
 /* trib_net_crowd_judge says why the connection `fd` may not come in; NULL: it may, and counts as a stranger. */

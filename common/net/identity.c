@@ -1,4 +1,5 @@
-/* Who a certificate says its holder is: URI SAN "tributary://node/ID", else the first DNS SAN, else the CN. Any thread.
+/* An identity is who a certificate says its holder is: URI SAN "tributary://node/ID", else the first DNS SAN, else the
+ * CN. Any thread.
  *
  * Identities become log fields, map keys and file names: only printable ASCII without blanks, slashes and quotes
  * passes. */

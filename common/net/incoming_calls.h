@@ -1,4 +1,4 @@
-/* The open calls of one server or channel, so that stopping can wait until there are none.
+/* A roster holds the open calls of one server or channel, so that stopping can wait until there are none.
  *
  * The lock is a leaf: whoever holds it takes no other lock, and no call's lock is held when it is taken. */
 #ifndef TRIB_NET_INCOMING_CALLS_H
@@ -36,13 +36,13 @@ void trib_net_roster_hold(struct trib_net_roster *roster);
 void trib_net_roster_release(struct trib_net_roster *roster);
 /* Wait until no call is open, at most until the monotonic `until_ms`. True when none is left. */
 bool trib_net_roster_wait_calls(struct trib_net_roster *roster, int64_t until_ms);
-/* The same until nothing is held either; INT64_MAX = for as long as it takes. */
+/* Wait until no call is open and nothing is held; INT64_MAX = for as long as it takes. */
 bool trib_net_roster_wait_all(struct trib_net_roster *roster, int64_t until_ms);
 /* Cancel every call that is open now; no new one may enter meanwhile. */
 void trib_net_roster_cancel(struct trib_net_roster *roster);
 
 size_t trib_net_roster_count(struct trib_net_roster *roster);
-/* Up to `most` calls for which something is due, with a reference each; how many. */
+/* Calls that are due, up to `most`: those for which something is due, with a reference each; how many. */
 size_t trib_net_roster_due(struct trib_net_roster *roster, int64_t now_ms, struct trib_net_call **calls, size_t most);
 
 #endif

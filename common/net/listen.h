@@ -4,9 +4,10 @@
 
 #include "base/status.h"
 
-/* "host:port", "[v6]:port"; port 0 is allowed. */
+/* A listening address is "host:port" or "[v6]:port"; port 0 is allowed. */
 TRIB_MUST_CHECK enum trib_status trib_net_listen_check(const char *listen, struct trib_error *error);
-/* After gRPC has failed on it: try the same with plain sockets and report what the system answers. Never TRIB_OK. */
+/* A diagnosis, after gRPC has failed on an address, tries it with plain sockets and reports what the system answers.
+ * Never TRIB_OK. */
 TRIB_MUST_CHECK enum trib_status trib_net_listen_diagnose(const char *listen, struct trib_error *error);
 
 #endif

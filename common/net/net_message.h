@@ -6,8 +6,8 @@
 
 #include <grpc/byte_buffer.h>
 
-/* Takes the buffer over in every case; NULL when memory is short or the buffer is compressed (which the channel
- * arguments forbid to offer, so that only a hostile peer sends it). */
+/* trib_net_message_take takes the buffer over in every case; NULL when memory is short or the buffer is compressed
+ * (which the channel arguments forbid to offer, so that only a hostile peer sends it). */
 struct trib_net_message *trib_net_message_take(grpc_byte_buffer *buffer);
 
 #endif

@@ -10,18 +10,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* What gRPC carries through a queue as its opaque tag. `done` runs on the queue's thread. */
+/* A tag is what gRPC carries through a queue. `done` runs on the queue's thread. */
 struct trib_net_tag {
     _Atomic(void (*)(struct trib_net_tag *tag, bool ok)) done;
 };
-/* Set before the tag is given to gRPC, and after everything that `done` reads. gRPC's own locks order the two threads;
- * release and acquire say so in terms that the compiler and the race detector can see. */
+/* A tag is set before it is given to gRPC, and after everything that `done` reads. gRPC's own locks order the two
+ * threads; release and acquire say so in terms that the compiler and the race detector can see. */
 static inline void trib_net_tag_set(struct trib_net_tag *tag, void (*done)(struct trib_net_tag *tag, bool ok))
 {
     atomic_store_explicit(&tag->done, done, memory_order_release);
 }
 
-/* Something to do every now and then on a queue's thread. */
+/* A tick is something to do every now and then on a queue's thread. */
 enum { TRIB_NET_TICK_MS = 250 };
 struct trib_net_tick {
     void (*run)(void *context, int64_t now_ms);

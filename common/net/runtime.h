@@ -1,4 +1,4 @@
-/* What the files of this block share about the process and about limits. */
+/* The process and the limits, as the files of this block share them. */
 #ifndef TRIB_NET_RUNTIME_H
 #define TRIB_NET_RUNTIME_H
 
@@ -6,7 +6,8 @@
 
 #include <grpc/grpc.h>
 
-/* While set, gRPC's own messages of this thread are logged for debugging only: the caller reports the fault itself. */
+/* A quiet log: gRPC's own messages of this thread are logged for debugging only: the caller reports the fault itself.
+ */
 void trib_net_log_quiet(bool quiet);
 /* Whether a line that a peer can provoke may be logged now, and how many were held back since the last one. */
 bool trib_net_log_may(int64_t *suppressed);
@@ -25,7 +26,7 @@ struct trib_net_args {
 void trib_net_args_add_int(struct trib_net_args *args, const char *key, int64_t value);
 void trib_net_args_add_text(struct trib_net_args *args, const char *key, const char *value);
 void trib_net_args_add_quota(struct trib_net_args *args, grpc_resource_quota *quota);
-/* Those that both sides need: sizes, keepalive, flow control, no compression, no introspection. */
+/* Common arguments are those that both sides need: sizes, keepalive, flow control, no compression, no introspection. */
 void trib_net_args_add_common(struct trib_net_args *args, const struct trib_net_limits *limits);
 grpc_channel_args trib_net_args_done(struct trib_net_args *args);
 

@@ -1,4 +1,4 @@
-/* A server: its methods stay armed on every queue, each arriving call becomes a struct trib_net_call. Stopping follows
+/* A server keeps its methods armed on every queue; each arriving call becomes a struct trib_net_call. Stopping follows
  * one order, because gRPC aborts the process when a batch starts on a queue that was shut down: refuse new calls, let
  * the open ones end, cancel the rest, wait for our own count of them to reach zero, only then shut the queues down. */
 #include "call.h"

@@ -17,7 +17,7 @@ struct trib_net_pem {
     struct trib_buf cert;
     struct trib_buf key;
 };
-/* Read and check (see trib_net_tls_check). */
+/* Load the three files, and check them (see trib_net_tls_check). */
 TRIB_MUST_CHECK enum trib_status trib_net_pem_load(const struct trib_net_tls *tls, bool server,
                                                    struct trib_net_pem *pem, struct trib_error *error);
 void trib_net_pem_clear(struct trib_net_pem *pem);
@@ -27,13 +27,13 @@ void trib_net_pem_clear(struct trib_net_pem *pem);
 TRIB_MUST_CHECK enum trib_status trib_net_identity_of_pem(const char *pem, size_t len, const char *origin,
                                                           char *identity, size_t size, struct trib_error *error);
 
-/* What tells one state of a file from another. */
+/* A stamp tells one state of a file from another. */
 struct trib_net_stamp {
     struct timespec changed;
     uint64_t inode;
     int64_t len;
 };
-/* Paths to TLS files, owned, and the state in which they were last read. */
+/* A source is paths to TLS files, owned, and the state in which they were last read. */
 struct trib_net_tls_source {
     char *ca_path;
     char *cert_path;
@@ -49,12 +49,12 @@ TRIB_MUST_CHECK enum trib_status trib_net_tls_source_new(const struct trib_net_t
 void trib_net_tls_source_free(struct trib_net_tls_source *source); /* NULL is allowed */
 /* Whether the files changed since they were last read; counts as read from here on. */
 bool trib_net_tls_source_changed(struct trib_net_tls_source *source);
-/* What was read could not be used: worth another look after a while, for a certificate may become valid, memory come
- * back. */
+/* A source has failed when its files could not be used: worth another look after a while, for a certificate may become
+ * valid, memory come back. */
 void trib_net_tls_source_failed(struct trib_net_tls_source *source);
 
-/* Both read the files. A server's credentials keep a pointer to the source and read again when the files changed; files
- * that are wrong then are logged and the former ones stay in use. */
+/* Credentials are made by reading the files. A server's credentials keep a pointer to the source and read again when
+ * the files changed; files that are wrong then are logged and the former ones stay in use. */
 TRIB_MUST_CHECK enum trib_status trib_net_server_credentials(struct trib_net_tls_source *source,
                                                              grpc_server_credentials **credentials,
                                                              struct trib_error *error);

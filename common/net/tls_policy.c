@@ -1,7 +1,7 @@
-/* TLS 1.3 and nothing older. gRPC's C interface of this version cannot say so: it asks OpenSSL for 1.2 and up on every
- * context. OpenSSL itself can, by its documented system default, a configuration section that each new context starts
- * from: protocols switched off there stay off whatever minimum is asked for later. The administrator's own system
- * default (openssl.cnf) is kept, ours comes after it. */
+/* The policy is TLS 1.3 and nothing older. gRPC's C interface of this version cannot say so: it asks OpenSSL for 1.2
+ * and up on every context. OpenSSL itself can, by its documented system default, a configuration section that each new
+ * context starts from: protocols switched off there stay off whatever minimum is asked for later. The administrator's
+ * own system default (openssl.cnf) is kept, ours comes after it. */
 #include "tls.h"
 
 #include <openssl/conf.h>

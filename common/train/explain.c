@@ -1,4 +1,4 @@
-/* What happens to a model before it is trained, as text for people. Any thread. */
+/* An explanation is what happens to a model before it is trained, as text for people. Any thread. */
 #include "train/trainer.h"
 
 #include "loss.h"

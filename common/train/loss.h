@@ -1,4 +1,4 @@
-/* What training and evaluation share about losses. Private to the block. */
+/* Losses, as training and evaluation share them. Private to the block. */
 #ifndef TRIB_TRAIN_LOSS_H
 #define TRIB_TRAIN_LOSS_H
 
@@ -15,7 +15,8 @@ TRIB_MUST_CHECK enum trib_status trib_loss_find_logits(const struct trib_graph *
 TRIB_MUST_CHECK enum trib_status trib_loss_check_dataset(const struct trib_graph *graph, enum trib_loss loss,
                                                          const struct trib_dataset *dataset, struct trib_error *error);
 
-/* Labels that count (>= 0) and those that the largest logit hits; the first of equals wins, nan never does. */
+/* Hits are how many labels count (>= 0), and how many of these the largest logit hits; the first of equals wins, nan
+ * never does. */
 struct trib_hits {
     uint64_t counted, correct;
 };

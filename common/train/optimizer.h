@@ -5,8 +5,8 @@
 #include "base/thread_pool.h"
 #include "model/schema.h"
 
-/* The trained parts of the flat vector, cut into pieces for the pool; state tensors are not among them. The cuts
- * depend on the schema alone. */
+/* Spans are the trained parts of the flat vector, cut into pieces for the pool; state tensors are not among them. The
+ * cuts depend on the schema alone. */
 struct trib_span {
     size_t offset, n; /* in floats */
 };

@@ -1,4 +1,4 @@
-/* Plans and executions by batch size. */
+/* A program's slots: plans and executions by batch size. */
 #include "program.h"
 
 #include "loss.h"

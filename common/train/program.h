@@ -1,5 +1,5 @@
-/* A graph ready to run at the batch sizes it meets: the full one and what is left at the end of an epoch. Private to
- * the block; one thread at a time.
+/* A program is a graph ready to run at the batch sizes that it meets: the full one and what is left at the end of an
+ * epoch. Private to the block; one thread at a time.
  *
  * Plans and executions are kept for reuse; the ones not used for longest go when there are too many or when their
  * arenas would exceed the memory allowed. */
@@ -34,8 +34,8 @@ struct trib_program_run {
     uint64_t seed, step;
 };
 
-/* Runs the passes over `graph`, which is borrowed; it has the inputs "x" and "y" and the output "loss" besides the
- * model's own. */
+/* trib_program_init runs the passes over `graph`, which is borrowed; it has the inputs "x" and "y" and the output
+ * "loss" besides the model's own. */
 TRIB_MUST_CHECK enum trib_status trib_program_init(struct trib_program *program, const struct trib_graph *graph,
                                                    const struct trib_backend *backend, struct trib_thread_pool *pool,
                                                    struct trib_error *error);

@@ -1,4 +1,4 @@
-/* Checking what the server asks for. Any thread. */
+/* Checking a recipe, which the server sends. Any thread. */
 #include "train/trainer.h"
 
 #include <math.h>

@@ -1,6 +1,5 @@
-/* Local training. One trainer, one thread at a time; the pool's threads help within a step.
- *
- * What a run computes depends on the model, the recipe, the examples and the seed alone, not on threads, batches
+/* Local training: one trainer, one thread at a time; the pool's threads help within a step.
+ * The result of a run depends on the model, the recipe, the examples and the seed alone, not on threads, batches
  * compiled earlier, or runs before. */
 #include "train/trainer.h"
 

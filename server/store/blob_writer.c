@@ -1,5 +1,5 @@
-/* A blob on its way to the disk: written beside, hashed at the same time, renamed to its hash. What is large is hashed
- * on a second thread, so that a disk that is as fast as the hash costs no more than the hash. */
+/* A blob writer brings a blob to the disk: written beside, hashed at the same time, renamed to its hash. A large piece
+ * is hashed on a second thread, so that a disk that is as fast as the hash costs no more than the hash. */
 #include "blobs_private.h"
 
 #include "base/file.h"

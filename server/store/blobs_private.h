@@ -1,4 +1,4 @@
-/* What the reader and the writer of blobs share. Private to the block. */
+/* The store of blobs, as its reader and its writer share it. Private to the block. */
 #ifndef TRIB_STORE_BLOBS_PRIVATE_H
 #define TRIB_STORE_BLOBS_PRIVATE_H
 
@@ -16,7 +16,7 @@ struct trib_blobs {
     bool folders_unsynced;            /* folders' own names */
 };
 
-/* For looking only: nothing is made, and nothing goes. */
+/* A look makes nothing, and removes nothing. */
 TRIB_MUST_CHECK enum trib_status trib_blobs_look(const char *dir, struct trib_blobs **blobs, struct trib_error *error);
 /* Visit every blob by name and length; *leftovers = what writers left in tmp. */
 TRIB_MUST_CHECK enum trib_status trib_blobs_each(const struct trib_blobs *blobs,

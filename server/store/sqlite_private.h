@@ -19,7 +19,8 @@ struct trib_sqlite {
     sqlite3_stmt *statements[TRIB_STORE_TABLES][TRIB_SQLITE_VERBS][TRIB_STORE_KEYS_MAX + 1];
 };
 
-/* What SQLite's result code is among ours, with its text: "PATH: WHAT: why". `code` is not SQLITE_OK. */
+/* trib_sqlite_fail says a failure of SQLite's as one of ours, with its text: "PATH: WHAT: why". `code` is not
+ * SQLITE_OK. */
 TRIB_MUST_CHECK enum trib_status trib_sqlite_fail(const struct trib_sqlite *store, int code, const char *what,
                                                   struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_sqlite_fail_table(const struct trib_sqlite *store, int code,
@@ -46,11 +47,11 @@ TRIB_MUST_CHECK enum trib_status trib_sqlite_row(const struct trib_sqlite *store
 
 /* ---- sqlite_schema.c ---- */
 
-/* Whether the file is ours, and of which version; what a later version made is refused. 0: it is empty. */
+/* The schema's version, when the file is ours; what a later version made is refused. 0: it is empty. */
 TRIB_MUST_CHECK enum trib_status trib_sqlite_schema_version(const struct trib_sqlite *store, int64_t *version,
                                                             struct trib_error *error);
 int64_t trib_sqlite_schema_newest(void);
-/* Bring it from `version` to the newest one, in one transaction. */
+/* Bring the schema from `version` to the newest one, in one transaction. */
 TRIB_MUST_CHECK enum trib_status trib_sqlite_schema_migrate(const struct trib_sqlite *store, int64_t version,
                                                             struct trib_error *error);
 /* Every table has the columns of its layout. */

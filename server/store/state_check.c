@@ -1,5 +1,5 @@
-/* All of a state directory, looked at: the database's pages, every record, every blob's bytes, and whether they fit
- * each other. Every finding is told; only what makes going on useless ends it early. */
+/* The state check looks at all of a state directory: the database's pages, every record, every blob's bytes, and
+ * whether they fit each other. Every finding is told; only what makes going on useless ends it early. */
 #include "store/state_check.h"
 
 #include "blobs_private.h"

@@ -1,4 +1,4 @@
-/* The tables' layouts, and the calls that are the same whatever the backend: they check what goes in, so that both
+/* The tables' layouts, and the calls that are the same for every backend: they check what goes in, so that both
  * backends accept and refuse the same. One thread. */
 #include "store_private.h"
 

@@ -1,4 +1,4 @@
-/* Backends execute plans. One const table each; the list is backend_list.def.
+/* A backend executes plans. Each is one const table; the list is backend_list.def.
  *
  * A backend supplies kernels op by op. An op for which it has none, or not for these shapes, falls back to the
  * reference kernel when the backend's memory is host memory; otherwise opening the execution fails with the op's
@@ -45,10 +45,11 @@ const struct trib_backend *trib_backend_find(const char *name); /* NULL when unk
 size_t trib_backends(const struct trib_backend *const **list);
 const struct trib_backend *trib_backend_default(void); /* the first of the list whose probe succeeds */
 
-/* A plan made ready on one backend: kernels chosen, pointers resolved, arena and workspace allocated. */
+/* An execution is a plan made ready on one backend: kernels chosen, pointers resolved, arena and workspace allocated.
+ */
 struct trib_execution; /* opaque; one thread at a time */
 
-/* The plan is borrowed and must live as long. pool may be NULL. */
+/* trib_execution_new borrows the plan, which must live as long. pool may be NULL. */
 TRIB_MUST_CHECK enum trib_status trib_execution_new(const struct trib_backend *backend, const struct trib_plan *plan,
                                                     struct trib_thread_pool *pool, struct trib_execution **execution,
                                                     struct trib_error *error);
@@ -60,11 +61,12 @@ struct trib_execution_values {
     float *gradient;           /* flat gradient vector; may be NULL when the graph has no gradients */
     uint64_t seed, step;
 };
-TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution,
-                                                    const struct trib_execution_values *run, struct trib_error *error);
-/* Where a value lies after a run (host memory); valid until the next run. Outputs are never overwritten. */
+TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution, const struct trib_execution_values *run,
+                                                    struct trib_error *error);
+/* trib_execution_data says where a value lies after a run (host memory); valid until the next run. Outputs are never
+ * overwritten. */
 const void *trib_execution_data(const struct trib_execution *execution, trib_value value);
-/* Per-op times of the runs so far, for benchmarks: a table of op, calls, milliseconds. */
+/* The profile is the times of each op in the runs so far, for benchmarks: a table of op, calls, milliseconds. */
 void trib_execution_profile(struct trib_execution *execution, bool on);
 TRIB_MUST_CHECK enum trib_status trib_execution_print_profile(const struct trib_execution *execution,
                                                               struct trib_buf *text);

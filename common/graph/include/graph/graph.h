@@ -42,12 +42,12 @@ struct trib_node {
     trib_value inputs[TRIB_MAX_INPUTS];
     trib_value outputs[TRIB_MAX_OUTPUTS]; /* as many as the op's row says */
 };
-/* Named results that a run must produce: "logits", "loss". */
+/* Outputs are named results that a run must produce: "logits", "loss". */
 struct trib_graph_output {
     char name[TRIB_VALUE_NAME_LEN];
     trib_value value;
 };
-/* After a run, what `from` computed becomes the new content of state `state`; or, in a differentiated graph,
+/* A link says that after a run `from` is the new content of state `state`; or, in a differentiated graph,
  * `from` is the gradient of parameter `state`. */
 struct trib_graph_link {
     trib_value state;
@@ -80,7 +80,7 @@ TRIB_MUST_CHECK enum trib_status trib_graph_constant(struct trib_graph *graph, f
 TRIB_MUST_CHECK enum trib_status trib_graph_node(struct trib_graph *graph, enum trib_op op,
                                                  const struct trib_attributes *attributes, const trib_value *inputs,
                                                  int n_inputs, trib_value *outputs, struct trib_error *error);
-/* These three replace an earlier output of that name, or an earlier link of that state or parameter. */
+/* Outputs and links replace an earlier output of that name, or an earlier link of that state or parameter. */
 TRIB_MUST_CHECK enum trib_status trib_graph_set_output(struct trib_graph *graph, const char *name, trib_value value,
                                                        struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_graph_update_state(struct trib_graph *graph, trib_value state, trib_value from,
@@ -90,7 +90,7 @@ TRIB_MUST_CHECK enum trib_status trib_graph_set_gradient(struct trib_graph *grap
 
 uint32_t trib_graph_n_values(const struct trib_graph *graph);
 uint32_t trib_graph_n_nodes(const struct trib_graph *graph);
-/* NULL for a number that the graph does not have; the pointers are valid until the next append. */
+/* A value's facts, NULL for a number that the graph does not have; the pointers are valid until the next append. */
 const struct trib_value_info *trib_graph_value(const struct trib_graph *graph, trib_value value);
 const struct trib_node *trib_graph_node_at(const struct trib_graph *graph, uint32_t node);
 size_t trib_graph_outputs(const struct trib_graph *graph, const struct trib_graph_output **outputs);

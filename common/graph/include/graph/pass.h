@@ -1,4 +1,4 @@
-/* Rewrites that keep a graph's meaning. Each pass is a row: a name and a function from graph to graph. */
+/* A pass rewrites a graph and keeps its meaning. Each is a row: a name and a function from graph to graph. */
 #ifndef TRIB_GRAPH_PASS_H
 #define TRIB_GRAPH_PASS_H
 

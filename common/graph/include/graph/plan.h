@@ -1,4 +1,4 @@
-/* A graph bound to a batch size and laid out in memory: what a backend executes.
+/* A plan is a graph bound to a batch size and laid out in memory; a backend executes it.
  *
  * Values get one of these homes. Results share one arena: a buffer is given out again as soon as its last reader
  * has run (reshape is an alias; element-wise ops may work in place). Parameters and states lie in one flat float
@@ -26,7 +26,7 @@ struct trib_step {
 };
 struct trib_plan; /* opaque; owns its copy of the graph */
 
-/* TRIB_LIMIT when the arena would exceed max_bytes (0 = no limit). */
+/* trib_plan_new: TRIB_LIMIT when the arena would exceed max_bytes (0 = no limit). */
 TRIB_MUST_CHECK enum trib_status trib_plan_new(const struct trib_graph *graph, int64_t batch, size_t max_bytes,
                                                struct trib_plan **plan, struct trib_error *error);
 void trib_plan_free(struct trib_plan *plan);
@@ -48,7 +48,8 @@ struct trib_plan_copy {
     size_t model_offset, n;
 };
 size_t trib_plan_updates(const struct trib_plan *plan, const struct trib_plan_copy **copies);
-/* Gradients that could not be written in place (one value serves twice, is an input, a constant ...): copied. */
+/* Gradient copies are those that could not be written in place (one value serves twice, is an input, a constant ...).
+ */
 size_t trib_plan_gradient_copies(const struct trib_plan *plan, const struct trib_plan_copy **copies);
 TRIB_MUST_CHECK enum trib_status trib_plan_print(const struct trib_plan *plan, struct trib_buf *text);
 

@@ -6,7 +6,7 @@
 
 #include "model/schema.h"
 
-/* Text, UTF-8; keys other than "format" and "schema", none twice (TRIB_INVALID). */
+/* An entry is text, UTF-8; keys other than "format" and "schema", none twice (TRIB_INVALID). */
 struct trib_checkpoint_entry {
     const char *key;
     const char *value;
@@ -14,14 +14,14 @@ struct trib_checkpoint_entry {
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_write(const char *path, const struct trib_schema *schema,
                                                        const float *model, const struct trib_checkpoint_entry *entries,
                                                        size_t n_entries, struct trib_error *error);
-/* The same bytes, piece by piece: the header, which goes when the call returns, and the values, straight from `model`
- * where the machine's byte order allows. */
+/* A sink takes a checkpoint's bytes piece by piece: the header, which goes when the call returns, and the values,
+ * straight from `model` where the machine's byte order allows. */
 typedef enum trib_status trib_checkpoint_sink(void *context, const void *bytes, size_t len, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_emit(const struct trib_schema *schema, const float *model,
                                                       const struct trib_checkpoint_entry *entries, size_t n_entries,
                                                       trib_checkpoint_sink *sink, void *context,
                                                       struct trib_error *error);
-/* How many bytes they are. */
+/* The length of those bytes. */
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_len(const struct trib_schema *schema,
                                                      const struct trib_checkpoint_entry *entries, size_t n_entries,
                                                      uint64_t *len, struct trib_error *error);
@@ -35,8 +35,8 @@ TRIB_MUST_CHECK enum trib_status trib_checkpoint_read(const char *path, const st
  * written here; the caller frees *values by trib_free. TRIB_CORRUPT as above; TRIB_INVALID when it holds none. */
 TRIB_MUST_CHECK enum trib_status trib_checkpoint_read_values(const char *path, float **values, size_t *n,
                                                              struct trib_error *error);
-/* The parser behind it, over bytes (for fuzzing): checks the JSON header of a file with data_len bytes of data after
- * it, and lists the tensors in the order of their data; the caller frees the list by trib_free. */
+/* The parser of the header, over bytes (for fuzzing): checks the JSON header of a file with data_len bytes of data
+ * after it, and lists the tensors in the order of their data; the caller frees the list by trib_free. */
 struct trib_checkpoint_tensor {
     char name[TRIB_VALUE_NAME_LEN];
     struct trib_shape shape;

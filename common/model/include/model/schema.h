@@ -1,4 +1,5 @@
-/* What a model consists of: the named tensors of its flat float vector, in the graph's order of declaration. */
+/* A schema lists what a model consists of: the named tensors of its flat float vector, in the graph's order of
+ * declaration. */
 #ifndef TRIB_MODEL_SCHEMA_H
 #define TRIB_MODEL_SCHEMA_H
 

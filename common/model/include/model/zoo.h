@@ -21,7 +21,7 @@ struct trib_zoo_entry {
 size_t trib_zoo(const struct trib_zoo_entry *const **entries);
 TRIB_MUST_CHECK enum trib_status trib_zoo_build(const char *name, const struct trib_model_spec *spec,
                                                 struct trib_graph **graph, struct trib_error *error);
-/* From the YAML list under model.layers, each entry a map with `layer: NAME` and its settings:
+/* A model from the YAML list under model.layers, each entry a map with `layer: NAME` and its settings:
  *   - {layer: conv2d, channels: 32, kernel: 5, stride: 1, padding: same}
  *   - {layer: relu}
  *   - {layer: max_pool2d, kernel: 2}
@@ -33,7 +33,8 @@ TRIB_MUST_CHECK enum trib_status trib_zoo_build(const char *name, const struct t
 TRIB_MUST_CHECK enum trib_status trib_layers_build(const struct trib_config_node *layers,
                                                    const struct trib_model_spec *spec, struct trib_graph **graph,
                                                    struct trib_error *error);
-/* A copy for evaluation: dropout gone, batch norm by running statistics, no state updates; the same schema. */
+/* An inference graph is a copy for evaluation: dropout gone, batch norm by running statistics, no state updates; the
+ * same schema. */
 TRIB_MUST_CHECK enum trib_status trib_inference_graph(const struct trib_graph *graph, struct trib_graph **inference,
                                                       struct trib_error *error);
 

@@ -1,4 +1,5 @@
-/* gRPC C core behind callbacks: the only block that includes grpc headers. Server and client calls look alike.
+/* Block net is gRPC's C core behind callbacks, and the only block that includes its headers. Server and client calls
+ * look alike.
  *
  * Threads. Events run on the block's own completion-queue threads. The events of one call never overlap; those of
  * different calls may. An event handler must not block for long (it holds up other calls). Every function here may be
@@ -34,7 +35,8 @@ struct trib_net_message; /* one received message, in pieces as the transport cut
 size_t trib_net_message_len(const struct trib_net_message *message);
 /* Iterate the pieces in order: start with *at = 0; false at the end. */
 bool trib_net_message_next(const struct trib_net_message *message, size_t *at, const uint8_t **piece, size_t *len);
-/* All bytes in one run (joined on first use when there is more than one piece); NULL when memory is short. */
+/* A flat message is all its bytes in one run (joined on first use when there is more than one piece); NULL when memory
+ * is short. */
 const uint8_t *trib_net_message_flat(struct trib_net_message *message);
 void trib_net_message_free(struct trib_net_message *message);
 
@@ -59,7 +61,7 @@ void trib_net_call_unref(struct trib_net_call *call); /* NULL is allowed */
 /* Ask for the next message; at most one at a time. After the end it brings nothing but the closed event. At the client
  * a failing status may overtake messages that nobody asked for yet. */
 void trib_net_call_read(struct trib_net_call *call);
-/* Server: the same, but not before so many ms have passed (a quarter of a second more or less). */
+/* Server: ask for the next message, but not before so many ms have passed (a quarter of a second more or less). */
 void trib_net_call_read_after(struct trib_net_call *call, int64_t wait_ms);
 /* Server: end the call when for so long no message that was asked for has come and none that was sent has been taken.
  * 0: do not (so every call begins, and nothing can be lost by it while nobody waits). A call whose end was asked for
@@ -78,9 +80,9 @@ void trib_net_call_half_close(struct trib_net_call *call);
 /* Server: end the call with a status after the messages queued. details may be NULL; about 1000 bytes of it arrive. The
  * client sees the most general status that shares the gRPC code (status.h). */
 void trib_net_call_finish(struct trib_net_call *call, enum trib_status status, const char *details);
-/* Either side: end it now. */
+/* Either side: end the call now. */
 void trib_net_call_cancel(struct trib_net_call *call);
-/* Server: the same with a status and a text, which go past what is queued. */
+/* Server: end the call now with a status and a text, which go past what is queued. */
 void trib_net_call_abort(struct trib_net_call *call, enum trib_status status, const char *details);
 
 /* ---- credentials ---- */
@@ -127,10 +129,10 @@ struct trib_net_method {
                                const struct trib_net_events **events, void **user, struct trib_error *error);
 };
 struct trib_net_server;
-/* listen: "0.0.0.0:7443", "[::]:7443"; port 0 picks one. Unknown methods answer UNIMPLEMENTED. Methods are copied.
- * TRIB_UNAVAILABLE names the address when it is in use. Certificates are read again at a handshake when their files
- * changed; if the new ones are wrong, that is logged (tls_reload_failed) and the former ones serve on. tls NULL = plain
- * text, for tests on loopback only. limits NULL = defaults. */
+/* trib_net_server_new listens at "0.0.0.0:7443", "[::]:7443"; port 0 picks one. Unknown methods answer UNIMPLEMENTED.
+ * Methods are copied. TRIB_UNAVAILABLE names the address when it is in use. Certificates are read again at a handshake
+ * when their files changed; if the new ones are wrong, that is logged (tls_reload_failed) and the former ones serve on.
+ * tls NULL = plain text, for tests on loopback only. limits NULL = defaults. */
 TRIB_MUST_CHECK enum trib_status trib_net_server_new(const char *listen, const struct trib_net_tls *tls,
                                                      const struct trib_net_limits *limits,
                                                      const struct trib_net_method *methods, size_t n_methods,
@@ -143,14 +145,14 @@ void trib_net_server_free(struct trib_net_server *server); /* stops at once if s
 
 /* ---- client ---- */
 struct trib_net_channel;
-/* address: "host:port". server_name: the name that the server's certificate must carry (NULL = host of address).
- * Connects lazily. Certificate files are checked here, and read again by the first call after they changed or after a
- * connection failed. tls and limits as for a server. */
+/* A channel's address is "host:port". server_name: the name that the server's certificate must carry (NULL = host of
+ * address). Connects lazily. Certificate files are checked here, and read again by the first call after they changed or
+ * after a connection failed. tls and limits as for a server. */
 TRIB_MUST_CHECK enum trib_status trib_net_channel_new(const char *address, const char *server_name,
                                                       const struct trib_net_tls *tls,
                                                       const struct trib_net_limits *limits,
                                                       struct trib_net_channel **channel, struct trib_error *error);
-/* Cancels what is open, waits until every closed event has run. Not from within an event. */
+/* trib_net_channel_free cancels what is open and waits until every closed event has run. Not from within an event. */
 void trib_net_channel_free(struct trib_net_channel *channel);
 /* Open a call. deadline_ms 0 = none. Fails fast when the server cannot be reached (each call is a fresh attempt, of 20
  * s at most): the closed event says why, as clearly as gRPC tells. The caller owns one reference; events may come

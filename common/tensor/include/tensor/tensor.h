@@ -1,4 +1,4 @@
-/* Shapes, element types, and views of dense row-major arrays. Values; they own nothing. Any thread. */
+/* Shapes, element types, and views of dense row-major arrays. All are values that own nothing. Any thread. */
 #ifndef TRIB_TENSOR_TENSOR_H
 #define TRIB_TENSOR_TENSOR_H
 
@@ -36,11 +36,11 @@ bool trib_shape_equal(const struct trib_shape *a, const struct trib_shape *b);
 /* Number of elements of a fully known shape; TRIB_INVALID for a negative dimension, TRIB_LIMIT above 2^40. */
 TRIB_MUST_CHECK enum trib_status trib_shape_elements(const struct trib_shape *shape, size_t *n,
                                                      struct trib_error *error);
-/* The same for a shape that was already checked: 0 when it is not fully known. */
+/* The number of elements of a shape that was already checked: 0 when it is not fully known. */
 size_t trib_shape_size(const struct trib_shape *shape);
-/* Replace TRIB_DIM_BATCH by `batch`. */
+/* A bound shape has `batch` in TRIB_DIM_BATCH's place. */
 struct trib_shape trib_shape_bind(const struct trib_shape *shape, int64_t batch);
-/* "[batch, 28, 28, 1]"; always terminated. */
+/* A shape as text, "[batch, 28, 28, 1]"; always terminated. */
 const char *trib_shape_format(const struct trib_shape *shape, char *to, size_t size);
 
 #endif

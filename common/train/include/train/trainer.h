@@ -1,4 +1,4 @@
-/* Local training: a model graph, a recipe and a dataset in; a trained model and its figures out. */
+/* A trainer does local training: a model graph, a recipe and a dataset in; a trained model and its figures out. */
 #ifndef TRIB_TRAIN_TRAINER_H
 #define TRIB_TRAIN_TRAINER_H
 
@@ -11,7 +11,7 @@ enum trib_optimizer { TRIB_OPTIMIZER_SGD, TRIB_OPTIMIZER_COUNT };
 const char *trib_loss_name(enum trib_loss loss); /* "cross_entropy", "mse" */
 const char *trib_optimizer_name(enum trib_optimizer optimizer);
 
-/* What the server asks for; checked by trib_recipe_check before use, since it comes over the wire. */
+/* A recipe is what the server asks for; checked by trib_recipe_check before use, since it comes over the wire. */
 struct trib_recipe {
     enum trib_loss loss;
     enum trib_optimizer optimizer;
@@ -24,7 +24,7 @@ struct trib_recipe {
 };
 TRIB_MUST_CHECK enum trib_status trib_recipe_check(const struct trib_recipe *recipe, struct trib_error *error);
 
-/* The owner's limits; whatever is reached first stops the training cleanly at a step's end. 0 = none. */
+/* The owner's limits; the first that is reached stops the training cleanly at a step's end. 0 = none. */
 struct trib_train_limits {
     uint32_t max_epochs;
     int64_t max_ms;
@@ -62,7 +62,7 @@ TRIB_MUST_CHECK enum trib_status trib_trainer_set_recipe(struct trib_trainer *tr
 TRIB_MUST_CHECK enum trib_status trib_trainer_run(struct trib_trainer *trainer, const uint32_t *indices, size_t n,
                                                   uint64_t seed, float *model, const _Atomic(bool) *stop,
                                                   struct trib_train_result *result, struct trib_error *error);
-/* The passes' work on this graph, for people: before and after each pass, and the memory plan. */
+/* An explanation shows the passes' work on this graph: before and after each pass, and the memory plan. */
 TRIB_MUST_CHECK enum trib_status trib_trainer_explain(const struct trib_graph *graph, enum trib_loss loss,
                                                       int64_t batch, struct trib_buf *text, struct trib_error *error);
 

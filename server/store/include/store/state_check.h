@@ -1,5 +1,6 @@
-/* Is everything that a server remembers still there, and unchanged? For `tributary-server --check-state`: it reads all
- * of DIR (state.db, blobs/), changes nothing, and needs the server stopped. One thread. */
+/* The state check tells whether everything that a server remembers is still there, and unchanged. For
+ * `tributary-server --check-state`: it reads all of DIR (state.db, blobs/), changes nothing, and needs the server
+ * stopped. One thread. */
 #ifndef TRIB_STORE_STATE_CHECK_H
 #define TRIB_STORE_STATE_CHECK_H
 

@@ -1,6 +1,6 @@
-/* What a server remembers: typed records in tables, behind one const table of functions, with SQLite for the daemon
- * (STATE/state.db) and memory for simulations and as the oracle of tests. Models and other large things are files
- * (store/blobs.h), which records refer to by their hash.
+/* A store holds what a server remembers: typed records in tables, behind one const table of functions, with SQLite for
+ * the daemon (STATE/state.db) and memory for simulations and as the oracle of tests. Models and other large things are
+ * files (store/blobs.h), which records refer to by their hash.
  *
  * Records are plain structs; store_columns.def lists their columns once, and both backends read and write them by that
  * list. One writer, one thread. Changes are made between begin and end; a crash leaves all of a transaction or nothing
@@ -17,7 +17,8 @@
 
 enum { TRIB_STORE_NODE_LEN = 128, TRIB_STORE_TEXT_LEN = 256, TRIB_STORE_RUN_LEN = 32, TRIB_STORE_HASH_LEN = 32 };
 
-/* A value of any length; borrowed by put, and valid until the next call of the store when it comes out of it. */
+/* Bytes are a value of any length; borrowed by put, and valid until the next call of the store when it comes out of it.
+ */
 struct trib_store_bytes {
     const void *data; /* NULL = none */
     size_t len;
@@ -49,7 +50,7 @@ enum trib_store_table_id {
     TRIB_STORE_TABLES
 };
 
-/* The same as data. */
+/* Columns and tables as data. */
 enum trib_store_kind {
     TRIB_STORE_KIND_INT,
     TRIB_STORE_KIND_TIME,
@@ -110,7 +111,7 @@ struct trib_store_backend {
 size_t trib_store_backends(const struct trib_store_backend *const **list);
 const struct trib_store_backend *trib_store_backend_find(const char *name); /* NULL when unknown */
 
-/* The calls, whatever the backend. */
+/* The calls are the same for every backend. */
 TRIB_MUST_CHECK enum trib_status trib_store_open(const struct trib_store_backend *backend, const char *path,
                                                  struct trib_store **store, struct trib_error *error);
 void trib_store_close(struct trib_store *store); /* NULL is allowed; an open transaction is undone */
@@ -128,7 +129,7 @@ TRIB_MUST_CHECK enum trib_status trib_store_each(struct trib_store *store, enum 
                                                  enum trib_status (*visit)(void *context, const void *record,
                                                                            struct trib_error *error),
                                                  void *context, struct trib_error *error);
-/* Fill `record` with the one whose keys it has; *found false: it is unchanged. */
+/* trib_store_get fills `record` with the one whose keys it has; *found false: it is unchanged. */
 TRIB_MUST_CHECK enum trib_status trib_store_get(struct trib_store *store, enum trib_store_table_id table, void *record,
                                                 bool *found, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_store_check(struct trib_store *store, struct trib_error *error);
