@@ -108,6 +108,16 @@ START_TEST(inference_drops_what_belongs_to_training)
     ck_assert_uint_eq(count(inference, TRIB_OP_DROPOUT), 0);
     ck_assert_uint_eq(trib_graph_n_nodes(inference), trib_graph_n_nodes(graph) - 1);
     const struct trib_graph_link *updates;
+    /* Training writes the statistics that batch norm gives after its output and the batch's own. */
+    ck_assert_uint_eq(trib_graph_updates(graph, &updates), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct trib_node *norm = trib_graph_node_at(graph, trib_graph_value(graph, updates[i].from)->node);
+        ck_assert_str_eq(trib_graph_value(graph, updates[i].state)->name,
+                         i == 0 ? "batch_norm1.running_mean" : "batch_norm1.running_var");
+        ck_assert_int_eq(norm->op, TRIB_OP_BATCH_NORM);
+        ck_assert_uint_eq(norm->outputs[3 + i], updates[i].from);
+        ck_assert_uint_eq(norm->inputs[3 + i], updates[i].state);
+    }
     ck_assert_uint_eq(trib_graph_updates(inference, &updates), 0);
     for (uint32_t i = 0; i < trib_graph_n_nodes(inference); i++) {
         ck_assert(!trib_graph_node_at(inference, i)->attributes.training);

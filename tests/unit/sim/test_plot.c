@@ -214,6 +214,10 @@ START_TEST(wraps_a_long_legend)
     int height = 0, taller = 0;
     RESULTS_RUN(names[0], 1, 1, 0.5);
     ck_assert_int_eq(sscanf(strstr(draw(), "height="), "height=\"%d\"", &height), 1);
+    double below = 0; /* the entry's line: under the title and its note, in a row of its own above the panels */
+    ck_assert_int_eq(
+        sscanf(strstr(trib_buf_text(&picture), "class=\"entry\""), "class=\"entry\" x=\"%*f\" y=\"%lf\"", &below), 1);
+    ck_assert(below > 58 && below < 80);
     for (size_t i = 1; i < 8; i++) {
         RESULTS_RUN(names[i], 1, 1, 0.5);
     }
