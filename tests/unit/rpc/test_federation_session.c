@@ -20,8 +20,8 @@ static struct {
     uint64_t up, down;
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-enum trib_status trib_engine_connect(struct trib_engine *unused, struct trib_peer *peer, const char *node,
-                                     const char *address, const Tributary__V1__Hello *hello)
+enum trib_status trib_hub_connect(struct trib_hub *unused, struct trib_peer *peer, const char *node,
+                                  const char *address, const Tributary__V1__Hello *hello)
 {
     (void)unused;
     (void)address;
@@ -37,8 +37,8 @@ enum trib_status trib_engine_connect(struct trib_engine *unused, struct trib_pee
     return status;
 }
 
-enum trib_status trib_engine_message(struct trib_engine *unused, struct trib_peer *peer,
-                                     Tributary__V1__ClientMessage *message)
+enum trib_status trib_hub_message(struct trib_hub *unused, struct trib_peer *peer,
+                                  Tributary__V1__ClientMessage *message)
 {
     (void)unused;
     (void)peer;
@@ -50,7 +50,7 @@ enum trib_status trib_engine_message(struct trib_engine *unused, struct trib_pee
     return status;
 }
 
-void trib_engine_disconnect(struct trib_engine *unused, struct trib_peer *peer, const char *reason)
+void trib_hub_disconnect(struct trib_hub *unused, struct trib_peer *peer, const char *reason)
 {
     (void)unused;
     (void)peer;
@@ -60,7 +60,7 @@ void trib_engine_disconnect(struct trib_engine *unused, struct trib_peer *peer, 
     pthread_mutex_unlock(&engine.lock);
 }
 
-void trib_engine_count(struct trib_engine *unused, uint64_t up, uint64_t down)
+void trib_hub_count(struct trib_hub *unused, uint64_t up, uint64_t down)
 {
     (void)unused;
     pthread_mutex_lock(&engine.lock);
@@ -70,21 +70,21 @@ void trib_engine_count(struct trib_engine *unused, uint64_t up, uint64_t down)
 }
 
 /* What downloads and uploads ask for; there are none here. */
-struct trib_blob *trib_engine_blob(struct trib_engine *unused, const uint8_t sha256[32])
+struct trib_blob *trib_hub_blob(struct trib_hub *unused, const uint8_t sha256[32])
 {
     (void)unused;
     (void)sha256;
     return NULL;
 }
 
-void trib_engine_progress(struct trib_engine *unused, const char *node)
+void trib_hub_progress(struct trib_hub *unused, const char *node)
 {
     (void)unused;
     (void)node;
 }
 
-enum trib_status trib_engine_upload_open(struct trib_engine *unused, const char *node, const struct trib_chunk *first,
-                                         struct trib_upload **upload, struct trib_error *reason)
+enum trib_status trib_hub_upload_open(struct trib_hub *unused, const char *node, const struct trib_chunk *first,
+                                      struct trib_upload **upload, struct trib_error *reason)
 {
     (void)unused;
     (void)first;
@@ -130,7 +130,7 @@ void trib_upload_close(struct trib_upload *upload, const struct trib_error *faul
     (void)fault;
 }
 
-void trib_engine_upload_refused(struct trib_engine *unused, const char *node, const struct trib_error *fault)
+void trib_hub_upload_refused(struct trib_hub *unused, const char *node, const struct trib_error *fault)
 {
     (void)unused;
     (void)node;

@@ -24,21 +24,21 @@ static struct {
     int open, closed_well, closed_broken, refused;
 } engine;
 
-void trib_engine_count(struct trib_engine *unused, uint64_t up, uint64_t down)
+void trib_hub_count(struct trib_hub *unused, uint64_t up, uint64_t down)
 {
     (void)unused;
     engine.up += up;
     engine.down += down;
 }
 
-struct trib_blob *trib_engine_blob(struct trib_engine *unused, const uint8_t sha256[32])
+struct trib_blob *trib_hub_blob(struct trib_hub *unused, const uint8_t sha256[32])
 {
     (void)unused;
     return sha256[0] == 1 ? trib_blob_ref(engine.published) : NULL;
 }
 
-enum trib_status trib_engine_upload_open(struct trib_engine *unused, const char *node, const struct trib_chunk *first,
-                                         struct trib_upload **upload, struct trib_error *error)
+enum trib_status trib_hub_upload_open(struct trib_hub *unused, const char *node, const struct trib_chunk *first,
+                                      struct trib_upload **upload, struct trib_error *error)
 {
     (void)unused;
     if (strcmp(node, "boat-7") != 0 || !first->has_sha256 || first->round != 3 || strcmp(first->run, "run") != 0) {
@@ -88,7 +88,7 @@ void trib_upload_close(struct trib_upload *upload, const struct trib_error *faul
     engine.closed_broken += fault ? 1 : 0;
 }
 
-void trib_engine_upload_refused(struct trib_engine *unused, const char *node, const struct trib_error *fault)
+void trib_hub_upload_refused(struct trib_hub *unused, const char *node, const struct trib_error *fault)
 {
     (void)unused;
     (void)node;

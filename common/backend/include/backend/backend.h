@@ -61,8 +61,8 @@ struct trib_execution_values {
     float *gradient;           /* flat gradient vector; may be NULL when the graph has no gradients */
     uint64_t seed, step;
 };
-TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution, const struct trib_execution_values *run,
-                                                    struct trib_error *error);
+TRIB_MUST_CHECK enum trib_status trib_execution_run(struct trib_execution *execution,
+                                                    const struct trib_execution_values *run, struct trib_error *error);
 /* trib_execution_data says where a value lies after a run (host memory); valid until the next run. Outputs are never
  * overwritten. */
 const void *trib_execution_data(const struct trib_execution *execution, trib_value value);
