@@ -26,29 +26,6 @@ void trib_client_update_clear(struct trib_client_update *update)
     *update = (struct trib_client_update){0};
 }
 
-struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job)
-{
-    struct trib_session_event *event = trib_calloc(1, sizeof *event);
-    if (event) {
-        event->kind = kind;
-        event->job = job;
-    }
-    return event;
-}
-
-void trib_session_event_free(struct trib_session_event *event)
-{
-    if (!event) {
-        return;
-    }
-    if (event->kind == TRIB_SESSION_MESSAGE && event->is.message) {
-        trib_message_free(&event->is.message->base);
-    } else if (event->kind == TRIB_SESSION_TRAINED) {
-        trib_client_update_clear(&event->is.update);
-    }
-    trib_free(event);
-}
-
 void trib_session_actions_clear(struct trib_session_actions *actions)
 {
     for (size_t i = 0; i < actions->n; i++) {

@@ -1,4 +1,4 @@
-/* The worker thread and its list of jobs. */
+/* The worker thread takes jobs from a mailbox, and looks at two flags between them. */
 #include "session/worker.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -7,7 +7,6 @@
 #include "session/local_training.h"
 #include "session/task_store.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,11 +18,12 @@ enum job_kind {
     JOB_SETTLE  /* the task's round has an outcome */
 };
 struct job {
-    struct job *next;
+    struct trib_letter letter; /* first */
     enum job_kind kind;
     struct trib_session_event *event; /* prepared, so that the result can always be told */
     struct trib_client_task task;
     struct trib_model_delivery delivery;
+    uint64_t number; /* from 1 */
     _Atomic(bool) stop;
     bool folded;
 };
@@ -33,11 +33,13 @@ struct trib_worker {
     pthread_t thread;
     struct trib_session_event *data_event;
 
-    pthread_mutex_t lock; /* guards what follows, up to the thread's own part */
-    pthread_cond_t changed;
-    struct job *first, **last; /* waiting */
-    struct job *running;
+    struct trib_mailbox jobs; /* and the nudge */
+    pthread_mutex_t lock;     /* guards what follows, up to the thread's own part */
+    struct trib_letter nudge; /* wakes the thread for the flags */
+    bool nudged;              /* the nudge is in the mailbox */
     bool release, drop_model, ending;
+    struct job *running;
+    uint64_t added, cancelled; /* jobs, and how many of them, the oldest, are to end */
 
     /* The thread's own. */
     struct trib_client_data data;
@@ -61,7 +63,7 @@ static void give_memory_back(void)
 #endif
 }
 
-/* Hand the job's event over; it belongs to the queue then. */
+/* Hand the job's event over; it belongs to the mailbox then. */
 static void push_result(struct trib_worker *worker, struct trib_session_event *event, enum trib_status status,
                         const struct trib_error *error)
 {
@@ -69,7 +71,7 @@ static void push_result(struct trib_worker *worker, struct trib_session_event *e
     if (status != TRIB_OK) {
         (void)trib_str_copy(event->reason, sizeof event->reason, error->message);
     }
-    trib_event_queue_push(worker->config.queue, event);
+    trib_session_event_post(worker->config.events, event);
 }
 
 static void load_data(struct trib_worker *worker)
@@ -214,42 +216,61 @@ static void do_job(struct trib_worker *worker, struct job *job)
     }
 }
 
+/* Whether a flag was set; it is not any more. */
+static bool take_flag(struct trib_worker *worker, bool *flag)
+{
+    pthread_mutex_lock(&worker->lock);
+    const bool was_set = *flag;
+    *flag = false;
+    pthread_mutex_unlock(&worker->lock);
+    return was_set;
+}
+
+/* The job, unless the worker is ending: then it is only freed. */
+static void take_job(struct trib_worker *worker, struct job *job)
+{
+    pthread_mutex_lock(&worker->lock);
+    const bool wanted = !worker->ending;
+    worker->running = job;
+    if (job->number <= worker->cancelled) {
+        atomic_store(&job->stop, true);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    if (wanted) {
+        do_job(worker, job);
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->running = NULL;
+    pthread_mutex_unlock(&worker->lock);
+    job_free(job);
+}
+
+static void release(struct trib_worker *worker)
+{
+    if (take_flag(worker, &worker->release)) {
+        trib_local_training_forget(&worker->local);
+        give_memory_back();
+    }
+}
+
 static void *worker_main(void *argument)
 {
     struct trib_worker *worker = argument;
+    struct trib_letter *letter;
     load_data(worker);
     open_cache(worker);
-    pthread_mutex_lock(&worker->lock);
-    while (!worker->ending) {
-        if (worker->drop_model) {
-            worker->drop_model = false;
-            pthread_mutex_unlock(&worker->lock);
+    while ((letter = trib_mailbox_wait(&worker->jobs))) {
+        const bool nudged = letter == &worker->nudge && take_flag(worker, &worker->nudged);
+        if (take_flag(worker, &worker->drop_model)) { /* before any job that waits */
             trib_model_cache_drop(&worker->local.cache);
             give_memory_back();
-            pthread_mutex_lock(&worker->lock);
-        } else if (worker->first) {
-            struct job *job = worker->first;
-            worker->first = job->next;
-            if (!worker->first) {
-                worker->last = &worker->first;
-            }
-            worker->running = job;
-            pthread_mutex_unlock(&worker->lock);
-            do_job(worker, job);
-            pthread_mutex_lock(&worker->lock);
-            worker->running = NULL;
-            job_free(job);
-        } else if (worker->release) {
-            worker->release = false;
-            pthread_mutex_unlock(&worker->lock);
-            trib_local_training_forget(&worker->local);
-            give_memory_back();
-            pthread_mutex_lock(&worker->lock);
+        }
+        if (nudged) {
+            release(worker);
         } else {
-            pthread_cond_wait(&worker->changed, &worker->lock);
+            take_job(worker, (struct job *)(void *)letter);
         }
     }
-    pthread_mutex_unlock(&worker->lock);
     return NULL;
 }
 
@@ -279,13 +300,17 @@ enum trib_status trib_worker_new(const struct trib_worker_config *config, struct
     }
     made->config = *config;
     made->data_event = event;
-    made->last = &made->first;
+    enum trib_status status = trib_mailbox_init(&made->jobs, false, error);
+    if (status != TRIB_OK) {
+        trib_session_event_free(event);
+        trib_free(made);
+        return status;
+    }
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->changed, NULL);
     int errnum = start_thread(made);
     if (errnum != 0) {
-        pthread_cond_destroy(&made->changed);
         pthread_mutex_destroy(&made->lock);
+        trib_mailbox_clear(&made->jobs);
         trib_session_event_free(event);
         trib_free(made);
         return trib_fail_errno(error, errnum, "the worker thread cannot be started");
@@ -302,33 +327,27 @@ void trib_worker_free(struct trib_worker *worker)
     trib_worker_cancel(worker);
     pthread_mutex_lock(&worker->lock);
     worker->ending = true;
-    pthread_cond_signal(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
+    trib_mailbox_close(&worker->jobs); /* the thread empties it and ends */
     pthread_join(worker->thread, NULL);
-    while (worker->first) {
-        struct job *job = worker->first;
-        worker->first = job->next;
-        job_free(job);
-    }
     trib_local_training_forget(&worker->local);
     trib_model_cache_close(&worker->local.cache);
     trib_feedback_store_free(worker->local.feedback);
     trib_thread_pool_free(worker->pool);
     trib_client_data_clear(&worker->data);
     trib_session_event_free(worker->data_event);
-    pthread_cond_destroy(&worker->changed);
     pthread_mutex_destroy(&worker->lock);
+    trib_mailbox_clear(&worker->jobs);
     trib_free(worker);
 }
 
 static void add_job(struct trib_worker *worker, struct job *job)
 {
     pthread_mutex_lock(&worker->lock);
-    *worker->last = job;
-    worker->last = &job->next;
+    job->number = ++worker->added;
     worker->release = worker->release && job->kind != JOB_TRAIN;
-    pthread_cond_signal(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
+    trib_mailbox_post(&worker->jobs, &job->letter);
 }
 
 enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, const struct trib_client_task *task,
@@ -382,25 +401,30 @@ void trib_worker_cancel(struct trib_worker *worker)
     if (worker->running) {
         atomic_store(&worker->running->stop, true);
     }
-    for (struct job *job = worker->first; job; job = job->next) {
-        atomic_store(&job->stop, true);
-    }
+    worker->cancelled = worker->added;
     pthread_mutex_unlock(&worker->lock);
+}
+
+/* For the thread to see, soon. */
+static void set_flag(struct trib_worker *worker, bool *flag)
+{
+    pthread_mutex_lock(&worker->lock);
+    *flag = true;
+    const bool nudge = !worker->nudged;
+    worker->nudged = true;
+    pthread_mutex_unlock(&worker->lock);
+    if (nudge) {
+        trib_mailbox_post(&worker->jobs, &worker->nudge);
+    }
 }
 
 void trib_worker_drop_model(struct trib_worker *worker)
 {
     trib_disk_budget_note(worker->config.budget, TRIB_DISK_MODEL, 0); /* so that what comes next has its room at once */
-    pthread_mutex_lock(&worker->lock);
-    worker->drop_model = true;
-    pthread_cond_signal(&worker->changed);
-    pthread_mutex_unlock(&worker->lock);
+    set_flag(worker, &worker->drop_model);
 }
 
 void trib_worker_release(struct trib_worker *worker)
 {
-    pthread_mutex_lock(&worker->lock);
-    worker->release = true;
-    pthread_cond_signal(&worker->changed);
-    pthread_mutex_unlock(&worker->lock);
+    set_flag(worker, &worker->release);
 }

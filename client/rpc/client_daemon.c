@@ -1,4 +1,4 @@
-/* The main loop: events from the queue, signals and the clock go into the session; its actions go to link and worker.
+/* The main loop: events from the mailbox, signals and the clock go into the session; its actions go to link and worker.
  * Everything here runs on the main thread. */
 #include "link/client_daemon.h"
 #include "base/clock.h"
@@ -24,7 +24,8 @@ struct daemon {
     const struct trib_backend *backend;
     char identity[TRIB_IDENTITY_MAX];
     struct trib_net_tls tls;
-    struct trib_event_queue *queue;
+    struct trib_mailbox events;
+    bool has_events;
     struct trib_disk_budget *budget; /* of the state directory */
     struct trib_link *link;
     struct trib_worker *worker;
@@ -262,7 +263,7 @@ static int poll_ms(const struct daemon *daemon)
 
 static void loop(struct daemon *daemon)
 {
-    struct pollfd fds[] = {{.fd = trib_event_queue_fd(daemon->queue), .events = POLLIN},
+    struct pollfd fds[] = {{.fd = trib_mailbox_fd(&daemon->events), .events = POLLIN},
                            {.fd = daemon->signal_fd, .events = POLLIN}};
     while (!daemon->ended) {
         if (daemon->device_at_ms <= trib_clock_ms()) {
@@ -274,7 +275,7 @@ static void loop(struct daemon *daemon)
             step_all(daemon, &tick);
         }
         struct trib_session_event *event;
-        while (!daemon->ended && (event = trib_event_queue_pop(daemon->queue))) {
+        while (!daemon->ended && (event = trib_session_event_pop(&daemon->events))) {
             take_event(daemon, event);
         }
         if (!daemon->ended && poll(fds, 2, poll_ms(daemon)) > 0 && fds[1].revents != 0) {
@@ -349,7 +350,7 @@ static enum trib_status open_link(struct daemon *daemon, struct trib_error *erro
         .place = {.dir = settings->state_dir,
                   .budget = daemon->budget,
                   .limits = trib_client_settings_limits(settings)},
-        .queue = daemon->queue,
+        .events = &daemon->events,
     };
     trib_net_limits_default(&config.net);
     config.net.keepalive_ms = settings->keepalive_ms;
@@ -362,7 +363,8 @@ static enum trib_status open_all(struct daemon *daemon, const char *software, st
 {
     TRIB_TRY(trib_client_daemon_check(daemon->settings, daemon->identity, error));
     TRIB_TRY(find_backend(daemon->settings, &daemon->backend, error));
-    TRIB_TRY(trib_event_queue_new(&daemon->queue, error));
+    TRIB_TRY(trib_mailbox_init(&daemon->events, true, error));
+    daemon->has_events = true;
     TRIB_TRY(trib_disk_budget_new((uint64_t)daemon->settings->max_disk, &daemon->budget, error));
     if (daemon->settings->state_dir) {
         trib_disk_budget_look(daemon->budget, daemon->settings->state_dir);
@@ -373,7 +375,7 @@ static enum trib_status open_all(struct daemon *daemon, const char *software, st
     struct trib_session_event tick = {.kind = TRIB_SESSION_TICK};
     step_all(daemon, &tick);
     const struct trib_worker_config worker = {
-        .settings = daemon->settings, .backend = daemon->backend, .queue = daemon->queue, .budget = daemon->budget};
+        .settings = daemon->settings, .backend = daemon->backend, .events = &daemon->events, .budget = daemon->budget};
     return trib_worker_new(&worker, &daemon->worker, error);
 }
 
@@ -385,7 +387,9 @@ static void close_all(struct daemon *daemon)
     trib_worker_free(daemon->worker);
     trib_link_free(daemon->link);
     trib_session_free(daemon->session);
-    trib_event_queue_free(daemon->queue);
+    if (daemon->has_events) {
+        trib_session_events_clear(&daemon->events);
+    }
     trib_disk_budget_free(daemon->budget);
 }
 

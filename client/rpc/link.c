@@ -165,7 +165,7 @@ void trib_link_call_done(struct trib_link_call *call)
     }
     pthread_cond_broadcast(&link->closed);
     pthread_mutex_unlock(&link->lock);
-    trib_event_queue_push(link->config.queue, final);
+    trib_session_event_post(link->config.events, final);
     if (current) {
         trib_link_call_unref(call);
     }
@@ -232,7 +232,7 @@ static void stream_message(void *user, struct trib_net_call *net, struct trib_ne
     struct trib_session_event *event = call->incoming;
     call->incoming = NULL;
     event->is.message = (Tributary__V1__ServerMessage *)unpacked;
-    trib_event_queue_push(call->link->config.queue, event);
+    trib_session_event_post(call->link->config.events, event);
 }
 
 static void stream_closed(void *user, struct trib_net_call *net, const struct trib_net_close *how)
@@ -273,7 +273,7 @@ enum trib_status trib_link_connect(struct trib_link *link, uint64_t job, struct 
     }
     /* First, so that it stands before the call's own events. When the call cannot be started, the failure that is
      * returned makes it stale. */
-    trib_event_queue_push(link->config.queue, connected);
+    trib_session_event_post(link->config.events, connected);
     status = trib_link_call_start(call, TRIB_PATH_SESSION, &stream_events, error);
     if (status == TRIB_OK && ask_for_message(call, NULL) != TRIB_OK) {
         trib_net_call_cancel(call->call);

@@ -294,7 +294,7 @@ static void finish_at_once(struct trib_link_call *call)
     call->final = NULL;
     pthread_mutex_unlock(&call->link->lock);
     trib_link_partial_free(unwanted);
-    trib_event_queue_push(call->link->config.queue, final);
+    trib_session_event_post(call->link->config.events, final);
 }
 
 enum trib_status trib_link_download(struct trib_link *link, uint64_t job, const uint8_t sha256[32], uint64_t len,

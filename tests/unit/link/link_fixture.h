@@ -14,7 +14,7 @@ enum { BLOB_LEN = 100000, CHUNK_LEN = 8192, DEADLINE_MS = 20000 };
 
 struct fixture {
     struct fake_server fake;
-    struct trib_event_queue *queue;
+    struct trib_mailbox events;
     struct trib_link *link;
     struct trib_session_event *event; /* the last that was awaited */
     char address[64];
@@ -25,7 +25,7 @@ static inline void open_link(struct fixture *f, const char *state_dir, int64_t m
     struct trib_error error = {.message = ""};
     snprintf(f->address, sizeof f->address, "127.0.0.1:%d", trib_net_server_port(f->fake.server));
     struct trib_link_config config = {
-        .address = f->address, .queue = f->queue, .place = {.dir = state_dir, .limits = {.max_bytes = max_bytes}}};
+        .address = f->address, .events = &f->events, .place = {.dir = state_dir, .limits = {.max_bytes = max_bytes}}};
     trib_net_limits_default(&config.net);
     config.net.threads = 1;
     ck_assert_msg(trib_link_new(&config, &f->link, &error) == TRIB_OK, "%s", error.message);
@@ -37,7 +37,7 @@ static inline void setup_with(struct fixture *f, size_t blob_len, size_t chunk_l
     memset(f, 0, sizeof *f);
     trib_net_init();
     fake_start(&f->fake, 0, blob_len, chunk_len);
-    ck_assert_int_eq(trib_event_queue_new(&f->queue, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_mailbox_init(&f->events, true, NULL), TRIB_OK);
     open_link(f, state_dir, max_bytes);
 }
 
@@ -51,7 +51,7 @@ static inline void teardown(struct fixture *f)
     trib_session_event_free(f->event);
     trib_link_free(f->link);
     fake_stop(&f->fake);
-    trib_event_queue_free(f->queue);
+    trib_session_events_clear(&f->events);
     trib_net_shutdown();
 }
 
@@ -60,8 +60,8 @@ static inline struct trib_session_event *await(struct fixture *f, enum trib_sess
 {
     int64_t until = trib_clock_ms() + DEADLINE_MS;
     trib_session_event_free(f->event);
-    while (!(f->event = trib_event_queue_pop(f->queue))) {
-        struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
+    while (!(f->event = trib_session_event_pop(&f->events))) {
+        struct pollfd fd = {.fd = trib_mailbox_fd(&f->events), .events = POLLIN};
         int64_t left = until - trib_clock_ms();
         ck_assert_msg(left > 0, "no event came");
         (void)poll(&fd, 1, (int)left);

@@ -321,7 +321,7 @@ START_TEST(messages_go_both_ways_one_at_a_time)
         ck_assert_uint_eq(event->job, 1);
         ck_assert_int_eq(event->is.message->kind_case, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME);
         ck_assert_uint_eq(event->is.message->outcome->round, 77);
-        ck_assert_ptr_null(trib_event_queue_pop(f.queue)); /* the second is not read before it is asked for */
+        ck_assert_ptr_null(trib_session_event_pop(&f.events)); /* the second is not read before it is asked for */
         ck_assert_int_eq(trib_link_read(f.link, 1, NULL), TRIB_OK);
     }
     trib_link_disconnect(f.link);

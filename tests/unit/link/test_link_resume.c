@@ -246,7 +246,7 @@ START_TEST(the_owners_disk_limit_holds)
     trib_link_free(f.link);
     ck_assert_int_eq(trib_disk_budget_new(LARGE + 1000, &budget, NULL), TRIB_OK);
     struct trib_link_config config = {
-        .address = f.address, .queue = f.queue, .place = {.dir = place.dir, .budget = budget}};
+        .address = f.address, .events = &f.events, .place = {.dir = place.dir, .budget = budget}};
     trib_net_limits_default(&config.net);
     config.net.threads = 1;
     ck_assert_int_eq(trib_link_new(&config, &f.link, &error), TRIB_OK);

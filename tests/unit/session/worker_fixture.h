@@ -25,7 +25,7 @@ enum { ROWS = 120, FEATURES = 4, CLASSES = 3, DEADLINE_MS = 60000 };
 struct fixture {
     char dir[64], csv[96];
     struct trib_client_settings settings;
-    struct trib_event_queue *queue;
+    struct trib_mailbox events;
     struct trib_disk_budget *budget; /* NULL = no limit */
     struct trib_worker *worker;
     struct trib_session_event *event;
@@ -63,8 +63,8 @@ static inline struct trib_session_event *await(struct fixture *f, enum trib_sess
 {
     int64_t until = trib_clock_ms() + DEADLINE_MS;
     trib_session_event_free(f->event);
-    while (!(f->event = trib_event_queue_pop(f->queue))) {
-        struct pollfd fd = {.fd = trib_event_queue_fd(f->queue), .events = POLLIN};
+    while (!(f->event = trib_session_event_pop(&f->events))) {
+        struct pollfd fd = {.fd = trib_mailbox_fd(&f->events), .events = POLLIN};
         int64_t left = until - trib_clock_ms();
         ck_assert_msg(left > 0, "no event came");
         (void)poll(&fd, 1, (int)left);
@@ -99,7 +99,7 @@ static inline void make_task(struct fixture *f, int64_t features)
 static inline void start_worker(struct fixture *f)
 {
     const struct trib_worker_config config = {
-        .settings = &f->settings, .backend = trib_backend_find("reference"), .queue = f->queue, .budget = f->budget};
+        .settings = &f->settings, .backend = trib_backend_find("reference"), .events = &f->events, .budget = f->budget};
     ck_assert_int_eq(trib_worker_new(&config, &f->worker, NULL), TRIB_OK);
 }
 
@@ -111,7 +111,7 @@ static inline void setup_files(struct fixture *f, const char *fault, const char 
     snprintf(f->csv, sizeof f->csv, "%s/data.csv", f->dir);
     write_csv(f, fault);
     load_settings(f, more);
-    ck_assert_int_eq(trib_event_queue_new(&f->queue, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_mailbox_init(&f->events, true, NULL), TRIB_OK);
 }
 
 static inline void setup(struct fixture *f, const char *more)
@@ -127,7 +127,7 @@ static inline void teardown(struct fixture *f)
 {
     trib_worker_free(f->worker);
     trib_session_event_free(f->event);
-    trib_event_queue_free(f->queue);
+    trib_session_events_clear(&f->events);
     trib_disk_budget_free(f->budget);
     trib_client_settings_clear(&f->settings);
     trib_blob_unref(f->task.plan);

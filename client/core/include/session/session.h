@@ -13,6 +13,7 @@
 
 #include "base/blob.h"
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "codec/choose.h"
 #include "codec/feedback.h"
 #include "session/device.h"
@@ -83,7 +84,7 @@ struct trib_session_receipt {
     uint64_t received;
 };
 struct trib_session_event {
-    struct trib_session_event *next; /* for the queue that holds it */
+    struct trib_letter letter; /* first: for the mailbox that it waits in */
     enum trib_session_event_kind kind;
     int64_t now_ms;
     uint64_t job;
@@ -103,6 +104,12 @@ struct trib_session_event {
 };
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job); /* or NULL */
 void trib_session_event_free(struct trib_session_event *event); /* with what it owns; NULL is allowed */
+/* Events from any thread to the one that steps the session: allocated by whoever starts the work that they report on,
+ * so that posting cannot fail. post takes the event over; whoever pops it (NULL: there is none) frees it. */
+void trib_session_event_post(struct trib_mailbox *events, struct trib_session_event *event);
+struct trib_session_event *trib_session_event_pop(struct trib_mailbox *events);
+/* trib_mailbox_clear, with the events that are left; nobody may post any more. */
+void trib_session_events_clear(struct trib_mailbox *events);
 
 /* ---- actions ---- */
 

@@ -1,11 +1,10 @@
 /* The thread that does a client's work: it loads the node's data at once, then trains what it is given, one task at a
- * time. Results come as events (TRIB_SESSION_DATA, TRIB_SESSION_TRAINED) through the queue. Any thread may call. */
+ * time. Results come as events (TRIB_SESSION_DATA, TRIB_SESSION_TRAINED) through the mailbox. Any thread may call. */
 #ifndef TRIB_SESSION_WORKER_H
 #define TRIB_SESSION_WORKER_H
 
 #include "backend/backend.h"
 #include "session/client_settings.h"
-#include "session/event_queue.h"
 #include "session/model_cache.h"
 
 struct trib_worker; /* opaque */
@@ -13,7 +12,7 @@ struct trib_worker; /* opaque */
 struct trib_worker_config { /* all borrowed for the worker's life */
     const struct trib_client_settings *settings;
     const struct trib_backend *backend;
-    struct trib_event_queue *queue;
+    struct trib_mailbox *events;
     struct trib_disk_budget *budget; /* may be NULL */
 };
 TRIB_MUST_CHECK enum trib_status trib_worker_new(const struct trib_worker_config *config, struct trib_worker **worker,

@@ -1,14 +1,14 @@
 /* The client's way to the server over gRPC: the session stream, one download, one upload. What happens becomes session
- * events in the queue; the job numbers are the session's own.
+ * events in a mailbox; the job numbers are the session's own.
  *
  * Called by the main thread alone. The transport's threads verify and store what arrives, and push events. */
 #ifndef TRIB_LINK_LINK_H
 #define TRIB_LINK_LINK_H
 
 #include "net/net.h"
-#include "session/event_queue.h"
 #include "session/limits.h"
 #include "session/model_spool.h"
+#include "session/session.h"
 #include "wire/message.h"
 
 struct trib_link; /* opaque */
@@ -19,7 +19,7 @@ struct trib_link_config { /* all borrowed for the link's life */
     const struct trib_net_tls *tls; /* NULL = plain text, for tests on loopback only */
     struct trib_net_limits net;
     struct trib_spool_place place; /* of what is downloaded */
-    struct trib_event_queue *queue;
+    struct trib_mailbox *events;
 };
 TRIB_MUST_CHECK enum trib_status trib_link_new(const struct trib_link_config *config, struct trib_link **link,
                                                struct trib_error *error);
