@@ -1,10 +1,10 @@
-/* tributary-client: the command line. The work is in the link block's client_daemon. */
+/* tributary-client: the command line. The work is in the block client_rpc's client_daemon. */
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "link/client_daemon.h"
+#include "client_rpc/client_daemon.h"
 #include "net/net.h"
-#include "session/client_data.h"
+#include "client/client_data.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Exponential backoff with jitter. No clock, no state but its own. */
-#include "session/backoff.h"
+#include "client/backoff.h"
 
 enum { MOST_DOUBLINGS = 40 };
 static const int64_t LONGEST_MS = INT64_C(1000) * 3600 * 24 * 365;

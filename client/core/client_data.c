@@ -1,5 +1,5 @@
 /* Loading this node's examples. */
-#include "session/client_data.h"
+#include "client/client_data.h"
 #include "base/mem.h"
 #include "data/partition.h"
 

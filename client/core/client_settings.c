@@ -1,5 +1,5 @@
 /* The rows of client.yaml, and the checks that go beyond a row. */
-#include "session/client_settings.h"
+#include "client/client_settings.h"
 #include "backend/backend.h"
 #include "base/mem.h"
 #include "base/str.h"

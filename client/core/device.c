@@ -1,5 +1,5 @@
 /* The power supplies as Linux shows them: a folder each, with a file for each property. */
-#include "session/device.h"
+#include "client/device.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -1,5 +1,5 @@
 /* Reckoning what is on the disk: one figure for each use. */
-#include "session/disk_budget.h"
+#include "client/disk_budget.h"
 #include "base/disk.h"
 #include "base/file.h"
 #include "base/mem.h"

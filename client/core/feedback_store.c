@@ -1,5 +1,5 @@
 /* Which state counts: the rules of exactly once, and a round's three passes over the state. */
-#include "session/feedback_store.h"
+#include "client/feedback_store.h"
 #include "feedback_image.h"
 
 #include "base/disk.h"

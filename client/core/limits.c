@@ -1,5 +1,5 @@
 /* The owner's limits, turned into the trainer's. */
-#include "session/limits.h"
+#include "client/limits.h"
 #include "base/str.h"
 
 #include <inttypes.h>

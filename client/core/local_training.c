@@ -5,7 +5,7 @@
  * form the difference, instead of being kept. The frame is freed before the update is coded, unless it is held for the
  * next task and the owner's limits have room for it. A sketch takes a byte for each of its positions while the update
  * is coded. */
-#include "session/local_training.h"
+#include "client/local_training.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

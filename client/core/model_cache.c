@@ -1,5 +1,5 @@
 /* Holding a model between tasks. */
-#include "session/model_cache.h"
+#include "client/model_cache.h"
 #include "base/clones.h"
 #include "base/disk.h"
 #include "base/file.h"

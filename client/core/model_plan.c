@@ -1,6 +1,6 @@
 /* Planning a download. */
-#include "session/model_plan.h"
-#include "session/session.h"
+#include "client/model_plan.h"
+#include "client/session.h"
 
 #include <string.h>
 

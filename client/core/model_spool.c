@@ -1,5 +1,5 @@
 /* A received blob, in memory or in a file. */
-#include "session/model_spool.h"
+#include "client/model_spool.h"
 #include "base/buf.h"
 #include "base/disk.h"
 #include "base/file.h"

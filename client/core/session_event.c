@@ -1,5 +1,5 @@
 /* Events of a session as letters: made, posted, popped, freed. */
-#include "session/session.h"
+#include "client/session.h"
 #include "base/mem.h"
 
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job)

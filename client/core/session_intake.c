@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "codec/frame.h"
 #include "crypto/hash.h"
-#include "session/limits.h"
+#include "client/limits.h"
 #include "wire/graph_message.h"
 
 #include <inttypes.h>

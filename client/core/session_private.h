@@ -2,8 +2,8 @@
 #ifndef TRIB_SESSION_PRIVATE_H
 #define TRIB_SESSION_PRIVATE_H
 
-#include "session/backoff.h"
-#include "session/session.h"
+#include "client/backoff.h"
+#include "client/session.h"
 
 enum trib_session_link {
     TRIB_LINK_OFFLINE,

@@ -1,5 +1,5 @@
 /* Writing and reading the finished update. */
-#include "session/task_store.h"
+#include "client/task_store.h"
 #include "base/buf.h"
 #include "base/crc.h"
 #include "base/disk.h"
@@ -8,9 +8,9 @@
 #include "base/str.h"
 #include "codec/sketch.h"
 #include "crypto/hash.h"
-#include "session/feedback_store.h"
-#include "session/limits.h"
-#include "session/model_spool.h"
+#include "client/feedback_store.h"
+#include "client/limits.h"
+#include "client/model_spool.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /* The worker thread takes jobs from a mailbox, and looks at two flags between them. */
-#include "session/worker.h"
+#include "client/worker.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/client_data.h"
-#include "session/local_training.h"
-#include "session/task_store.h"
+#include "client/client_data.h"
+#include "client/local_training.h"
+#include "client/task_store.h"
 
 #include <malloc.h>
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #ifndef TRIB_LINK_PRIVATE_H
 #define TRIB_LINK_PRIVATE_H
 
-#include "link/link.h"
+#include "client_rpc/link.h"
 #include "wire/chunk.h"
 
 #include <pthread.h>

@@ -4,7 +4,7 @@
 
 #include "hub/hub.h"
 #include "data/partition.h"
-#include "session/session.h"
+#include "client/session.h"
 #include "sim/event_heap.h"
 #include "sim/sim.h"
 #include "trainers.h"

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "scratch.h"
-#include "session/feedback_store.h"
+#include "client/feedback_store.h"
 #include "sim/work_plan.h"
 
 #include <string.h>

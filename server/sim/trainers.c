@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/local_training.h"
+#include "client/local_training.h"
 #include "sim/event_heap.h"
 
 #include <pthread.h>

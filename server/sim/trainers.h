@@ -5,7 +5,7 @@
 #define TRIB_SIM_TRAINERS_H
 
 #include "backend/backend.h"
-#include "session/session.h"
+#include "client/session.h"
 
 struct trib_sim_job {
     /* Set by whoever adds it, who owns it again after trib_trainers_wait. */

@@ -1,7 +1,7 @@
 /* A client's process: the real session, with the real files of its worker, on a disk of its own. */
 #include "world.h"
 
-#include "session/task_store.h"
+#include "client/task_store.h"
 
 #include <string.h>
 

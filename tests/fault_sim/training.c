@@ -7,7 +7,7 @@
 #include "codec/frame.h"
 #include "codec/sketch.h"
 #include "crypto/hash.h"
-#include "session/task_store.h"
+#include "client/task_store.h"
 #include "wire/graph_message.h"
 
 #include <math.h>

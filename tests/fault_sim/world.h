@@ -10,9 +10,9 @@
 #include "base/rng.h"
 #include "hub/hub.h"
 #include "model/schema.h"
-#include "session/feedback_store.h"
-#include "session/model_cache.h"
-#include "session/session.h"
+#include "client/feedback_store.h"
+#include "client/model_cache.h"
+#include "client/session.h"
 #include "sim/event_heap.h"
 #include "sim_disk.h"
 

@@ -8,8 +8,8 @@
 #include "codec/frame.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
-#include "session/local_training.h"
-#include "session/task_store.h"
+#include "client/local_training.h"
+#include "client/task_store.h"
 #include "test_main.h"
 #include "wire/graph_message.h"
 

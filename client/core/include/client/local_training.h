@@ -1,0 +1,39 @@
+/* One task's training, from the received frame to the coded update. Kept between tasks: the graph and the compiled
+ * trainer, as long as the plan stays the same. One thread. */
+#ifndef TRIB_CLIENT_LOCAL_TRAINING_H
+#define TRIB_CLIENT_LOCAL_TRAINING_H
+
+#include "backend/backend.h"
+#include "client/client_data.h"
+#include "client/feedback_store.h"
+#include "client/model_cache.h"
+#include "client/session.h"
+
+struct trib_local_training {
+    /* Set by the owner; borrowed. */
+    const struct trib_backend *backend;
+    struct trib_thread_pool *pool; /* may be NULL */
+    const struct trib_client_data *data;
+    struct trib_client_limits limits;
+    struct trib_feedback_store *feedback;
+    struct trib_disk_budget *budget; /* may be NULL */
+    /* Of the last plan; zeroed at first. */
+    bool has_plan;
+    uint8_t plan_sha256[32];
+    struct trib_graph *graph;
+    struct trib_schema schema;
+    struct trib_trainer *trainer;  /* may be NULL */
+    size_t trainer_bytes;          /* the limit that the trainer was built under; 0 = none */
+    struct trib_model_cache cache; /* the last task's model */
+};
+
+/* What was delivered is freed as soon as it is not needed any more; delivery->unusable says that only the whole model
+ * helps. TRIB_CANCELLED after `stop` was set. */
+TRIB_MUST_CHECK enum trib_status trib_local_training_run(struct trib_local_training *local,
+                                                         const struct trib_client_task *task,
+                                                         struct trib_model_delivery *delivery,
+                                                         const _Atomic(bool) *stop, struct trib_client_update *update,
+                                                         struct trib_error *error);
+void trib_local_training_forget(struct trib_local_training *local); /* plan and trainer */
+
+#endif
