@@ -22,30 +22,30 @@ void trib_local_training_forget(struct trib_local_training *local)
 {
     trib_trainer_free(local->trainer);
     local->trainer = NULL;
-    if (local->has_plan) {
+    if (local->has_graph) {
         trib_schema_clear(&local->schema);
         trib_graph_free(local->graph);
         local->graph = NULL;
-        local->has_plan = false;
+        local->has_graph = false;
     }
 }
 
-static enum trib_status use_plan(struct trib_local_training *local, const struct trib_client_task *task,
-                                 struct trib_error *error)
+static enum trib_status use_graph(struct trib_local_training *local, const struct trib_client_task *task,
+                                  struct trib_error *error)
 {
-    if (local->has_plan && memcmp(local->plan_sha256, task->plan_sha256, sizeof local->plan_sha256) == 0) {
+    if (local->has_graph && memcmp(local->graph_sha256, task->graph_sha256, sizeof local->graph_sha256) == 0) {
         return TRIB_OK;
     }
     trib_local_training_forget(local);
-    TRIB_TRY(trib_graph_unpack(trib_blob_data(task->plan), trib_blob_len(task->plan), &local->graph, error));
+    TRIB_TRY(trib_graph_unpack(trib_blob_data(task->graph), trib_blob_len(task->graph), &local->graph, error));
     enum trib_status status = trib_schema_init(&local->schema, local->graph, error);
     if (status != TRIB_OK) {
         trib_graph_free(local->graph);
         local->graph = NULL;
         return status;
     }
-    memcpy(local->plan_sha256, task->plan_sha256, sizeof local->plan_sha256);
-    local->has_plan = true;
+    memcpy(local->graph_sha256, task->graph_sha256, sizeof local->graph_sha256);
+    local->has_graph = true;
     return TRIB_OK;
 }
 
@@ -139,7 +139,7 @@ static enum trib_status use_held(struct trib_local_training *local, const struct
                                  struct trib_error *error)
 {
     enum trib_status status = TRIB_OK;
-    if (delivery->plan.way != TRIB_MODEL_HELD) {
+    if (delivery->route.way != TRIB_MODEL_HELD) {
         if (local->limits.max_bytes > 0) { /* the trainer's share was reckoned without the deltas */
             trib_trainer_free(local->trainer);
             local->trainer = NULL;
@@ -349,8 +349,8 @@ enum trib_status trib_local_training_run(struct trib_local_training *local, cons
     struct trib_client_update made = {0};
     struct trib_model_spool *model = NULL;
     TRIB_TRY(check_stop(stop, error));
-    TRIB_TRY(use_plan(local, task, error));
-    TRIB_TRY((delivery->plan.way == TRIB_MODEL_WHOLE ? use_whole : use_held)(local, task, delivery, &model, error));
+    TRIB_TRY(use_graph(local, task, error));
+    TRIB_TRY((delivery->route.way == TRIB_MODEL_WHOLE ? use_whole : use_held)(local, task, delivery, &model, error));
     bool keep = model == local->cache.spool;
     size_t n = local->schema.n_floats;
     /* Before anything of the model's size is allocated: the frame must be able to hold such a model at all. */

@@ -296,7 +296,7 @@ static enum trib_status load_base(const struct trib_model_cache *cache, const st
                                   const struct trib_client_task *task, const struct trib_model_delivery *delivery,
                                   float *vector, struct trib_error *error)
 {
-    if (delivery->plan.way == TRIB_MODEL_INITIALISED) {
+    if (delivery->route.way == TRIB_MODEL_INITIALISED) {
         trib_schema_initialise(schema, task->initialisation_seed, vector);
         return TRIB_OK;
     }
@@ -308,7 +308,7 @@ static enum trib_status load_base(const struct trib_model_cache *cache, const st
     return trib_frame_decode(&source, &expect, vector, schema->n_floats, error);
 }
 
-/* Those of the deltas that are newer than the base: what is held may have moved on since the plan was made. */
+/* Those of the deltas that are newer than the base: what is held may have moved on since the route was chosen. */
 static enum trib_status add_deltas(uint64_t version, const struct trib_schema *schema,
                                    const struct trib_client_task *task, const struct trib_model_delivery *delivery,
                                    struct trib_thread_pool *pool, float *vector, struct trib_error *error)
@@ -316,7 +316,7 @@ static enum trib_status add_deltas(uint64_t version, const struct trib_schema *s
     const struct trib_frame_expect expect = {
         .kind = TRIB_FRAME_UPDATE, .schema = schema->hash, .n_elements = schema->n_floats};
     for (size_t i = 0; i < delivery->n_spools; i++) {
-        uint64_t from = task->deltas[delivery->plan.first_delta + i].from_version;
+        uint64_t from = task->deltas[delivery->route.first_delta + i].from_version;
         if (from > version) {
             return trib_fail(error, TRIB_MISMATCH, "the deltas begin at version %llu, the held model is %llu",
                              (unsigned long long)from, (unsigned long long)version);
@@ -341,7 +341,7 @@ static enum trib_status fill_frame(const struct trib_model_cache *cache, const s
 {
     uint8_t digest[32];
     float *vector = (float *)(void *)(frame + payload_offset);
-    uint64_t version = delivery->plan.way == TRIB_MODEL_INITIALISED ? 0 : cache->held.version;
+    uint64_t version = delivery->route.way == TRIB_MODEL_INITIALISED ? 0 : cache->held.version;
     TRIB_TRY(load_base(cache, schema, task, delivery, vector, error));
     TRIB_TRY(add_deltas(version, schema, task, delivery, pool, vector, error));
     TRIB_TRY(trib_frame_seal_raw(TRIB_FRAME_MODEL, schema->hash, schema->n_floats, frame, len, error));

@@ -89,7 +89,7 @@ static void went_offline(struct trib_session *session, enum trib_status status, 
     session->connection = 0;
     session->connect_at_ms = session->now_ms + wait_ms;
     trib_session_task_offline(session);
-    trib_session_forget_plans(session); /* the server sends them anew on each connection */
+    trib_session_forget_graphs(session); /* the server sends them anew on each connection */
 }
 
 void trib_session_drop_link(struct trib_session *session, enum trib_status status, const char *reason, int64_t asked_ms)
@@ -285,8 +285,8 @@ void trib_session_free(struct trib_session *session)
         return;
     }
     trib_client_update_clear(&session->update);
-    trib_blob_unref(session->task.plan);
-    trib_session_forget_plans(session);
+    trib_blob_unref(session->task.graph);
+    trib_session_forget_graphs(session);
     trib_free(session);
 }
 

@@ -10,26 +10,26 @@
 #include <inttypes.h>
 #include <string.h>
 
-static struct trib_session_plan *find_plan(struct trib_session *session, const uint8_t sha256[32])
+static struct trib_known_graph *find_graph(struct trib_session *session, const uint8_t sha256[32])
 {
-    for (size_t i = 0; i < TRIB_SESSION_PLANS; i++) {
-        struct trib_session_plan *plan = &session->plans[i];
-        if (plan->bytes && memcmp(plan->sha256, sha256, sizeof plan->sha256) == 0) {
-            return plan;
+    for (size_t i = 0; i < TRIB_KNOWN_GRAPHS; i++) {
+        struct trib_known_graph *known = &session->graphs[i];
+        if (known->bytes && memcmp(known->sha256, sha256, sizeof known->sha256) == 0) {
+            return known;
         }
     }
     return NULL;
 }
 
-/* Keep a plan in a free place or in that of the one whose use lies furthest back. */
-static enum trib_status keep_plan(struct trib_session *session, const uint8_t sha256[32],
-                                  const ProtobufCBinaryData *graph, struct trib_session_plan **kept,
-                                  struct trib_error *error)
+/* Keep a graph in a free place or in that of the one whose use lies furthest back. */
+static enum trib_status keep_graph(struct trib_session *session, const uint8_t sha256[32],
+                                   const ProtobufCBinaryData *graph, struct trib_known_graph **kept,
+                                   struct trib_error *error)
 {
-    struct trib_session_plan *place = &session->plans[0];
-    for (size_t i = 1; i < TRIB_SESSION_PLANS && place->bytes; i++) {
-        if (!session->plans[i].bytes || session->plans[i].used < place->used) {
-            place = &session->plans[i];
+    struct trib_known_graph *place = &session->graphs[0];
+    for (size_t i = 1; i < TRIB_KNOWN_GRAPHS && place->bytes; i++) {
+        if (!session->graphs[i].bytes || session->graphs[i].used < place->used) {
+            place = &session->graphs[i];
         }
     }
     struct trib_blob *bytes = trib_blob_copy(graph->data, graph->len);
@@ -43,19 +43,19 @@ static enum trib_status keep_plan(struct trib_session *session, const uint8_t sh
     return TRIB_OK;
 }
 
-void trib_session_forget_plans(struct trib_session *session)
+void trib_session_forget_graphs(struct trib_session *session)
 {
-    for (size_t i = 0; i < TRIB_SESSION_PLANS; i++) {
-        trib_blob_unref(session->plans[i].bytes);
-        session->plans[i] = (struct trib_session_plan){0};
+    for (size_t i = 0; i < TRIB_KNOWN_GRAPHS; i++) {
+        trib_blob_unref(session->graphs[i].bytes);
+        session->graphs[i] = (struct trib_known_graph){0};
     }
 }
 
-static enum trib_status read_plan(struct trib_session *session, const Tributary__V1__Task *message,
-                                  struct trib_client_task *task, struct trib_error *error)
+static enum trib_status read_graph(struct trib_session *session, const Tributary__V1__Task *message,
+                                   struct trib_client_task *task, struct trib_error *error)
 {
-    struct trib_session_plan *plan = find_plan(session, task->plan_sha256);
-    if (!plan && message->graph.len == 0) {
+    struct trib_known_graph *known = find_graph(session, task->graph_sha256);
+    if (!known && message->graph.len == 0) {
         return trib_fail(error, TRIB_NOT_FOUND, "the task names a plan that was not sent on this connection");
     }
     if (message->graph.len > 0) {
@@ -63,15 +63,15 @@ static enum trib_status read_plan(struct trib_session *session, const Tributary_
         if (trib_sha256(message->graph.data, message->graph.len, digest) != TRIB_OK) {
             return trib_fail_no_memory(error);
         }
-        if (memcmp(digest, task->plan_sha256, sizeof digest) != 0) {
+        if (memcmp(digest, task->graph_sha256, sizeof digest) != 0) {
             return trib_fail(error, TRIB_CORRUPT, "the plan's SHA-256 is not the one that the task names");
         }
     }
-    if (!plan) {
-        TRIB_TRY(keep_plan(session, task->plan_sha256, &message->graph, &plan, error));
+    if (!known) {
+        TRIB_TRY(keep_graph(session, task->graph_sha256, &message->graph, &known, error));
     }
-    plan->used = ++session->plan_uses;
-    task->plan = trib_blob_ref(plan->bytes);
+    known->used = ++session->graph_uses;
+    task->graph = trib_blob_ref(known->bytes);
     return TRIB_OK;
 }
 
@@ -136,7 +136,7 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     read.sketch_positions =
         message->sketch_positions < TRIB_FRAME_MAX_ELEMENTS ? message->sketch_positions : TRIB_FRAME_MAX_ELEMENTS;
     TRIB_TRY(read_digest(&message->model->sha256, "model hash", read.model_sha256, error));
-    TRIB_TRY(read_digest(&message->plan_sha256, "plan hash", read.plan_sha256, error));
+    TRIB_TRY(read_digest(&message->plan_sha256, "plan hash", read.graph_sha256, error));
     if (read.model_len == 0 || read.model_len > TRIB_MODEL_FRAME_MAX) {
         return trib_fail(error, TRIB_LIMIT, "a model of %" PRIu64 " bytes is not possible", read.model_len);
     }
@@ -151,7 +151,7 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     TRIB_TRY(trib_feedback_read(message->feedback, message->feedback_momentum, &read.feedback, error));
     read.folded_round = message->folded_round;
     TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));
-    TRIB_TRY(read_plan(session, message, &read, error));
+    TRIB_TRY(read_graph(session, message, &read, error));
     *task = read;
     return TRIB_OK;
 }
@@ -170,5 +170,5 @@ bool trib_session_same_task(const struct trib_client_task *a, const struct trib_
            a->feedback.momentum == b->feedback.momentum && a->sketch_positions == b->sketch_positions &&
            a->seed == b->seed && a->model_len == b->model_len &&
            memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) == 0 &&
-           memcmp(a->plan_sha256, b->plan_sha256, sizeof a->plan_sha256) == 0;
+           memcmp(a->graph_sha256, b->graph_sha256, sizeof a->graph_sha256) == 0;
 }

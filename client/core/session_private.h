@@ -23,13 +23,13 @@ enum trib_session_phase {
 };
 
 enum {
-    TRIB_SESSION_PLANS = 4, /* a server that alternates between a few plans need not send them again */
+    TRIB_KNOWN_GRAPHS = 4, /* a server that alternates between a few graphs need not send them again */
     TRIB_SESSION_MAX_TAGS = 64,
     TRIB_SESSION_MAX_IGNORED = 100, /* out-of-place messages on one connection before it is given up */
     TRIB_SESSION_MAX_FAILURES = 5   /* transfers in a row without a byte of progress */
 };
 
-struct trib_session_plan {
+struct trib_known_graph {
     uint8_t sha256[32];
     struct trib_blob *bytes; /* NULL = free place */
     uint64_t used;           /* the largest is the latest */
@@ -58,13 +58,13 @@ struct trib_session {
     enum trib_session_phase phase;
     struct trib_client_task task;     /* when phase is not NONE */
     struct trib_client_update update; /* from READY on */
-    bool saved;                       /* the update is kept for another life */
+    bool saved;                       /* the update is kept for another process */
     bool confirmed;                   /* the server has sent this task on this connection */
     bool transferring;                /* a download's or an upload's event is still to come */
     uint64_t work_job;                /* of the download, training or upload whose event is awaited */
     struct trib_held_model held;      /* what the worker holds between tasks */
-    struct trib_model_plan plan;      /* of the task's model */
-    size_t blobs;                     /* of the plan that have arrived */
+    struct trib_model_route route;    /* of the task's model */
+    size_t blobs;                     /* of the route that have arrived */
     uint64_t received;                /* bytes that have arrived of the next one */
     double upload_rate;               /* bytes a second, of the last upload that was long enough to tell; 0 = none */
     int64_t upload_began_ms;          /* of the upload that runs */
@@ -73,8 +73,8 @@ struct trib_session {
     unsigned failures;      /* of transfers, in a row */
     int64_t retry_at_ms, progress_at_ms, deadline_ms, release_at_ms; /* 0 = not set */
 
-    struct trib_session_plan plans[TRIB_SESSION_PLANS];
-    uint64_t plan_uses;
+    struct trib_known_graph graphs[TRIB_KNOWN_GRAPHS];
+    uint64_t graph_uses;
 
     /* Of the step that runs. */
     int64_t now_ms;
@@ -104,9 +104,9 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
 void trib_session_on_uploaded(struct trib_session *session, const struct trib_session_event *event);
 void trib_session_task_offline(struct trib_session *session); /* the connection is gone */
 void trib_session_end_task(struct trib_session *session);     /* NONE, with everything of the task freed */
-/* The same at the client's own end: what another life can go on from stays. */
+/* The same at the client's own end: what another process can go on from stays. */
 void trib_session_leave_task(struct trib_session *session);
-/* Begin with what an earlier life has finished. */
+/* Begin with what an earlier process has finished. */
 void trib_session_adopt(struct trib_session *session, const struct trib_client_finished *finished);
 
 /* Whether the server has sent the task on the present connection. */
@@ -122,7 +122,7 @@ TRIB_MUST_CHECK enum trib_status trib_session_read_task(struct trib_session *ses
                                                         const Tributary__V1__Task *message,
                                                         struct trib_client_task *task, struct trib_error *error);
 bool trib_session_same_task(const struct trib_client_task *a, const struct trib_client_task *b);
-void trib_session_forget_plans(struct trib_session *session);
+void trib_session_forget_graphs(struct trib_session *session);
 
 /* session_send.c: what the client says */
 void trib_session_send_hello(struct trib_session *session);

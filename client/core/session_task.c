@@ -46,7 +46,7 @@ static void begin_download(struct trib_session *session)
 {
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_DOWNLOAD);
     action->job = begin_job(session);
-    action->len = trib_model_plan_blob(&session->plan, &session->task, session->blobs, &action->sha256);
+    action->len = trib_model_route_blob(&session->route, &session->task, session->blobs, &action->sha256);
     action->offset = session->received;
     action->chunk_bytes = line_chunk(session);
     session->phase = TRIB_PHASE_DOWNLOADING;
@@ -57,21 +57,21 @@ static void begin_training(struct trib_session *session)
 {
     TRIB_REPORT(session, TRIB_LOG_INFO, "downloaded", TRIB_F_INT("round", session->task.round),
                 TRIB_F_INT("model_version", session->task.model_version),
-                TRIB_F_STR("kind", trib_model_way_name(session->plan.way)), TRIB_F_INT("blobs", session->plan.n_blobs),
-                TRIB_F_INT("bytes", session->plan.bytes));
+                TRIB_F_STR("kind", trib_model_way_name(session->route.way)),
+                TRIB_F_INT("blobs", session->route.n_blobs), TRIB_F_INT("bytes", session->route.bytes));
     session->task.upload_rate = session->upload_rate;
     struct trib_session_action *action = trib_session_act(session, TRIB_SESSION_TRAIN);
     action->job = begin_job(session);
     action->task = &session->task;
-    action->plan = &session->plan;
+    action->route = &session->route;
     session->phase = TRIB_PHASE_TRAINING;
 }
 
-/* The next blob of the plan, or the training once they are all here. */
+/* The next blob of the route, or the training once they are all here. */
 static void go_on(struct trib_session *session)
 {
     session->received = 0;
-    if (session->blobs < session->plan.n_blobs) {
+    if (session->blobs < session->route.n_blobs) {
         begin_download(session);
     } else {
         begin_training(session);
@@ -87,9 +87,9 @@ static void drop_held(struct trib_session *session)
 static void begin_model(struct trib_session *session)
 {
     const struct trib_held_model *held = &session->held;
-    session->plan = trib_model_plan_make(&session->task, held, session->config.memory_bytes);
+    session->route = trib_model_route_make(&session->task, held, session->config.memory_bytes);
     session->blobs = 0;
-    bool of_use = session->plan.way == TRIB_MODEL_HELD || session->plan.way == TRIB_MODEL_CHAIN;
+    bool of_use = session->route.way == TRIB_MODEL_HELD || session->route.way == TRIB_MODEL_CHAIN;
     if (held->run[0] != '\0' && !of_use) {
         bool other = strcmp(held->run, session->task.run) != 0;
         (void)trib_str_copy(session->text, sizeof session->text, held->run);
@@ -105,12 +105,12 @@ static void begin_model(struct trib_session *session)
 static void take_whole(struct trib_session *session, enum trib_status status, const char *reason)
 {
     TRIB_REPORT(session, TRIB_LOG_WARN, "deltas_unusable", TRIB_F_INT("round", session->task.round),
-                TRIB_F_STR("kind", trib_model_way_name(session->plan.way)),
+                TRIB_F_STR("kind", trib_model_way_name(session->route.way)),
                 TRIB_F_STR("status", trib_status_name(status)), TRIB_F_STR("reason", reason));
     if (session->held.run[0] != '\0') {
         drop_held(session);
     }
-    session->plan = trib_model_plan_whole(&session->task);
+    session->route = trib_model_route_whole(&session->task);
     session->blobs = 0;
     session->received = 0;
     session->failures = 0;
@@ -140,7 +140,7 @@ void trib_session_retry(struct trib_session *session)
 void trib_session_adopt(struct trib_session *session, const struct trib_client_finished *finished)
 {
     session->task = finished->task;
-    session->task.plan = NULL; /* it is trained */
+    session->task.graph = NULL; /* it is trained */
     session->update = finished->update;
     session->update.frame = trib_blob_ref(finished->update.frame);
     session->update.sketch = trib_blob_ref(finished->update.sketch);
@@ -177,8 +177,8 @@ void trib_session_end_task(struct trib_session *session)
         session->release_at_ms = session->now_ms + RELEASE_AFTER_MS;
     }
     trib_client_update_clear(&session->update);
-    trib_blob_unref(session->task.plan);
-    session->task.plan = NULL;
+    trib_blob_unref(session->task.graph);
+    session->task.graph = NULL;
     session->phase = TRIB_PHASE_NONE;
     session->confirmed = session->transferring = false;
     session->work_job = 0;
@@ -266,17 +266,17 @@ void trib_session_on_task(struct trib_session *session, const Tributary__V1__Tas
     }
     bool same = session->phase != TRIB_PHASE_NONE && trib_session_same_task(&task, &session->task);
     if (session->phase != TRIB_PHASE_NONE && session->confirmed && task.round < session->task.round) {
-        trib_blob_unref(task.plan);
+        trib_blob_unref(task.graph);
         trib_session_ignore(session, "task", "of an earlier round than the one at hand");
         return;
     }
     if (same && session->confirmed) {
-        trib_blob_unref(task.plan);
+        trib_blob_unref(task.graph);
         trib_session_ignore(session, "task", "sent twice");
         return;
     }
     if (same) {
-        trib_blob_unref(task.plan);
+        trib_blob_unref(task.graph);
         session->confirmed = true;
         session->task.deadline_seconds = task.deadline_seconds;
     } else {
@@ -391,7 +391,7 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
         return;
     }
     const uint8_t *unused;
-    uint64_t len = trib_model_plan_blob(&session->plan, &session->task, session->blobs, &unused);
+    uint64_t len = trib_model_route_blob(&session->route, &session->task, session->blobs, &unused);
     uint64_t received = event->is.received <= len ? event->is.received : 0;
     if (received > session->received) {
         session->failures = 0;
@@ -400,7 +400,7 @@ void trib_session_on_downloaded(struct trib_session *session, const struct trib_
     }
     session->received = received;
     if (!trib_status_may_retry(event->status) && event->status != TRIB_CORRUPT) {
-        if (session->plan.way != TRIB_MODEL_WHOLE) {
+        if (session->route.way != TRIB_MODEL_WHOLE) {
             trib_session_act(session, TRIB_SESSION_CANCEL_WORK); /* and what has arrived goes */
             take_whole(session, event->status, event->reason);
             return;
@@ -422,7 +422,7 @@ void trib_session_on_trained(struct trib_session *session, struct trib_session_e
         return;
     }
     session->work_job = 0;
-    if (event->model_unusable && session->plan.way != TRIB_MODEL_WHOLE) {
+    if (event->model_unusable && session->route.way != TRIB_MODEL_WHOLE) {
         take_whole(session, event->status, event->reason);
         return;
     }

@@ -51,7 +51,7 @@ static const struct field fields[] = {
     FIELD(NUMBER_8, task.model_version),
     FIELD(NUMBER_8, task.model_len),
     FIELD(BYTES, task.model_sha256),
-    FIELD(BYTES, task.plan_sha256),
+    FIELD(BYTES, task.graph_sha256),
     FIELD(NUMBER_8, task.seed),
     FIELD(NUMBER_8, task.sketch_positions),
     FIELD(TEXT, task.codec.text),

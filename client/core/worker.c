@@ -52,7 +52,7 @@ static void job_free(struct job *job)
 {
     trib_session_event_free(job->event);
     trib_model_delivery_clear(&job->delivery);
-    trib_blob_unref(job->task.plan);
+    trib_blob_unref(job->task.graph);
     trib_free(job);
 }
 
@@ -149,7 +149,7 @@ static enum trib_status make_room(struct trib_worker *worker, uint64_t len, stru
     return TRIB_OK;
 }
 
-/* For another life of this client; what cannot be kept is offered all the same. */
+/* For another process of this client; what cannot be kept is offered all the same. */
 static bool save_update(struct trib_worker *worker, const struct job *job)
 {
     struct trib_error error = {.message = ""};
@@ -365,7 +365,7 @@ enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t number, 
     job->delivery = *delivery;
     *delivery = (struct trib_model_delivery){0};
     job->task = *task;
-    job->task.plan = trib_blob_ref(task->plan);
+    job->task.graph = trib_blob_ref(task->graph);
     add_job(worker, job);
     return TRIB_OK;
 }

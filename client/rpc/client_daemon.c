@@ -94,10 +94,10 @@ static void fail_on_the_spot(struct daemon *daemon, enum trib_session_event_kind
 static void begin_training(struct daemon *daemon, const struct trib_session_action *action)
 {
     struct trib_error error;
-    struct trib_model_delivery delivery = {.plan = *action->plan};
+    struct trib_model_delivery delivery = {.route = *action->route};
     enum trib_status status = TRIB_OK;
     delivery.n_spools = trib_link_take(daemon->link, delivery.spools);
-    if (delivery.n_spools != action->plan->n_blobs) {
+    if (delivery.n_spools != action->route->n_blobs) {
         status = trib_fail(&error, TRIB_INTERNAL, "what was downloaded is gone");
         trib_model_delivery_clear(&delivery);
     } else {
@@ -284,9 +284,9 @@ static void loop(struct daemon *daemon)
     }
 }
 
-/* ---- life ---- */
+/* ---- beginning and end ---- */
 
-/* What an earlier life of this client left finished, unless the owner has no room for it any more. */
+/* What an earlier process of this client left finished, unless the owner has no room for it any more. */
 static bool load_finished(struct daemon *daemon, struct trib_client_finished *finished)
 {
     const char *dir = daemon->settings->state_dir;

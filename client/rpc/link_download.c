@@ -29,7 +29,7 @@ void trib_link_partial_leave(struct trib_link_partial *partial)
     partial_free(partial, trib_model_spool_leave);
 }
 
-/* The first bytes of the file, which an earlier life has left, into the running hash. */
+/* The first bytes of the file, which an earlier process has left, into the running hash. */
 static enum trib_status hash_found(struct trib_link_partial *partial, uint64_t found, struct trib_error *error)
 {
     const struct trib_frame_source source = trib_model_spool_source(partial->spool);

@@ -54,7 +54,7 @@ static void act(struct sim_actor *actor, struct trib_session_action *action)
         break;
     case TRIB_SESSION_RELEASE: /* nothing is kept for one client alone */
         break;
-    case TRIB_SESSION_FORGET_UPDATE: /* and no life after this one */
+    case TRIB_SESSION_FORGET_UPDATE: /* and no process after this one */
         break;
     case TRIB_SESSION_DROP_MODEL:
         actor->held = (struct trib_held_model){0};

@@ -65,7 +65,7 @@ static void hold_model(struct sim_actor *actor, const struct trib_session_action
 {
     const struct trib_client_task *task = action->task;
     bool of_use = task->n_deltas > 0 || task->has_initialisation || task->model_version == 0;
-    if (!of_use && action->plan->way == TRIB_MODEL_WHOLE) {
+    if (!of_use && action->route->way == TRIB_MODEL_WHOLE) {
         return;
     }
     actor->held = (struct trib_held_model){.version = task->model_version};
@@ -94,7 +94,7 @@ static enum trib_status make_job(struct sim_actor *actor, const struct trib_clie
         actor->remembers = true;
     }
     made->task = *task;
-    made->task.plan = trib_blob_ref(task->plan);
+    made->task.graph = trib_blob_ref(task->graph);
     made->task.recipe.max_steps = work->max_steps;
     if (made->task.recipe.batch_size > sim->largest) { /* the same batches, without room for more */
         made->task.recipe.batch_size = sim->largest;

@@ -34,7 +34,7 @@ struct trib_trainers {
 void trib_sim_job_free(struct trib_sim_job *job)
 {
     if (job) {
-        trib_blob_unref(job->task.plan);
+        trib_blob_unref(job->task.graph);
         trib_blob_unref(job->model);
         trib_client_update_clear(&job->update);
         trib_free(job->feedback_dir);
@@ -46,7 +46,7 @@ void trib_sim_job_free(struct trib_sim_job *job)
 
 static enum trib_status train(struct trainer *trainer, struct trib_sim_job *job, struct trib_error *error)
 {
-    struct trib_model_delivery delivery = {.plan = trib_model_plan_whole(&job->task)};
+    struct trib_model_delivery delivery = {.route = trib_model_route_whole(&job->task)};
     delivery.spools[0] = trib_model_spool_adopt(job->model);
     if (!delivery.spools[0]) {
         return trib_fail_no_memory(error);

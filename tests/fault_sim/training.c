@@ -15,13 +15,13 @@
 
 /* ---- the plan, and the model ---- */
 
-static enum trib_status use_plan(struct world *world, const struct trib_client_task *task, struct trib_error *error)
+static enum trib_status use_graph(struct world *world, const struct trib_client_task *task, struct trib_error *error)
 {
     struct trib_graph *graph;
     if (world->schema.n_floats > 0) {
         return TRIB_OK;
     }
-    TRIB_TRY(trib_graph_unpack(trib_blob_data(task->plan), trib_blob_len(task->plan), &graph, error));
+    TRIB_TRY(trib_graph_unpack(trib_blob_data(task->graph), trib_blob_len(task->graph), &graph, error));
     enum trib_status status = trib_schema_init(&world->schema, graph, error);
     trib_graph_free(graph);
     if (status == TRIB_OK && world->schema.n_floats > MOST_VALUES) {
@@ -36,7 +36,7 @@ static enum trib_status find_model(struct world *world, struct client *client, c
                                    struct trib_error *error)
 {
     struct trib_model_cache *cache = &client->cache;
-    if (delivery->plan.way == TRIB_MODEL_WHOLE) {
+    if (delivery->route.way == TRIB_MODEL_WHOLE) {
         bool worth = task->n_deltas > 0 || task->has_initialisation || task->model_version == 0;
         *model = delivery->spools[0];
         if (worth) {
@@ -46,7 +46,7 @@ static enum trib_status find_model(struct world *world, struct client *client, c
         return TRIB_OK;
     }
     enum trib_status status = TRIB_OK;
-    if (delivery->plan.way != TRIB_MODEL_HELD) {
+    if (delivery->route.way != TRIB_MODEL_HELD) {
         status = trib_model_cache_build(cache, &world->schema, task, delivery, NULL, error);
     } else if (!cache->spool || memcmp(cache->held.sha256, task->model_sha256, sizeof cache->held.sha256) != 0) {
         status = trib_fail(error, TRIB_NOT_FOUND, "the model is not held any more");
@@ -60,10 +60,10 @@ static enum trib_status load_model(struct world *world, struct client *client, c
                                    struct trib_model_delivery *delivery, struct trib_error *error)
 {
     struct trib_model_spool *model = NULL;
-    TRIB_TRY(use_plan(world, task, error));
-    if (delivery->n_spools != delivery->plan.n_blobs) {
+    TRIB_TRY(use_graph(world, task, error));
+    if (delivery->n_spools != delivery->route.n_blobs) {
         world_break(world, "%s trains with %zu blobs where %zu were to be downloaded", client->node, delivery->n_spools,
-                    delivery->plan.n_blobs);
+                    delivery->route.n_blobs);
         return trib_fail(error, TRIB_INTERNAL, "what was downloaded is gone");
     }
     TRIB_TRY(find_model(world, client, task, delivery, &model, error));
@@ -202,8 +202,8 @@ void training_begin(struct world *world, struct client *client, const struct tri
     trib_task_store_forget(client_dir(client)); /* of an earlier task */
     client->training.job = action->job;
     client->training.task = *action->task;
-    client->training.task.plan = trib_blob_ref(action->task->plan);
-    struct trib_model_delivery delivery = {.plan = *action->plan};
+    client->training.task.graph = trib_blob_ref(action->task->graph);
+    struct trib_model_delivery delivery = {.route = *action->route};
     delivery.n_spools = transfer_take(client, delivery.spools);
     enum trib_status status = load_model(world, client, action->task, &delivery, &error);
     int64_t took_ms = client->train_ms / 2 + (int64_t)host_draw(world, client->number, (uint64_t)client->train_ms);
@@ -217,7 +217,7 @@ void training_begin(struct world *world, struct client *client, const struct tri
 
 static void forget(struct client *client)
 {
-    trib_blob_unref(client->training.task.plan);
+    trib_blob_unref(client->training.task.graph);
     client->training = (struct training){.job = 0};
 }
 

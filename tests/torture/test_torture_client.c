@@ -36,8 +36,8 @@ enum { WAYS = sizeof ways / sizeof ways[0] };
 static struct {
     struct trib_dataset dataset;
     struct trib_client_data data;
-    struct trib_blob *plan, *model;
-    uint8_t plan_sha256[32], model_sha256[32];
+    struct trib_blob *graph, *model;
+    uint8_t graph_sha256[32], model_sha256[32];
 } fixed;
 
 static void make_model(void)
@@ -57,9 +57,9 @@ static void make_model(void)
     const struct trib_frame_job job = {
         .kind = TRIB_FRAME_MODEL, .chain = &chain, .schema = schema.hash, .vector = values, .n = schema.n_floats};
     ck_assert_int_eq(trib_frame_encode(&job, &fixed.model, NULL), TRIB_OK);
-    fixed.plan = trib_blob_copy(bytes.data, bytes.len);
-    ck_assert_ptr_nonnull(fixed.plan);
-    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, fixed.plan_sha256), TRIB_OK);
+    fixed.graph = trib_blob_copy(bytes.data, bytes.len);
+    ck_assert_ptr_nonnull(fixed.graph);
+    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, fixed.graph_sha256), TRIB_OK);
     ck_assert_int_eq(trib_sha256(trib_blob_data(fixed.model), trib_blob_len(fixed.model), fixed.model_sha256), TRIB_OK);
     trib_free(values);
     trib_schema_clear(&schema);
@@ -83,7 +83,7 @@ static void setup(void)
 static void teardown(void)
 {
     trib_client_data_clear(&fixed.data);
-    trib_blob_unref(fixed.plan);
+    trib_blob_unref(fixed.graph);
     trib_blob_unref(fixed.model);
     torture_free_disk();
 }
@@ -162,7 +162,7 @@ static struct trib_client_task make_task(const struct home *home, uint64_t round
                                     .round = round,
                                     .model_len = trib_blob_len(fixed.model),
                                     .has_initialisation = true,
-                                    .plan = fixed.plan,
+                                    .graph = fixed.graph,
                                     .seed = 5 + round,
                                     .sketch_positions = 20,
                                     .folded_round = home->folded_round,
@@ -171,7 +171,7 @@ static struct trib_client_task make_task(const struct home *home, uint64_t round
                                                .epochs = 1,
                                                .batch_size = 10,
                                                .learning_rate = 0.5F}};
-    memcpy(task.plan_sha256, fixed.plan_sha256, sizeof task.plan_sha256);
+    memcpy(task.graph_sha256, fixed.graph_sha256, sizeof task.graph_sha256);
     memcpy(task.model_sha256, fixed.model_sha256, sizeof task.model_sha256);
     if (trib_chain_parse(home->way->codec, &task.codec, NULL) != TRIB_OK ||
         trib_feedback_read(home->way->feedback, 0.5, &task.feedback, NULL) != TRIB_OK) {
@@ -184,9 +184,9 @@ static const _Atomic(bool) never = false;
 
 static bool train(struct home *home, const struct trib_client_task *task, struct trib_client_update *update)
 {
-    struct trib_model_delivery delivery = {.plan = trib_model_plan_whole(task), .n_spools = 1};
+    struct trib_model_delivery delivery = {.route = trib_model_route_whole(task), .n_spools = 1};
     if (memcmp(home->local.cache.held.sha256, task->model_sha256, sizeof task->model_sha256) == 0) {
-        delivery = (struct trib_model_delivery){.plan = {.way = TRIB_MODEL_HELD}};
+        delivery = (struct trib_model_delivery){.route = {.way = TRIB_MODEL_HELD}};
     } else {
         delivery.spools[0] = trib_model_spool_adopt(trib_blob_ref(fixed.model));
     }

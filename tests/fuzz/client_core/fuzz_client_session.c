@@ -57,7 +57,7 @@ static void check_action(const struct trib_session_action *action)
         work = action->job;
         break;
     case TRIB_SESSION_TRAIN:
-        require(action->task && action->plan && action->task->plan);
+        require(action->task && action->route && action->task->graph);
         work = action->job;
         break;
     case TRIB_SESSION_UPLOAD:

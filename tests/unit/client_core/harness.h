@@ -12,7 +12,7 @@
 
 enum { MIN_MS = 500, MAX_MS = 60000, MODEL_LEN = 1000, DELTA_LEN = 100, FRAME_LEN = 5000 };
 #define RUN "run-1"
-static const uint8_t plan_bytes[] = {1, 2, 3, 4};
+static const uint8_t graph_bytes[] = {1, 2, 3, 4};
 
 struct harness {
     struct trib_session *session;
@@ -233,10 +233,10 @@ static inline void add_deltas(Tributary__V1__Task *task, const struct task_optio
 
 static inline void task_with(struct harness *h, struct task_options options)
 {
-    uint8_t model_sha[32], plan_sha[32];
+    uint8_t model_sha[32], graph_sha[32];
     memset(model_sha, 7, sizeof model_sha);
-    ck_assert_int_eq(trib_sha256(plan_bytes, sizeof plan_bytes, plan_sha), TRIB_OK);
-    plan_sha[0] ^= options.wrong_hash ? 1 : 0;
+    ck_assert_int_eq(trib_sha256(graph_bytes, sizeof graph_bytes, graph_sha), TRIB_OK);
+    graph_sha[0] ^= options.wrong_hash ? 1 : 0;
     Tributary__V1__Blob model = TRIBUTARY__V1__BLOB__INIT;
     model.sha256 = (ProtobufCBinaryData){.data = model_sha, .len = options.short_hash ? 31 : 32};
     model.len = options.model_len != 0 ? options.model_len : MODEL_LEN;
@@ -250,9 +250,9 @@ static inline void task_with(struct harness *h, struct task_options options)
     task.run = text_of(options.run ? options.run : RUN);
     task.round = options.round;
     task.model = options.without_model ? NULL : &model;
-    task.plan_sha256 = (ProtobufCBinaryData){.data = plan_sha, .len = sizeof plan_sha};
-    uint8_t graph[sizeof plan_bytes];
-    memcpy(graph, plan_bytes, sizeof graph);
+    task.plan_sha256 = (ProtobufCBinaryData){.data = graph_sha, .len = sizeof graph_sha};
+    uint8_t graph[sizeof graph_bytes];
+    memcpy(graph, graph_bytes, sizeof graph);
     task.graph = (ProtobufCBinaryData){.data = graph, .len = options.without_graph ? 0 : sizeof graph};
     task.recipe = &recipe;
     task.codec = text_of(options.codec ? options.codec : "f32");

@@ -156,7 +156,7 @@ static void make_update(void)
                                                        .feedback_round = FOLDED_ROUND}};
     fill(values);
     memset(finished.task.model_sha256, 7, sizeof finished.task.model_sha256);
-    ck_assert_int_eq(trib_sha256(plan_bytes, sizeof plan_bytes, finished.task.plan_sha256), TRIB_OK);
+    ck_assert_int_eq(trib_sha256(graph_bytes, sizeof graph_bytes, finished.task.graph_sha256), TRIB_OK);
     struct trib_client_update *update = &finished.update;
     ck_assert_int_eq(encode_frame(TRIB_FRAME_UPDATE, "sign", 42, schema, values, N, &update->frame, NULL), TRIB_OK);
     ck_assert_int_eq(trib_sha256(trib_blob_data(update->frame), trib_blob_len(update->frame), update->sha256), TRIB_OK);

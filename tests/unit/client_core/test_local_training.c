@@ -54,8 +54,8 @@ static void make_model(struct fixture *f, int64_t features)
     ck_assert_int_eq(trib_graph_pack(graph, &bytes, NULL), TRIB_OK);
     ck_assert_int_eq(trib_schema_init(&f->schema, graph, NULL), TRIB_OK);
     trib_graph_free(graph);
-    f->task.plan = trib_blob_copy(bytes.data, bytes.len);
-    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.plan_sha256), TRIB_OK);
+    f->task.graph = trib_blob_copy(bytes.data, bytes.len);
+    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.graph_sha256), TRIB_OK);
     trib_buf_clear(&bytes);
     float *model = trib_calloc(f->schema.n_floats, sizeof *model);
     ck_assert_ptr_nonnull(model);
@@ -94,14 +94,14 @@ static void teardown(struct fixture *f)
     trib_client_data_clear(&f->data);
     trib_client_settings_clear(&f->settings);
     trib_schema_clear(&f->schema);
-    trib_blob_unref(f->task.plan);
+    trib_blob_unref(f->task.graph);
     trib_blob_unref(f->model);
     ck_assert_int_eq(unlink(f->csv), 0);
 }
 
 static struct trib_model_delivery deliver(struct fixture *f)
 {
-    struct trib_model_delivery delivery = {.plan = trib_model_plan_whole(&f->task), .n_spools = 1};
+    struct trib_model_delivery delivery = {.route = trib_model_route_whole(&f->task), .n_spools = 1};
     delivery.spools[0] = trib_model_spool_adopt(trib_blob_ref(f->model));
     ck_assert_ptr_nonnull(delivery.spools[0]);
     return delivery;

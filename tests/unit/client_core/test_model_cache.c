@@ -90,9 +90,9 @@ static struct trib_model_spool *spool_of(const struct trib_blob *blob)
 /* What the plan asks for. */
 static struct trib_model_delivery deliver(void)
 {
-    struct trib_model_delivery delivery = {.plan = trib_model_plan_make(&f.task, &f.cache.held, 0)};
-    for (size_t i = 0; i < delivery.plan.n_blobs; i++) {
-        delivery.spools[delivery.n_spools++] = spool_of(f.deltas[delivery.plan.first_delta + i + 1]);
+    struct trib_model_delivery delivery = {.route = trib_model_route_make(&f.task, &f.cache.held, 0)};
+    for (size_t i = 0; i < delivery.route.n_blobs; i++) {
+        delivery.spools[delivery.n_spools++] = spool_of(f.deltas[delivery.route.first_delta + i + 1]);
     }
     return delivery;
 }
@@ -164,7 +164,7 @@ START_TEST(a_chain_moves_it_on)
     for (uint64_t v = 1; v < VERSIONS; v++) {
         make_task(v);
         struct trib_model_delivery delivery = deliver();
-        ck_assert_int_eq(delivery.plan.way, TRIB_MODEL_CHAIN);
+        ck_assert_int_eq(delivery.route.way, TRIB_MODEL_CHAIN);
         ck_assert_uint_eq(delivery.n_spools, 1);
         ck_assert_msg(build(&delivery) == TRIB_OK, "%s", error.message);
         expect_held(v);
@@ -183,7 +183,7 @@ START_TEST(a_long_chain_and_a_beginning_lead_to_the_same)
     expect_held(3);
     trib_model_cache_drop(&f.cache);
     delivery = deliver();
-    ck_assert_int_eq(delivery.plan.way, TRIB_MODEL_INITIALISED);
+    ck_assert_int_eq(delivery.route.way, TRIB_MODEL_INITIALISED);
     ck_assert_int_eq(build(&delivery), TRIB_OK);
     expect_held(3);
 }
@@ -283,7 +283,7 @@ START_TEST(nothing_wrong_comes_of_it)
     f.cache.held.version = 1;
     f.task.initialisation_seed = 6;
     delivery = deliver();
-    delivery.plan.way = TRIB_MODEL_INITIALISED;
+    delivery.route.way = TRIB_MODEL_INITIALISED;
     expect_failure(&delivery, TRIB_MISMATCH, "");
     expect_held(1);
 }

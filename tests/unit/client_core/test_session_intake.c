@@ -10,15 +10,15 @@ struct parts {
     Tributary__V1__Blob model, delta_blob;
     Tributary__V1__Recipe recipe;
     Tributary__V1__Delta delta, *deltas[1];
-    uint8_t model_sha[32], plan_sha[32], delta_sha[32], graph[8];
+    uint8_t model_sha[32], graph_sha[32], delta_sha[32], graph[8];
 };
 
-static void fill(struct parts *p, uint8_t plan)
+static void fill(struct parts *p, uint8_t graph)
 {
     memset(p, 0, sizeof *p);
     memset(p->model_sha, 7, sizeof p->model_sha);
-    memset(p->graph, plan, sizeof p->graph);
-    ck_assert_int_eq(trib_sha256(p->graph, sizeof p->graph, p->plan_sha), TRIB_OK);
+    memset(p->graph, graph, sizeof p->graph);
+    ck_assert_int_eq(trib_sha256(p->graph, sizeof p->graph, p->graph_sha), TRIB_OK);
     tributary__v1__blob__init(&p->model);
     p->model.sha256 = (ProtobufCBinaryData){.data = p->model_sha, .len = sizeof p->model_sha};
     p->model.len = MODEL_LEN;
@@ -42,7 +42,7 @@ static void fill(struct parts *p, uint8_t plan)
     p->task.model_version = 5;
     p->task.deltas = p->deltas;
     p->task.n_deltas = 1;
-    p->task.plan_sha256 = (ProtobufCBinaryData){.data = p->plan_sha, .len = sizeof p->plan_sha};
+    p->task.plan_sha256 = (ProtobufCBinaryData){.data = p->graph_sha, .len = sizeof p->graph_sha};
     p->task.graph = (ProtobufCBinaryData){.data = p->graph, .len = sizeof p->graph};
     p->task.recipe = &p->recipe;
     p->task.codec = text_of("f32");
@@ -98,10 +98,10 @@ START_TEST(every_wrong_field_of_a_task_is_named)
 END_TEST
 
 /* A task of a round that is never finished: its outcome comes at once. */
-static bool takes_plan(struct harness *h, uint8_t plan, uint64_t round, bool with_graph)
+static bool takes_graph(struct harness *h, uint8_t graph, uint64_t round, bool with_graph)
 {
     struct parts p;
-    fill(&p, plan);
+    fill(&p, graph);
     p.task.round = round;
     if (!with_graph) {
         p.task.graph.len = 0;
@@ -115,22 +115,22 @@ static bool takes_plan(struct harness *h, uint8_t plan, uint64_t round, bool wit
     return taken;
 }
 
-START_TEST(of_many_plans_the_latest_are_kept)
+START_TEST(of_many_graphs_the_latest_are_kept)
 {
     struct harness h;
     uint64_t round = 1;
     start(&h, TRIB_STATE_IDLE);
-    for (uint8_t plan = 1; plan <= 4; plan++) {
-        ck_assert(takes_plan(&h, plan, round++, true));
+    for (uint8_t graph = 1; graph <= 4; graph++) {
+        ck_assert(takes_graph(&h, graph, round++, true));
     }
-    ck_assert(takes_plan(&h, 1, round++, false));
-    ck_assert(takes_plan(&h, 3, round++, true)); /* sent again, it is the same */
-    ck_assert(takes_plan(&h, 5, round++, true)); /* in the place of the second, whose use lies furthest back */
-    ck_assert(!takes_plan(&h, 2, round++, false));
-    ck_assert(takes_plan(&h, 1, round++, false));
-    ck_assert(takes_plan(&h, 3, round++, false));
-    ck_assert(takes_plan(&h, 4, round++, false));
-    ck_assert(takes_plan(&h, 5, round++, false));
+    ck_assert(takes_graph(&h, 1, round++, false));
+    ck_assert(takes_graph(&h, 3, round++, true)); /* sent again, it is the same */
+    ck_assert(takes_graph(&h, 5, round++, true)); /* in the place of the second, whose use lies furthest back */
+    ck_assert(!takes_graph(&h, 2, round++, false));
+    ck_assert(takes_graph(&h, 1, round++, false));
+    ck_assert(takes_graph(&h, 3, round++, false));
+    ck_assert(takes_graph(&h, 4, round++, false));
+    ck_assert(takes_graph(&h, 5, round++, false));
     teardown(&h);
 }
 END_TEST
@@ -160,7 +160,7 @@ START_TEST(a_task_that_differs_anywhere_is_another)
                    {"learning_rate", false}, {"momentum", false},    {"weight_decay", false},
                    {"clip_norm", false},     {"proximal_mu", false}, {"codec", false},
                    {"feedback", false},      {"sketch", false},      {"seed", false},
-                   {"model_len", false},     {"model_sha", false},   {"plan", false},
+                   {"model_len", false},     {"model_sha", false},   {"graph", false},
                    {"deadline", true}};
     for (int i = 0; i < (int)(sizeof changes / sizeof changes[0]); i++) {
         struct harness h;
@@ -202,7 +202,7 @@ int main(void)
     Suite *suite = suite_create("session_intake");
     TCase *tests = tcase_create("session_intake");
     tcase_add_test(tests, every_wrong_field_of_a_task_is_named);
-    tcase_add_test(tests, of_many_plans_the_latest_are_kept);
+    tcase_add_test(tests, of_many_graphs_the_latest_are_kept);
     tcase_add_test(tests, a_target_instead_of_a_codec_is_taken);
     tcase_add_test(tests, a_task_that_differs_anywhere_is_another);
     suite_add_tcase(suite, tests);

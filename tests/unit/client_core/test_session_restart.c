@@ -1,13 +1,13 @@
 /* A client that was started anew with what it had finished: it offers that again, or lets go of it. */
 #include "harness.h"
 
-/* What an earlier life has finished: the task that `task_with` sends with these options, trained. */
+/* What an earlier process has finished: the task that `task_with` sends with these options, trained. */
 static struct trib_client_finished finished_of(struct task_options options)
 {
     struct trib_client_finished finished = {.task = {.round = options.round, .model_len = MODEL_LEN, .seed = 42}};
     snprintf(finished.task.run, sizeof finished.task.run, "%s", options.run ? options.run : RUN);
     memset(finished.task.model_sha256, 7, sizeof finished.task.model_sha256);
-    ck_assert_int_eq(trib_sha256(plan_bytes, sizeof plan_bytes, finished.task.plan_sha256), TRIB_OK);
+    ck_assert_int_eq(trib_sha256(graph_bytes, sizeof graph_bytes, finished.task.graph_sha256), TRIB_OK);
     snprintf(finished.task.codec.text, sizeof finished.task.codec.text, "f32");
     ck_assert_int_eq(
         trib_feedback_read(options.feedback ? options.feedback : "", options.momentum, &finished.task.feedback, NULL),
@@ -180,7 +180,7 @@ START_TEST(its_end_leaves_it_for_another_life)
 }
 END_TEST
 
-/* ---- what this life saves ---- */
+/* ---- what this process saves ---- */
 
 START_TEST(a_saved_update_is_forgotten_with_its_task)
 {

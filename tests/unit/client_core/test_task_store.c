@@ -41,7 +41,7 @@ static struct trib_client_finished example(bool sketch)
                                                  .model_version = 40,
                                                  .model_len = 12345678901,
                                                  .model_sha256 = {1, 2, 3},
-                                                 .plan_sha256 = {4, 5, 6},
+                                                 .graph_sha256 = {4, 5, 6},
                                                  .seed = 0xfedcba9876543210,
                                                  .sketch_positions = sketch ? SKETCH * 8 : 0,
                                                  .codec = {.text = "topk:0.01,uniform:8"},
@@ -102,10 +102,10 @@ static bool same_task(const struct trib_client_task *a, const struct trib_client
 {
     return strcmp(a->run, b->run) == 0 && a->round == b->round && a->model_version == b->model_version &&
            a->model_len == b->model_len && memcmp(a->model_sha256, b->model_sha256, 32) == 0 &&
-           memcmp(a->plan_sha256, b->plan_sha256, 32) == 0 && a->seed == b->seed &&
+           memcmp(a->graph_sha256, b->graph_sha256, 32) == 0 && a->seed == b->seed &&
            a->sketch_positions == b->sketch_positions && strcmp(a->codec.text, b->codec.text) == 0 &&
            a->feedback.kind == b->feedback.kind && a->feedback.momentum == b->feedback.momentum &&
-           same_recipe(&a->recipe, &b->recipe) && !a->plan;
+           same_recipe(&a->recipe, &b->recipe) && !a->graph;
 }
 
 static bool same_update(const struct trib_client_update *a, const struct trib_client_update *b)

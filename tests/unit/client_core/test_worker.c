@@ -89,7 +89,7 @@ static struct trib_session_event *train_by_delta(struct fixture *f, bool bent)
     if (bent) {
         trib_blob_fill(delta)[trib_blob_len(delta) - 9] ^= 1;
     }
-    struct trib_model_delivery delivery = {.plan = {.way = TRIB_MODEL_CHAIN, .n_blobs = 1}, .n_spools = 1};
+    struct trib_model_delivery delivery = {.route = {.way = TRIB_MODEL_CHAIN, .n_blobs = 1}, .n_spools = 1};
     delivery.spools[0] = trib_model_spool_adopt(delta);
     ck_assert_int_eq(trib_worker_train(f->worker, 5, &f->task, &delivery, NULL), TRIB_OK);
     trib_blob_unref(whole);
@@ -99,7 +99,7 @@ static struct trib_session_event *train_by_delta(struct fixture *f, bool bent)
 
 static struct trib_session_event *train_held(struct fixture *f)
 {
-    struct trib_model_delivery none = {.plan = {.way = TRIB_MODEL_HELD}};
+    struct trib_model_delivery none = {.route = {.way = TRIB_MODEL_HELD}};
     ck_assert_int_eq(trib_worker_train(f->worker, 6, &f->task, &none, NULL), TRIB_OK);
     return await(f, TRIB_SESSION_TRAINED);
 }
@@ -417,9 +417,9 @@ START_TEST(a_plan_that_is_no_graph_is_refused)
 {
     struct fixture f;
     setup(&f, "");
-    trib_blob_unref(f.task.plan);
-    f.task.plan = trib_blob_copy("\xff\xff", 2);
-    f.task.plan_sha256[0] ^= 1;
+    trib_blob_unref(f.task.graph);
+    f.task.graph = trib_blob_copy("\xff\xff", 2);
+    f.task.graph_sha256[0] ^= 1;
     train(&f);
     fails(&f, TRIB_PROTOCOL, "");
     teardown(&f);

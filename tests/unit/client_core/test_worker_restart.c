@@ -46,7 +46,7 @@ static void end(struct fixture *f)
     teardown(f);
 }
 
-/* What another life would find is what this one told. */
+/* What another process would find is what this one told. */
 static bool is_found(const struct fixture *f)
 {
     struct trib_client_finished found;

@@ -83,8 +83,8 @@ static inline void make_task(struct fixture *f, int64_t features)
     ck_assert_int_eq(trib_schema_init(&f->schema, graph, NULL), TRIB_OK);
     trib_graph_free(graph);
     f->task = (struct trib_client_task){.run = "run-1", .round = 1, .seed = 5, .codec = chain_of("f32")};
-    f->task.plan = trib_blob_copy(bytes.data, bytes.len);
-    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.plan_sha256), TRIB_OK);
+    f->task.graph = trib_blob_copy(bytes.data, bytes.len);
+    ck_assert_int_eq(trib_sha256(bytes.data, bytes.len, f->task.graph_sha256), TRIB_OK);
     trib_buf_clear(&bytes);
     f->task.recipe = (struct trib_recipe){.loss = TRIB_LOSS_CROSS_ENTROPY,
                                           .optimizer = TRIB_OPTIMIZER_SGD,
@@ -130,7 +130,7 @@ static inline void teardown(struct fixture *f)
     trib_session_events_clear(&f->events);
     trib_disk_budget_free(f->budget);
     trib_client_settings_clear(&f->settings);
-    trib_blob_unref(f->task.plan);
+    trib_blob_unref(f->task.graph);
     trib_schema_clear(&f->schema);
     trib_free(f->model);
     ck_assert_int_eq(unlink(f->csv), 0);
@@ -156,7 +156,7 @@ static inline struct trib_model_spool *received(struct fixture *f, enum trib_fra
 
 static inline void begin(struct fixture *f, uint64_t job, struct trib_model_spool *model)
 {
-    struct trib_model_delivery delivery = {.plan = trib_model_plan_whole(&f->task), .spools = {model}, .n_spools = 1};
+    struct trib_model_delivery delivery = {.route = trib_model_route_whole(&f->task), .spools = {model}, .n_spools = 1};
     ck_assert_int_eq(trib_worker_train(f->worker, job, &f->task, &delivery, NULL), TRIB_OK);
     ck_assert_uint_eq(delivery.n_spools, 0);
 }

@@ -1,4 +1,4 @@
-/* Downloads that go on in another life of the client: new links on the same folder, a server that breaks them off at
+/* Downloads that go on in another process of the client: new links on the same folder, a server that breaks them off at
  * any byte. */
 #include "link_fixture.h"
 

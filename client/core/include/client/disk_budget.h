@@ -21,7 +21,7 @@ struct trib_disk_budget; /* opaque */
 TRIB_MUST_CHECK enum trib_status trib_disk_budget_new(uint64_t limit, struct trib_disk_budget **budget,
                                                       struct trib_error *error);
 void trib_disk_budget_free(struct trib_disk_budget *budget); /* NULL is allowed */
-/* Note what an earlier life has left under the directory, but for downloads, which count once they go on. */
+/* Note what an earlier process has left under the directory, but for downloads, which count once they go on. */
 void trib_disk_budget_look(struct trib_disk_budget *budget, const char *dir);
 /* This use takes `len` bytes from now on, whatever it took before. TRIB_LIMIT with the figures: it is as it was. */
 TRIB_MUST_CHECK enum trib_status trib_disk_budget_set(struct trib_disk_budget *budget, enum trib_disk_use use,

@@ -1,5 +1,5 @@
 /* One task's training, from the received frame to the coded update. Kept between tasks: the graph and the compiled
- * trainer, as long as the plan stays the same. One thread. */
+ * trainer, as long as the graph stays the same. One thread. */
 #ifndef TRIB_CLIENT_LOCAL_TRAINING_H
 #define TRIB_CLIENT_LOCAL_TRAINING_H
 
@@ -17,9 +17,9 @@ struct trib_local_training {
     struct trib_client_limits limits;
     struct trib_feedback_store *feedback;
     struct trib_disk_budget *budget; /* may be NULL */
-    /* Of the last plan; zeroed at first. */
-    bool has_plan;
-    uint8_t plan_sha256[32];
+    /* Of the last graph; zeroed at first. */
+    bool has_graph;
+    uint8_t graph_sha256[32];
     struct trib_graph *graph;
     struct trib_schema schema;
     struct trib_trainer *trainer;  /* may be NULL */
@@ -34,6 +34,6 @@ TRIB_MUST_CHECK enum trib_status trib_local_training_run(struct trib_local_train
                                                          struct trib_model_delivery *delivery,
                                                          const _Atomic(bool) *stop, struct trib_client_update *update,
                                                          struct trib_error *error);
-void trib_local_training_forget(struct trib_local_training *local); /* plan and trainer */
+void trib_local_training_forget(struct trib_local_training *local); /* graph and trainer */
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "base/thread_pool.h"
 #include "model/schema.h"
-#include "client/model_plan.h"
+#include "client/model_route.h"
 #include "client/model_spool.h"
 #include "client/session.h"
 
@@ -24,9 +24,9 @@ struct trib_model_cache {
     struct trib_model_spool *spool;  /* a frame */
 };
 
-/* What came for a task: the plan's blobs, in order. */
+/* What came for a task: the route's blobs, in order. */
 struct trib_model_delivery {
-    struct trib_model_plan plan;
+    struct trib_model_route route;
     struct trib_model_spool *spools[TRIB_TASK_DELTAS];
     size_t n_spools;
     bool unusable; /* out: the task's model cannot be made of it and of what is held: only the whole helps */

@@ -17,7 +17,7 @@
 #include "codec/choose.h"
 #include "codec/feedback.h"
 #include "client/device.h"
-#include "client/model_plan.h"
+#include "client/model_route.h"
 #include "train/trainer.h"
 #include "wire/chunk.h"
 #include "wire/message.h"
@@ -31,10 +31,10 @@ struct trib_client_task {
     uint64_t model_len, model_version;
     struct trib_client_delta deltas[TRIB_TASK_DELTAS]; /* oldest first, without a gap, up to model_version */
     size_t n_deltas;
-    bool has_initialisation; /* version 0 can be made from the plan and this seed */
+    bool has_initialisation; /* version 0 can be made from the graph and this seed */
     uint64_t initialisation_seed;
-    uint8_t plan_sha256[32];
-    struct trib_blob *plan;    /* the Graph message's bytes, whose hash was checked; one reference */
+    uint8_t graph_sha256[32];
+    struct trib_blob *graph;   /* the Graph message's bytes, whose hash was checked; one reference */
     struct trib_recipe recipe; /* checked */
     struct trib_chain codec;   /* with `choose`: its text alone, "auto:..." */
     bool choose;               /* the chain is left to the client */
@@ -58,7 +58,7 @@ struct trib_client_update {
     struct trib_blob *sketch; /* packed as in codec/sketch.h, one reference; NULL = the task asks for none */
 };
 void trib_client_update_clear(struct trib_client_update *update);
-/* Both together, as they are kept for another life: of the task, what makes it the same one. */
+/* Both together, as they are kept for another process: of the task, what makes it the same one. */
 struct trib_client_finished {
     struct trib_client_task task;
     struct trib_client_update update;
@@ -91,7 +91,7 @@ struct trib_session_event {
     enum trib_status status;
     char reason[TRIB_ERROR_MESSAGE_LEN];
     struct trib_held_model held; /* the model that is held from now on, whatever the status */
-    bool saved;                  /* the update is kept for another life until FORGET_UPDATE */
+    bool saved;                  /* the update is kept for another process until FORGET_UPDATE */
     bool model_unusable;         /* what is held and what came do not give the task's model: it takes the whole */
     union {
         Tributary__V1__ServerMessage *message; /* owned by the event */
@@ -119,14 +119,14 @@ enum trib_session_action_kind {
     TRIB_SESSION_SEND,       /* bytes: a packed ClientMessage */
     TRIB_SESSION_DOWNLOAD,   /* job, sha256, len: a blob, from what the executor holds of it on; `offset` is how much
                                 that was when the session last heard of it; payloads of at most chunk_bytes */
-    TRIB_SESSION_TRAIN,      /* job, task, plan: with the blobs that were downloaded since the last */
+    TRIB_SESSION_TRAIN,      /* job, task, route: with the blobs that were downloaded since the last */
     TRIB_SESSION_UPLOAD,     /* job, task, update: from `offset` on, payloads of at most chunk_bytes */
     TRIB_SESSION_CANCEL_TRANSFER, /* download or upload: end it; what was downloaded stays */
     TRIB_SESSION_CANCEL_WORK,     /* download, training, upload: end it and drop what was downloaded */
     TRIB_SESSION_RELEASE,         /* idle for a while: free what the next task can do without */
     TRIB_SESSION_REPORT,          /* a line for the log */
     TRIB_SESSION_DROP_MODEL,      /* the model that is held will not be needed any more */
-    TRIB_SESSION_FORGET_UPDATE,   /* what was kept of the update for another life goes; comes before its SETTLE */
+    TRIB_SESSION_FORGET_UPDATE,   /* what was kept of the update for another process goes; comes before its SETTLE */
     TRIB_SESSION_SETTLE,          /* task, folded: its round has an outcome, which error feedback waits for */
     TRIB_SESSION_EXIT             /* status, text: the client's end */
 };
@@ -137,7 +137,7 @@ struct trib_session_action {
     struct trib_buf bytes;
     const struct trib_client_task *task;
     const struct trib_client_update *update;
-    const struct trib_model_plan *plan;
+    const struct trib_model_route *route;
     const uint8_t *sha256; /* [32] */
     uint64_t len, offset;
     bool folded;
@@ -168,9 +168,9 @@ struct trib_session_config { /* all borrowed for the session's life */
     uint64_t memory_bytes; /* 0 = no limit */
     int64_t reconnect_min_ms, reconnect_max_ms;
     uint64_t seed;               /* of the backoff's jitter */
-    struct trib_held_model held; /* from an earlier life */
-    /* From an earlier life too, kept there until FORGET_UPDATE; NULL = nothing. Read by trib_session_new alone, which
-     * takes references of its own. */
+    struct trib_held_model held; /* from an earlier process */
+    /* From an earlier process too, kept there until FORGET_UPDATE; NULL = nothing. Read by trib_session_new alone,
+     * which takes references of its own. */
     const struct trib_client_finished *finished;
     struct trib_device device; /* at the start */
 };

@@ -1,4 +1,4 @@
-/* The finished update that waits for its outcome, kept for the client's next life: the file `update` under the state
+/* The finished update that waits for its outcome, kept for the client's next process: the file `update` under the state
  * directory. A restarted client offers it again when the server sends the same task, instead of training anew.
  *
  * The file, little-endian; the fields of the record follow each other as the table in task_store.c lists them:

@@ -18,14 +18,14 @@ struct trib_worker_config { /* all borrowed for the worker's life */
 TRIB_MUST_CHECK enum trib_status trib_worker_new(const struct trib_worker_config *config, struct trib_worker **worker,
                                                  struct trib_error *error);
 void trib_worker_free(struct trib_worker *worker); /* cancels and waits; NULL is allowed */
-/* Train: the event will carry `job`. Empties `delivery`, also on failure; copies the task and shares its plan. */
+/* Train: the event will carry `job`. Empties `delivery`, also on failure; copies the task and shares its graph. */
 TRIB_MUST_CHECK enum trib_status trib_worker_train(struct trib_worker *worker, uint64_t job,
                                                    const struct trib_client_task *task,
                                                    struct trib_model_delivery *delivery, struct trib_error *error);
 void trib_worker_cancel(struct trib_worker *worker); /* what is trained or waits to be; events still come */
 /* Hold no model any more; before the next training begins. */
 void trib_worker_drop_model(struct trib_worker *worker);
-/* What was kept of a finished update for another life goes, durably; in its turn, as trib_worker_settle. */
+/* What was kept of a finished update for another process goes, durably; in its turn, as trib_worker_settle. */
 void trib_worker_forget_update(struct trib_worker *worker);
 /* A round has an outcome: tell the state of error feedback. After what is trained at present, before what comes later.
  */

@@ -1,7 +1,7 @@
 /* How a client comes by a task's model with the fewest bytes: the whole of it, the deltas since the version that it
  * holds, nothing at all. Pure functions; any thread. */
-#ifndef TRIB_CLIENT_MODEL_PLAN_H
-#define TRIB_CLIENT_MODEL_PLAN_H
+#ifndef TRIB_CLIENT_MODEL_ROUTE_H
+#define TRIB_CLIENT_MODEL_ROUTE_H
 
 #include "wire/chunk.h"
 #include "wire/message.h"
@@ -29,7 +29,7 @@ enum trib_model_way {
     TRIB_MODEL_HELD,        /* it is the model that is held */
     TRIB_MODEL_INITIALISED, /* make version 0, download the deltas since */
 };
-struct trib_model_plan {
+struct trib_model_route {
     enum trib_model_way way;
     size_t first_delta; /* of the task's, for a chain */
     size_t n_blobs;     /* to download */
@@ -38,13 +38,13 @@ struct trib_model_plan {
 
 struct trib_client_task;
 /* max_bytes: the owner's limits.max_memory, 0 = none; a chain needs room for two models. */
-struct trib_model_plan trib_model_plan_make(const struct trib_client_task *task, const struct trib_held_model *held,
-                                            uint64_t max_bytes);
+struct trib_model_route trib_model_route_make(const struct trib_client_task *task, const struct trib_held_model *held,
+                                              uint64_t max_bytes);
 /* The whole, whatever is held. */
-struct trib_model_plan trib_model_plan_whole(const struct trib_client_task *task);
-/* The plan's blob number i: its length, and its name through *sha256 (which stays the task's). */
-uint64_t trib_model_plan_blob(const struct trib_model_plan *plan, const struct trib_client_task *task, size_t i,
-                              const uint8_t **sha256);
+struct trib_model_route trib_model_route_whole(const struct trib_client_task *task);
+/* The route's blob number i: its length, and its name through *sha256 (which stays the task's). */
+uint64_t trib_model_route_blob(const struct trib_model_route *route, const struct trib_client_task *task, size_t i,
+                               const uint8_t **sha256);
 const char *trib_model_way_name(enum trib_model_way way);
 
 #endif
