@@ -1,6 +1,5 @@
 /* Choosing a route. */
 #include "client/model_route.h"
-#include "client/session.h"
 
 #include <string.h>
 

@@ -19,13 +19,6 @@ enum {
 
 /* ---- events and actions as values ---- */
 
-void trib_client_update_clear(struct trib_client_update *update)
-{
-    trib_blob_unref(update->frame);
-    trib_blob_unref(update->sketch);
-    *update = (struct trib_client_update){0};
-}
-
 void trib_session_actions_clear(struct trib_session_actions *actions)
 {
     for (size_t i = 0; i < actions->n; i++) {

@@ -1,27 +1,13 @@
-/* How a client comes by a task's model with the fewest bytes: the whole of it, the deltas since the version that it
- * holds, nothing at all. Pure functions; any thread. */
+/* A route is how a client comes by a task's model with the fewest bytes: the whole of it, the deltas since the version
+ * that it holds, nothing at all. Pure functions; any thread. */
 #ifndef TRIB_CLIENT_MODEL_ROUTE_H
 #define TRIB_CLIENT_MODEL_ROUTE_H
 
-#include "wire/chunk.h"
-#include "wire/message.h"
+#include "client/task.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A model that a client holds between tasks. */
-struct trib_held_model {
-    char run[TRIB_RUN_ID_LEN + 1]; /* "": it holds none */
-    uint64_t version;
-    uint8_t sha256[32]; /* of the whole model's frame */
-};
-
-/* Added to version from_version, this blob gives the next one. */
-struct trib_client_delta {
-    uint64_t from_version, len;
-    uint8_t sha256[32];
-};
 
 enum trib_model_way {
     TRIB_MODEL_WHOLE,       /* download the model */
@@ -36,13 +22,14 @@ struct trib_model_route {
     uint64_t bytes;     /* of them all */
 };
 
-struct trib_client_task;
-/* max_bytes: the owner's limits.max_memory, 0 = none; a chain needs room for two models. */
+/* trib_model_route_make chooses the shortest route from the held model. max_bytes: the owner's limits.max_memory, 0 =
+ * none; a chain needs room for two models. */
 struct trib_model_route trib_model_route_make(const struct trib_client_task *task, const struct trib_held_model *held,
                                               uint64_t max_bytes);
-/* The whole, whatever is held. */
+/* trib_model_route_whole is the route that downloads the model, whatever is held. */
 struct trib_model_route trib_model_route_whole(const struct trib_client_task *task);
-/* The route's blob number i: its length, and its name through *sha256 (which stays the task's). */
+/* trib_model_route_blob returns the length of the route's blob number i, and its name through *sha256 (which stays the
+ * task's). */
 uint64_t trib_model_route_blob(const struct trib_model_route *route, const struct trib_client_task *task, size_t i,
                                const uint8_t **sha256);
 const char *trib_model_way_name(enum trib_model_way way);
