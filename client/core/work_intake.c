@@ -1,79 +1,12 @@
 /* Reading a task: everything in it comes from a peer and is checked before any work begins. */
-#include "session_private.h"
-#include "base/mem.h"
+#include "work_private.h"
 #include "base/str.h"
 #include "codec/frame.h"
-#include "crypto/hash.h"
 #include "client/limits.h"
 #include "wire/graph_message.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static struct trib_known_graph *find_graph(struct trib_session *session, const uint8_t sha256[32])
-{
-    for (size_t i = 0; i < TRIB_KNOWN_GRAPHS; i++) {
-        struct trib_known_graph *known = &session->graphs[i];
-        if (known->bytes && memcmp(known->sha256, sha256, sizeof known->sha256) == 0) {
-            return known;
-        }
-    }
-    return NULL;
-}
-
-/* Keep a graph in a free place or in that of the one whose use lies furthest back. */
-static enum trib_status keep_graph(struct trib_session *session, const uint8_t sha256[32],
-                                   const ProtobufCBinaryData *graph, struct trib_known_graph **kept,
-                                   struct trib_error *error)
-{
-    struct trib_known_graph *place = &session->graphs[0];
-    for (size_t i = 1; i < TRIB_KNOWN_GRAPHS && place->bytes; i++) {
-        if (!session->graphs[i].bytes || session->graphs[i].used < place->used) {
-            place = &session->graphs[i];
-        }
-    }
-    struct trib_blob *bytes = trib_blob_copy(graph->data, graph->len);
-    if (!bytes) {
-        return trib_fail_no_memory(error);
-    }
-    trib_blob_unref(place->bytes);
-    place->bytes = bytes;
-    memcpy(place->sha256, sha256, sizeof place->sha256);
-    *kept = place;
-    return TRIB_OK;
-}
-
-void trib_session_forget_graphs(struct trib_session *session)
-{
-    for (size_t i = 0; i < TRIB_KNOWN_GRAPHS; i++) {
-        trib_blob_unref(session->graphs[i].bytes);
-        session->graphs[i] = (struct trib_known_graph){0};
-    }
-}
-
-static enum trib_status read_graph(struct trib_session *session, const Tributary__V1__Task *message,
-                                   struct trib_client_task *task, struct trib_error *error)
-{
-    struct trib_known_graph *known = find_graph(session, task->graph_sha256);
-    if (!known && message->graph.len == 0) {
-        return trib_fail(error, TRIB_NOT_FOUND, "the task names a plan that was not sent on this connection");
-    }
-    if (message->graph.len > 0) {
-        uint8_t digest[TRIB_SHA256_LEN];
-        if (trib_sha256(message->graph.data, message->graph.len, digest) != TRIB_OK) {
-            return trib_fail_no_memory(error);
-        }
-        if (memcmp(digest, task->graph_sha256, sizeof digest) != 0) {
-            return trib_fail(error, TRIB_CORRUPT, "the plan's SHA-256 is not the one that the task names");
-        }
-    }
-    if (!known) {
-        TRIB_TRY(keep_graph(session, task->graph_sha256, &message->graph, &known, error));
-    }
-    known->used = ++session->graph_uses;
-    task->graph = trib_blob_ref(known->bytes);
-    return TRIB_OK;
-}
 
 static enum trib_status read_digest(const ProtobufCBinaryData *from, const char *what, uint8_t to[32],
                                     struct trib_error *error)
@@ -113,13 +46,13 @@ static enum trib_status read_deltas(const Tributary__V1__Task *message, struct t
     return TRIB_OK;
 }
 
-enum trib_status trib_session_read_task(struct trib_session *session, const Tributary__V1__Task *message,
-                                        struct trib_client_task *task, struct trib_error *error)
+enum trib_status trib_work_read_task(struct trib_work *work, const Tributary__V1__Task *message,
+                                     struct trib_client_task *task, struct trib_error *error)
 {
     struct trib_client_task read = {0};
-    if (strcmp(message->run, session->run) != 0) {
+    if (strcmp(message->run, work->run) != 0) {
         return trib_fail(error, TRIB_MISMATCH, "the task is of run \"%.40s\", but the server announced \"%s\"",
-                         message->run, session->run);
+                         message->run, work->run);
     }
     (void)trib_str_copy(read.run, sizeof read.run, message->run);
     if (message->round == 0 || !message->model || !message->recipe) {
@@ -151,13 +84,12 @@ enum trib_status trib_session_read_task(struct trib_session *session, const Trib
     TRIB_TRY(trib_feedback_read(message->feedback, message->feedback_momentum, &read.feedback, error));
     read.folded_round = message->folded_round;
     TRIB_TRY(trib_recipe_from_message(message->recipe, &read.recipe, error));
-    TRIB_TRY(read_graph(session, message, &read, error));
+    TRIB_TRY(trib_work_take_graph(work, &message->graph, &read, error));
     *task = read;
     return TRIB_OK;
 }
 
-/* Would it lead to the same update? */
-bool trib_session_same_task(const struct trib_client_task *a, const struct trib_client_task *b)
+bool trib_work_same_task(const struct trib_client_task *a, const struct trib_client_task *b)
 {
     const struct trib_recipe *x = &a->recipe, *y = &b->recipe;
     bool same_recipe = x->loss == y->loss && x->optimizer == y->optimizer && x->epochs == y->epochs &&
