@@ -2,9 +2,9 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "client/client_data.h"
 #include "client_rpc/client_daemon.h"
 #include "net/net.h"
-#include "client/client_data.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Exponential backoff with jitter. No clock, no state but its own. */
+/* The backoff's waits, drawn from its own random stream. No clock, no state but its own. */
 #include "client/backoff.h"
 
 enum { MOST_DOUBLINGS = 40 };

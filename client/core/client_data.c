@@ -1,4 +1,4 @@
-/* Loading this node's examples. */
+/* The node's examples are loaded here, and cut down to the node's part. */
 #include "client/client_data.h"
 #include "base/mem.h"
 #include "data/partition.h"

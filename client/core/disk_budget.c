@@ -1,4 +1,4 @@
-/* Reckoning what is on the disk: one figure for each use. */
+/* The disk budget is one figure for each use, under a lock. */
 #include "client/disk_budget.h"
 #include "base/disk.h"
 #include "base/file.h"

@@ -1,5 +1,5 @@
-/* One state of error feedback as it is kept: in a file, or in memory where there is no place for files. Read and
- * written block by block, so that only a block of a file is ever in memory. One thread.
+/* A feedback image is one state of error feedback as it is kept: in a file, or in memory where there is no place for
+ * files. Images are read and written block by block, so that only a block of a file is ever in memory. One thread.
  *
  * The file, little-endian:
  *
@@ -25,8 +25,8 @@ struct trib_feedback_key {
     uint64_t n; /* elements of each vector */
 };
 
-/* A block of a state while it is worked on: [vectors][elements of the block], at most: */
-enum { TRIB_FEEDBACK_SCRATCH = TRIB_FEEDBACK_VECTORS * TRIB_CODEC_BLOCK /* floats */ };
+/* TRIB_FEEDBACK_SCRATCH is the most floats of a block while it is worked on: [vectors][elements of the block]. */
+enum { TRIB_FEEDBACK_SCRATCH = TRIB_FEEDBACK_VECTORS * TRIB_CODEC_BLOCK };
 size_t trib_feedback_blocks(const struct trib_feedback_key *key);
 size_t trib_feedback_block_n(const struct trib_feedback_key *key, size_t block);
 uint64_t trib_feedback_floats(const struct trib_feedback_key *key); /* of all vectors together */
@@ -44,16 +44,17 @@ struct trib_feedback_image {
     int fd; /* while it is open */
 };
 
-/* What is at `path`? Nothing: TRIB_OK, and not `there`. TRIB_CORRUPT: a damaged file, or none of ours. */
+/* trib_feedback_image_find looks at `path`. Nothing: TRIB_OK, and not `there`. TRIB_CORRUPT: a damaged file, or none of
+ * ours. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_image_find(struct trib_feedback_image *image, struct trib_error *error);
-/* Read all of it once and check the sum (TRIB_CORRUPT). */
+/* trib_feedback_image_verify reads the whole once and checks the sum (TRIB_CORRUPT). */
 TRIB_MUST_CHECK enum trib_status trib_feedback_image_verify(struct trib_feedback_image *image, float *scratch,
                                                             struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_feedback_image_open(struct trib_feedback_image *image, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_feedback_image_read(const struct trib_feedback_image *image, size_t block,
                                                           float *scratch, struct trib_error *error);
 void trib_feedback_image_close(struct trib_feedback_image *image);
-/* Takes the place of `to`, whatever that was. */
+/* trib_feedback_image_move puts an image in the place of `to`, whatever that was. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_image_move(struct trib_feedback_image *from,
                                                           struct trib_feedback_image *to, struct trib_error *error);
 void trib_feedback_image_drop(struct trib_feedback_image *image); /* with its file */
@@ -68,16 +69,16 @@ struct trib_feedback_draft {
     uint32_t crc;
 };
 
-/* For a state with image's path, key and round. */
+/* trib_feedback_draft_open begins a state with image's path, key and round. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_draft_open(struct trib_feedback_draft *draft,
                                                           const struct trib_feedback_image *image,
                                                           struct trib_error *error);
-/* All blocks, in order; once more from the first as often as you like. */
+/* trib_feedback_draft_write takes all blocks, in order; once more from the first as often as the caller likes. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_draft_write(struct trib_feedback_draft *draft, size_t block,
                                                            const float *scratch, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_feedback_draft_read(struct trib_feedback_draft *draft, size_t block,
                                                           float *scratch, struct trib_error *error);
-/* Durable, under its name; it takes the place of *image. */
+/* trib_feedback_draft_commit makes the draft durable, under its name, in the place of *image. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_draft_commit(struct trib_feedback_draft *draft,
                                                             struct trib_feedback_image *image,
                                                             struct trib_error *error);

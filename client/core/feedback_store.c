@@ -1,4 +1,5 @@
-/* Which state counts: the rules of exactly once, and a round's three passes over the state. */
+/* The feedback store decides which state counts: the rules of exactly once, and a round's three passes over the state.
+ */
 #include "client/feedback_store.h"
 #include "feedback_image.h"
 

@@ -1,4 +1,4 @@
-/* Training on this node's examples.
+/* A task's training runs on this node's examples.
  *
  * Memory: the received frame (in memory or spooled), one vector of floats that is first the model, then the trained
  * model, then the update, and the trainer's buffers. The received values are read from their frame a second time to

@@ -1,4 +1,4 @@
-/* Holding a model between tasks. */
+/* The held model: its file, and the chain of deltas that is added to it. */
 #include "client/model_cache.h"
 #include "base/clones.h"
 #include "base/disk.h"

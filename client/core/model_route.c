@@ -1,4 +1,4 @@
-/* Choosing a route. */
+/* The route is chosen by what is held, and by bytes. */
 #include "client/model_route.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* A received blob, in memory or in a file. */
+/* A model spool keeps a received blob, in memory or in a file. */
 #include "client/model_spool.h"
 #include "base/buf.h"
 #include "base/disk.h"

@@ -1,6 +1,6 @@
 /* Events of a session as letters: made, posted, popped, freed. */
-#include "client/session.h"
 #include "base/mem.h"
+#include "client/session.h"
 
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job)
 {

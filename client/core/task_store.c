@@ -1,4 +1,4 @@
-/* Writing and reading the finished update. */
+/* The finished update's file is written and read by one table of fields. */
 #include "client/task_store.h"
 #include "base/buf.h"
 #include "base/crc.h"
@@ -6,11 +6,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "codec/sketch.h"
-#include "crypto/hash.h"
 #include "client/feedback_store.h"
 #include "client/limits.h"
 #include "client/model_spool.h"
+#include "codec/sketch.h"
+#include "crypto/hash.h"
 
 #include <errno.h>
 #include <inttypes.h>

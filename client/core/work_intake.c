@@ -1,8 +1,8 @@
-/* Reading a task: everything in it comes from a peer and is checked before any work begins. */
+/* A task's message comes from a peer: everything in it is checked before any work begins. */
 #include "work_private.h"
 #include "base/str.h"
-#include "codec/frame.h"
 #include "client/limits.h"
+#include "codec/frame.h"
 #include "wire/graph_message.h"
 
 #include <inttypes.h>

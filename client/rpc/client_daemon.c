@@ -1,15 +1,15 @@
-/* The main loop: events from the mailbox, signals and the clock go into the session; its actions go to link and worker.
- * Everything here runs on the main thread. */
+/* The daemon's main loop: events from the mailbox, signals and the clock go into the session; its actions go to link
+ * and worker. Everything here runs on the main thread. */
 #include "client_rpc/client_daemon.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/signals.h"
 #include "base/str.h"
-#include "client_rpc/link.h"
 #include "client/client_data.h"
 #include "client/task_store.h"
 #include "client/worker.h"
+#include "client_rpc/link.h"
 
 #include <poll.h>
 #include <signal.h>

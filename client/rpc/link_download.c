@@ -1,4 +1,4 @@
-/* Receiving a blob: chunks are checked, then stored, on the transport's thread. */
+/* A download's chunks are checked, then stored, on the transport's thread. */
 #include "link_private.h"
 #include "base/crc.h"
 #include "base/mem.h"

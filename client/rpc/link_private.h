@@ -1,4 +1,4 @@
-/* Inside the link: its calls. A call object lives until its last holder lets go: the transport (until `closed`), the
+/* The link's inside: its calls. A call object lives until its last holder lets go: the transport (until `closed`), the
  * link's slot, and whoever works on it. */
 #ifndef TRIB_LINK_PRIVATE_H
 #define TRIB_LINK_PRIVATE_H
@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A blob on its way in; survives a call that broke. */
+/* A partial is a blob on its way in; it survives a call that broke. */
 struct trib_link_partial {
     struct trib_model_spool *spool;
     struct trib_chunk_receiver receiver;
@@ -21,7 +21,7 @@ struct trib_link_call {
     struct trib_link_call **slot; /* of the link, that it stands in while it is current; guarded by the link's lock */
     uint64_t job;
     struct trib_net_call *call;
-    struct trib_session_event *final; /* pushed at the end */
+    struct trib_session_event *final; /* posted at the end */
     bool settled;                     /* what `final` says is settled; by the call's events only */
 
     struct trib_session_event *incoming; /* stream: for the next message; handed over by the read */
@@ -48,19 +48,20 @@ struct trib_link {
 };
 
 /* link.c */
-/* A call object with its final event, standing in `slot` (where the former one, if any, is left to end by itself). The
- * caller gets one reference and must start or abandon it. */
+/* trib_link_call_new makes a call object with its final event, for `slot` (where the former one, if any, is left to end
+ * by itself). The caller gets one reference and must start or abandon it. */
 TRIB_MUST_CHECK enum trib_status trib_link_call_new(struct trib_link *link, struct trib_link_call **slot,
                                                     enum trib_session_event_kind final, uint64_t job,
                                                     struct trib_link_call **made, struct trib_error *error);
 TRIB_MUST_CHECK enum trib_status trib_link_call_start(struct trib_link_call *call, const char *path,
                                                       const struct trib_net_events *events, struct trib_error *error);
 void trib_link_call_unref(struct trib_link_call *call);
-/* Note a failure for the final event, the first one counts, and end the call. From the call's events. */
+/* trib_link_call_fail notes a failure for the final event, the first one counts, and ends the call. From the call's
+ * events. */
 void trib_link_call_fail(struct trib_link_call *call, enum trib_status status, const char *message);
-/* At the end of `closed`: leave the slot, push the final event, let go. */
+/* trib_link_call_done, at the end of `closed`, leaves the slot, posts the final event and lets go. */
 void trib_link_call_done(struct trib_link_call *call);
-/* What `closed` says, into the final event, unless a failure stands there. */
+/* trib_link_call_note puts what `closed` says into the final event, unless a failure stands there. */
 void trib_link_call_note(struct trib_link_call *call, const struct trib_net_close *how);
 
 /* link_download.c */

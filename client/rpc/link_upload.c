@@ -1,4 +1,4 @@
-/* Sending an update: its chunks go out by reference, as fast as the transport takes them. */
+/* An upload's chunks go out by reference, as fast as the transport takes them. */
 #include "link_private.h"
 #include "base/crc.h"
 #include "base/str.h"

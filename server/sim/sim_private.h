@@ -2,9 +2,9 @@
 #ifndef TRIB_SIM_PRIVATE_H
 #define TRIB_SIM_PRIVATE_H
 
+#include "client/session.h"
 #include "hub/hub.h"
 #include "data/partition.h"
-#include "client/session.h"
 #include "sim/event_heap.h"
 #include "sim/sim.h"
 #include "trainers.h"

@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "scratch.h"
 #include "client/feedback_store.h"
+#include "scratch.h"
 #include "sim/work_plan.h"
 
 #include <string.h>
@@ -60,7 +60,7 @@ static void maybe_drop_out(const struct sim_actor *actor, double seconds)
     }
 }
 
-/* The model that it holds from now on, as a worker with a state directory would (session/model_cache.h). */
+/* The model that it holds from now on, as a worker with a state directory would (client/model_cache.h). */
 static void hold_model(struct sim_actor *actor, const struct trib_session_action *action)
 {
     const struct trib_client_task *task = action->task;

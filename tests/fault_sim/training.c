@@ -4,10 +4,10 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/task_store.h"
 #include "codec/frame.h"
 #include "codec/sketch.h"
 #include "crypto/hash.h"
-#include "client/task_store.h"
 #include "wire/graph_message.h"
 
 #include <math.h>

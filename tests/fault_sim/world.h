@@ -8,11 +8,11 @@
 #define FAULT_SIM_WORLD_H
 
 #include "base/rng.h"
-#include "hub/hub.h"
-#include "model/schema.h"
 #include "client/feedback_store.h"
 #include "client/model_cache.h"
 #include "client/session.h"
+#include "hub/hub.h"
+#include "model/schema.h"
 #include "sim/event_heap.h"
 #include "sim_disk.h"
 

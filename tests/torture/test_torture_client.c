@@ -5,11 +5,11 @@
 #include "torture.h"
 
 #include "base/mem.h"
+#include "client/local_training.h"
+#include "client/task_store.h"
 #include "codec/frame.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
-#include "client/local_training.h"
-#include "client/task_store.h"
 #include "test_main.h"
 #include "wire/graph_message.h"
 

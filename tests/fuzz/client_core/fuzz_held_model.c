@@ -2,8 +2,8 @@
  * it states. The hash is put right first, so that what is behind it is reached. */
 #include "../fuzz_disk.h"
 #include "base/buf.h"
-#include "crypto/hash.h"
 #include "client/model_cache.h"
+#include "crypto/hash.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
  * The checksum of what is about to be read is put right first, so that the bytes behind it are reached. */
 #include "base/buf.h"
 #include "base/crc.h"
-#include "crypto/hash.h"
 #include "client/task_store.h"
+#include "crypto/hash.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #define TRIB_TEST_SESSION_HARNESS_H
 
 #include "base/mem.h"
-#include "crypto/hash.h"
 #include "client/session.h"
+#include "crypto/hash.h"
 #include "test_main.h"
 
 #include <stdio.h>

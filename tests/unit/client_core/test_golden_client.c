@@ -5,10 +5,10 @@
 
 #include "base/buf.h"
 #include "base/disk.h"
-#include "golden_files.h"
 #include "client/feedback_store.h"
 #include "client/model_cache.h"
 #include "client/task_store.h"
+#include "golden_files.h"
 #include "test_frames.h"
 
 enum { N = 20, FOLDED_ROUND = 1, ROUND = 3, VERSION = 2, SKETCH_LEN = 2 };

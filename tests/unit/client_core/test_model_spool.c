@@ -4,8 +4,8 @@
 #include "base/disk.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "fail_disk.h"
 #include "client/model_cache.h"
+#include "fail_disk.h"
 #include "sim_disk.h"
 #include "test_main.h"
 

@@ -1,8 +1,8 @@
 /* A task with anything wrong in it is refused with the fault's name, and leaves the session as it was: the next task
  * is taken. */
+#include "client/limits.h"
 #include "codec/frame.h"
 #include "harness.h"
-#include "client/limits.h"
 
 /* A task and all that it points to, for one fault at a time. */
 struct parts {

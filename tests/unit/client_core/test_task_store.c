@@ -4,10 +4,10 @@
 #include "base/disk.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "client/feedback_store.h"
 #include "codec/frame.h"
 #include "crypto/hash.h"
 #include "fail_disk.h"
-#include "client/feedback_store.h"
 #include "sim_disk.h"
 #include "test_main.h"
 

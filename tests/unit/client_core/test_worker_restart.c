@@ -4,8 +4,8 @@
 
 #include "base/disk.h"
 #include "base/file.h"
-#include "fail_disk.h"
 #include "client/task_store.h"
+#include "fail_disk.h"
 
 #include <errno.h>
 

@@ -5,8 +5,8 @@
 
 #include "base/crc.h"
 #include "base/mem.h"
-#include "crypto/hash.h"
 #include "client_rpc/link.h"
+#include "crypto/hash.h"
 #include "test_main.h"
 #include "wire/message.h"
 

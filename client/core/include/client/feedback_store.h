@@ -1,4 +1,4 @@
-/* What a client remembers of its updates for error feedback (codec/feedback.h), from round to round and across
+/* The feedback store keeps what a client's updates left out (codec/feedback.h), from round to round and across
  * restarts. One thread.
  *
  * Exactly once: the state counts as the next one only when the update that it belongs to is in the server's model.
@@ -22,11 +22,12 @@
 
 struct trib_feedback_store; /* opaque */
 
-/* dir NULL or "" = in memory. The directory is made when it is first needed. TRIB_NO_MEMORY. */
+/* trib_feedback_store_new: dir NULL or "" = in memory. The directory is made when it is first needed. TRIB_NO_MEMORY.
+ */
 TRIB_MUST_CHECK enum trib_status trib_feedback_store_new(const char *dir, struct trib_feedback_store **store,
                                                          struct trib_error *error);
 void trib_feedback_store_free(struct trib_feedback_store *store); /* files stay; NULL is allowed */
-/* Bytes of memory that it takes for states of n elements. */
+/* trib_feedback_store_memory is the bytes of memory that states of n elements take. */
 size_t trib_feedback_store_memory(const struct trib_feedback_store *store, enum trib_feedback_kind kind, size_t n);
 
 struct trib_feedback_round { /* borrowed for the call */
@@ -37,26 +38,29 @@ struct trib_feedback_round { /* borrowed for the call */
     uint64_t folded_round; /* the server's word: the last round whose model holds an update of this client, 0 = none, or
                               it does not know; to ef21, always none */
 };
-/* vector[n], a round's delta, becomes what is to be coded. *known: the folded round of the state that was used, 0 = it
- * began at zero. Settles what was pending. With kind none it forgets whatever it has. A failure (TRIB_NO_MEMORY,
- * TRIB_IO: a file that could not be read to its end) leaves the vector spoiled and the state dropped, but ef21's: that
- * may be read the next time. */
+/* trib_feedback_store_begin makes of vector[n], a round's delta, what is to be coded. *known: the folded round of the
+ * state that was used, 0 = it began at zero. Settles what was pending. With kind none it forgets whatever it has. A
+ * failure (TRIB_NO_MEMORY, TRIB_IO: a file that could not be read to its end) leaves the vector spoiled and the state
+ * dropped, but ef21's: that may be read the next time. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_store_begin(struct trib_feedback_store *store,
                                                            const struct trib_feedback_round *round, float *vector,
                                                            size_t n, uint64_t *known, struct trib_error *error);
-/* After it was coded, with the vector as trib_feedback_decoded left it: make the next state and keep it as pending.
- * When it cannot be kept, the state is dropped, and the update may be sent all the same: TRIB_OK. But not with ef21,
- * whose server could never again make sense of this client's updates: then it is a failure, and the committed state
- * stands. */
+/* trib_feedback_store_keep makes the next state, after the vector was coded and as trib_feedback_decoded left it, and
+ * keeps it as pending. When it cannot be kept, the state is dropped, and the update may be sent all the same: TRIB_OK.
+ * But not with ef21, whose server could never again make sense of this client's updates: then it is a failure, and the
+ * committed state stands. */
 TRIB_MUST_CHECK enum trib_status trib_feedback_store_keep(struct trib_feedback_store *store, const float *vector,
                                                           struct trib_error *error);
-/* Instead: it was not coded. reason: the state may be to blame, so it is dropped; NULL: it stands. */
+/* trib_feedback_store_abandon comes instead when the vector was not coded. reason: the state may be to blame, so it is
+ * dropped; NULL: it stands. */
 void trib_feedback_store_abandon(struct trib_feedback_store *store, const char *reason);
-/* Does the directory's pending state belong to that round? For whoever has no store yet. */
+/* trib_feedback_store_awaits tells whether the directory's pending state belongs to that round, for whoever has no
+ * store yet. */
 bool trib_feedback_store_awaits(const char *dir, const char *run, uint64_t round);
-/* Bytes of its files, committed and pending, for states of n elements; 0 without a directory. */
+/* trib_feedback_store_disk is the bytes of the files, committed and pending, for states of n elements; 0 without a
+ * directory. */
 uint64_t trib_feedback_store_disk(const struct trib_feedback_store *store, enum trib_feedback_kind kind, size_t n);
-/* A round has an outcome. Others than the pending one are ignored. */
+/* trib_feedback_store_settle notes that a round has an outcome. Others than the pending one are ignored. */
 void trib_feedback_store_settle(struct trib_feedback_store *store, const char *run, uint64_t round, bool folded);
 
 #endif

@@ -1,5 +1,5 @@
-/* One task's training, from the received frame to the coded update. Kept between tasks: the graph and the compiled
- * trainer, as long as the graph stays the same. One thread. */
+/* Local training makes a coded update of a received model, a task at a time. The graph and the compiled trainer are
+ * kept between tasks, as long as the graph stays the same. One thread. */
 #ifndef TRIB_CLIENT_LOCAL_TRAINING_H
 #define TRIB_CLIENT_LOCAL_TRAINING_H
 
@@ -27,8 +27,8 @@ struct trib_local_training {
     struct trib_model_cache cache; /* the last task's model */
 };
 
-/* What was delivered is freed as soon as it is not needed any more; delivery->unusable says that only the whole model
- * helps. TRIB_CANCELLED after `stop` was set. */
+/* trib_local_training_run trains one task. What was delivered is freed as soon as it is not needed any more;
+ * delivery->unusable says that only the whole model helps. TRIB_CANCELLED after `stop` was set. */
 TRIB_MUST_CHECK enum trib_status trib_local_training_run(struct trib_local_training *local,
                                                          const struct trib_client_task *task,
                                                          struct trib_model_delivery *delivery,

@@ -1,10 +1,11 @@
-/* A client's part in a federation as a pure state machine: events in, actions out. No clock, socket, thread, file or
- * log inside: the daemon drives it over gRPC, a simulator in one process under virtual time.
+/* A session is a client's part in a federation as a pure state machine: events in, actions out. No clock, socket,
+ * thread, file or log inside: the daemon drives it over gRPC, a simulator in one process under virtual time.
  *
- * Two things are tracked side by side: the connection, and the work on the current task. The work outlives a lost
- * connection: training goes on, a download resumes where it broke off, and a finished update is kept and offered again
- * when the server sends the same task again, also by a client that was started anew and is given what it had finished
- * (trib_session_config.finished). A different task, another run, an outcome or the task's deadline ends it.
+ * Inside are two machines that know nothing of each other: the connection, and the work on the current task. The work
+ * outlives a lost connection: training goes on, a download resumes where it broke off, and a finished update is kept
+ * and offered again when the server sends the same task again, also by a client that was started anew and is given what
+ * it had finished (trib_session_config.finished). A different task, another run, an outcome or the task's deadline ends
+ * it.
  *
  * Every action that starts something carries a job number, and the event that reports on it carries the same number:
  * reports on what is no longer current are ignored, so that late and reordered events do no harm. One thread. */
@@ -58,11 +59,12 @@ struct trib_session_event {
 };
 struct trib_session_event *trib_session_event_new(enum trib_session_event_kind kind, uint64_t job); /* or NULL */
 void trib_session_event_free(struct trib_session_event *event); /* with what it owns; NULL is allowed */
-/* Events from any thread to the one that steps the session: allocated by whoever starts the work that they report on,
- * so that posting cannot fail. post takes the event over; whoever pops it (NULL: there is none) frees it. */
+/* trib_session_event_post hands an event from any thread to the one that steps the session: events are allocated by
+ * whoever starts the work that they report on, so that posting cannot fail. Posting takes the event over; whoever pops
+ * it (NULL: there is none) frees it. */
 void trib_session_event_post(struct trib_mailbox *events, struct trib_session_event *event);
 struct trib_session_event *trib_session_event_pop(struct trib_mailbox *events);
-/* trib_mailbox_clear, with the events that are left; nobody may post any more. */
+/* trib_session_events_clear clears the mailbox with the events that are left; nobody may post any more. */
 void trib_session_events_clear(struct trib_mailbox *events);
 
 /* ---- actions ---- */
@@ -103,8 +105,8 @@ struct trib_session_action {
     struct trib_field fields[TRIB_SESSION_MAX_FIELDS];
     int n_fields;
 };
-/* In the order in which they are to be done. Pointers and texts belong to the session and the event that was stepped:
- * carry them out before the next step and before the event is freed. */
+/* Actions stand in the order in which they are to be done. Pointers and texts belong to the session and the event that
+ * was stepped: carry them out before the next step and before the event is freed. */
 struct trib_session_actions {
     struct trib_session_action list[TRIB_SESSION_MAX_ACTIONS];
     size_t n;
@@ -144,14 +146,16 @@ struct trib_session; /* opaque */
 
 struct trib_session *trib_session_new(const struct trib_session_config *config, int64_t now_ms); /* or NULL */
 void trib_session_free(struct trib_session *session);
-/* Take one event; `actions` (empty or cleared) receives what is to be done. The first TICK connects. */
+/* trib_session_step takes one event; `actions` (empty or cleared) receives what is to be done. The first TICK connects.
+ */
 void trib_session_step(struct trib_session *session, struct trib_session_event *event,
                        struct trib_session_actions *actions);
-/* When the next TICK is due, on the clock of now_ms; INT64_MAX = nothing is waited for. */
+/* trib_session_wake_ms is when the next TICK is due, on the clock of now_ms; INT64_MAX = nothing is waited for. */
 int64_t trib_session_wake_ms(const struct trib_session *session);
 enum trib_session_state trib_session_state(const struct trib_session *session);
 const char *trib_session_state_name(enum trib_session_state state);
-/* The update in hand, finished and not yet settled by an outcome, or NULL; borrowed. For tests and the simulator. */
+/* trib_session_update is the update in hand, finished and not yet settled by an outcome, or NULL; borrowed. For tests
+ * and the simulator. */
 const struct trib_client_update *trib_session_update(const struct trib_session *session);
 
 #endif
