@@ -1,5 +1,5 @@
 /* The budget of a client's disk: figures and refusals, and threads that take and give at the same time. */
-#include "session/disk_budget.h"
+#include "client/disk_budget.h"
 #include "test_main.h"
 
 #include <pthread.h>
