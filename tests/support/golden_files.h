@@ -1,4 +1,4 @@
-/* What past releases have written, kept under tests/data: copied for a test, and patched there. */
+/* Golden files are what past releases wrote, kept under tests/data: a test copies them and patches its copies. */
 #ifndef TRIB_TEST_GOLDEN_FILES_H
 #define TRIB_TEST_GOLDEN_FILES_H
 
@@ -12,10 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* FOLDER/NAME in `path`, whole. */
+static inline void golden_join(const char *folder, const char *name, char *path, size_t size)
+{
+    ck_assert_int_lt(snprintf(path, size, "%s/%s", folder, name), (int)size);
+}
+
 static inline void golden_path(const char *name, char *path, size_t size)
 {
     const char *data = getenv("TRIB_TEST_DATA");
-    snprintf(path, size, "%s/%s", data ? data : "tests/data", name);
+    golden_join(data ? data : "tests/data", name, path, size);
 }
 
 static inline void golden_copy_file(const char *from, const char *to)
@@ -37,8 +43,8 @@ static inline void golden_copy_tree(const char *from, const char *to)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
-        snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
-        snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        golden_join(from, entry->d_name, source, sizeof source);
+        golden_join(to, entry->d_name, target, sizeof target);
         ck_assert_int_eq(lstat(source, &info), 0);
         if (S_ISDIR(info.st_mode)) {
             golden_copy_tree(source, target);

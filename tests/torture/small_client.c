@@ -70,7 +70,8 @@ static const struct trib_peer_ops session_ops = {
 
 static bool join(struct small_server *server, struct small_client *client)
 {
-    Tributary__V1__Hello hello = TRIBUTARY__V1__HELLO__INIT;
+    Tributary__V1__Hello hello;
+    tributary__v1__hello__init(&hello);
     const struct trib_stage *const *stages;
     char *names[UINT8_MAX];
     size_t n_stages = trib_stages(&stages);
@@ -216,9 +217,12 @@ static enum trib_status train(struct small_server *server, struct small_client *
 
 static void offer(struct small_server *server, struct small_client *client)
 {
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
-    Tributary__V1__Offer offer = TRIBUTARY__V1__OFFER__INIT;
-    Tributary__V1__Blob blob = TRIBUTARY__V1__BLOB__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
+    Tributary__V1__Offer offer;
+    tributary__v1__offer__init(&offer);
+    Tributary__V1__Blob blob;
+    tributary__v1__blob__init(&blob);
     blob.sha256 = trib_message_lend_bytes(client->sha256, sizeof client->sha256);
     blob.len = trib_blob_len(client->frame);
     offer.round = client->round;
@@ -236,8 +240,10 @@ static void offer(struct small_server *server, struct small_client *client)
 
 static void fail(struct small_server *server, struct small_client *client, uint64_t round)
 {
-    Tributary__V1__ClientMessage message = TRIBUTARY__V1__CLIENT_MESSAGE__INIT;
-    Tributary__V1__Failure failure = TRIBUTARY__V1__FAILURE__INIT;
+    Tributary__V1__ClientMessage message;
+    tributary__v1__client_message__init(&message);
+    Tributary__V1__Failure failure;
+    tributary__v1__failure__init(&failure);
     failure.round = round;
     failure.status = trib_message_lend("not_found");
     failure.reason = trib_message_lend("the model");

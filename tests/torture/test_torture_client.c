@@ -99,7 +99,7 @@ struct home {
     uint8_t folded[ROUNDS + 1][32]; /* the updates that the server has folded, by round */
     enum trib_status status;        /* of what failed last */
     struct trib_error error;
-    char broken[512];
+    char broken[TRIB_ERROR_MESSAGE_LEN + 64];
 };
 
 static void home_break(struct home *home, const char *what, const char *text)
