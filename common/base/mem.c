@@ -1,8 +1,7 @@
-/* Allocation with checked sizes and a switch to make it fail on purpose. Any thread. */
+/* Allocation with checked sizes. Any thread. */
 #include "base/mem.h"
 
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,45 +9,6 @@
 #include <unistd.h>
 
 enum { CACHE_LINE = 64 };
-
-/* Own cache line: every allocation touches it. `countdown` is negative when nothing is to fail. */
-static struct {
-    _Alignas(CACHE_LINE) atomic_int_fast64_t counted;
-    atomic_int_fast64_t countdown;
-    atomic_bool sticky;
-    atomic_bool failing; /* a sticky failure has begun */
-} torture = {.countdown = -1};
-
-/* Count one allocation; false when it is to fail. */
-static bool may_allocate(void)
-{
-    atomic_fetch_add_explicit(&torture.counted, 1, memory_order_relaxed);
-    if (atomic_load_explicit(&torture.failing, memory_order_relaxed)) {
-        return false;
-    }
-    if (atomic_load_explicit(&torture.countdown, memory_order_relaxed) < 0) {
-        return true;
-    }
-    if (atomic_fetch_sub_explicit(&torture.countdown, 1, memory_order_relaxed) != 0) {
-        return true;
-    }
-    if (atomic_load_explicit(&torture.sticky, memory_order_relaxed)) {
-        atomic_store_explicit(&torture.failing, true, memory_order_relaxed);
-    }
-    return false;
-}
-
-int64_t trib_mem_fail_after(int64_t after, bool sticky)
-{
-    atomic_store(&torture.countdown, -1);
-    atomic_store(&torture.failing, false);
-    atomic_store(&torture.sticky, sticky);
-    int64_t counted = atomic_exchange(&torture.counted, 0);
-    if (after >= 0) {
-        atomic_store(&torture.countdown, after);
-    }
-    return counted;
-}
 
 bool trib_size_mul(size_t a, size_t b, size_t *result)
 {
@@ -78,7 +38,7 @@ static bool size_is_sane(size_t size)
 
 void *trib_malloc(size_t size)
 {
-    if (!size_is_sane(size) || !may_allocate()) {
+    if (!size_is_sane(size)) {
         return NULL;
     }
     return malloc(size > 0 ? size : 1);
@@ -87,7 +47,7 @@ void *trib_malloc(size_t size)
 void *trib_calloc(size_t count, size_t size)
 {
     size_t total = 0;
-    if (!trib_size_mul(count, size, &total) || !size_is_sane(total) || !may_allocate()) {
+    if (!trib_size_mul(count, size, &total) || !size_is_sane(total)) {
         return NULL;
     }
     return calloc(1, total > 0 ? total : 1);
@@ -96,7 +56,7 @@ void *trib_calloc(size_t count, size_t size)
 void *trib_realloc_array(void *old, size_t count, size_t size)
 {
     size_t total = 0;
-    if (!trib_size_mul(count, size, &total) || !size_is_sane(total) || !may_allocate()) {
+    if (!trib_size_mul(count, size, &total) || !size_is_sane(total)) {
         return NULL;
     }
     return realloc(old, total > 0 ? total : 1);
@@ -109,7 +69,7 @@ void *trib_malloc_aligned(size_t count, size_t size)
         return NULL;
     }
     total -= total % CACHE_LINE;
-    if (!size_is_sane(total) || !may_allocate()) {
+    if (!size_is_sane(total)) {
         return NULL;
     }
     return aligned_alloc(CACHE_LINE, total > 0 ? total : CACHE_LINE);

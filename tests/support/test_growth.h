@@ -3,6 +3,8 @@
 #ifndef TRIB_TEST_GROWTH_H
 #define TRIB_TEST_GROWTH_H
 
+#include "fail_memory.h"
+
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -18,9 +20,9 @@ static inline bool test_growth_try(test_growth_write *write, void *context, size
     struct trib_buf buf = {.len = 0};
     ck_assert_int_eq(trib_buf_reserve(&buf, whole->len), TRIB_OK);
     buf.capacity = room + 1; /* it has more; what it believes counts */
-    (void)trib_mem_fail_after(after, false);
+    (void)fail_memory_after(after, false);
     enum trib_status status = write(context, &buf);
-    bool failed = trib_mem_fail_after(-1, false) > after;
+    bool failed = fail_memory_after(-1, false) > after;
     ck_assert_msg(status == (failed ? TRIB_NO_MEMORY : TRIB_OK), "room for %zu bytes: %s", room,
                   trib_status_text(status));
     ck_assert(buf.len <= whole->len && memcmp(buf.data, whole->data, buf.len) == 0);

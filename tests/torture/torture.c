@@ -2,17 +2,15 @@
 #include "torture_private.h"
 
 #include "fail_disk.h"
+#include "fail_memory.h"
 #include "sim_disk_vfs.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +33,6 @@ static struct {
 
 static struct sim_disk *disk;
 static struct fail_disk *failing_disk;
-static atomic_int_fast64_t live_blocks;
 
 const char *torture_name(enum torture_kind kind)
 {
@@ -180,81 +177,9 @@ int __wrap_nanosleep(const struct timespec *length, struct timespec *left)
     return 0;
 }
 
-/* ---- our memory ---- */
-
-void *__real_trib_malloc(size_t size);
-void *__real_trib_calloc(size_t count, size_t size);
-void *__real_trib_realloc_array(void *old, size_t count, size_t size);
-void *__real_trib_malloc_aligned(size_t count, size_t size);
-char *__real_trib_strdup(const char *text);
-char *__real_trib_strndup(const char *text, size_t len);
-void __real_trib_free(void *block);
-void *__wrap_trib_malloc(size_t size);
-void *__wrap_trib_calloc(size_t count, size_t size);
-void *__wrap_trib_realloc_array(void *old, size_t count, size_t size);
-void *__wrap_trib_malloc_aligned(size_t count, size_t size);
-char *__wrap_trib_strdup(const char *text);
-char *__wrap_trib_strndup(const char *text, size_t len);
-char *__wrap_trib_asprintf(const char *format, ...) TRIB_PRINTF(1, 2);
-void __wrap_trib_free(void *block);
-
-static void *counted(void *block)
+static bool memory_fails(void)
 {
-    atomic_fetch_add(&live_blocks, block ? 1 : 0);
-    return block;
-}
-
-void *__wrap_trib_malloc(size_t size)
-{
-    return torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_malloc(size));
-}
-
-void *__wrap_trib_calloc(size_t count, size_t size)
-{
-    return torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_calloc(count, size));
-}
-
-void *__wrap_trib_realloc_array(void *old, size_t count, size_t size)
-{
-    bool is_new = !old;
-    void *block = torture_fails(TORTURE_MEMORY) ? NULL : __real_trib_realloc_array(old, count, size);
-    return is_new ? counted(block) : block;
-}
-
-void *__wrap_trib_malloc_aligned(size_t count, size_t size)
-{
-    return torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_malloc_aligned(count, size));
-}
-
-char *__wrap_trib_strdup(const char *text)
-{
-    return torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_strdup(text));
-}
-
-char *__wrap_trib_strndup(const char *text, size_t len)
-{
-    return torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_strndup(text, len));
-}
-
-char *__wrap_trib_asprintf(const char *format, ...)
-{
-    va_list arguments, again;
-    va_start(arguments, format);
-    va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
-    char *text = len < 0 || torture_fails(TORTURE_MEMORY) ? NULL : counted(__real_trib_malloc((size_t)len + 1));
-    if (text) {
-        (void)vsnprintf(text, (size_t)len + 1, format, again);
-    }
-    va_end(again);
-    va_end(arguments);
-    return text;
-}
-
-void __wrap_trib_free(void *block)
-{
-    atomic_fetch_sub(&live_blocks, block ? 1 : 0);
-    __real_trib_free(block);
+    return torture_fails(TORTURE_MEMORY);
 }
 
 /* ---- begin and end ---- */
@@ -266,6 +191,7 @@ void torture_begin(void)
     if (!getenv("TRIB_TORTURE_LOG") && trib_log_open(&options, &error) != TRIB_OK) {
         abort();
     }
+    fail_memory_ask(memory_fails);
     torture_begin_database();
 }
 
@@ -300,7 +226,7 @@ void torture_free_disk(void)
 
 struct torture_use torture_use(void)
 {
-    return (struct torture_use){.blocks = atomic_load(&live_blocks),
+    return (struct torture_use){.blocks = fail_memory_live(),
                                 .descriptors = fail_disk_descriptors(failing_disk),
                                 .database_bytes = sqlite3_memory_used()};
 }

@@ -3,6 +3,7 @@
  * writer below fails. */
 #include "../../unit/data/data_files.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 enum { EXAMPLES = 3, MAX_ELEMENTS = 3072 };
@@ -264,9 +265,9 @@ START_TEST(survives_failing_allocations)
     for (; !opened; failed++) {
         struct trib_dataset dataset;
         struct trib_error error = {0};
-        trib_mem_fail_after(failed, false);
+        fail_memory_after(failed, false);
         enum trib_status status = trib_dataset_open(&written.spec, &dataset, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         opened = status == TRIB_OK;
         ck_assert_msg(opened || status == TRIB_NO_MEMORY, "allocation %lld: %s", (long long)failed, error.message);
         if (opened) {

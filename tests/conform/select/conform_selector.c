@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -301,9 +302,9 @@ START_TEST(short_memory_is_reported)
     fill_candidates(1, false);
     for (int64_t after = 0; status != TRIB_OK; after++) {
         ck_assert_int_lt(after, 10);
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         status = selector->pick(state, &selection, picked);
-        int64_t allocations = trib_mem_fail_after(-1, false);
+        int64_t allocations = fail_memory_after(-1, false);
         ck_assert_int_eq(status, allocations > after ? TRIB_NO_MEMORY : TRIB_OK);
     }
 }

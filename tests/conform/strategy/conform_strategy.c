@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -231,9 +232,9 @@ START_TEST(mistakes_refused)
     }
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 0, 100, &error), TRIB_INVALID);
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 0, &error), TRIB_INVALID);
-    (void)trib_mem_fail_after(0, true);
+    (void)fail_memory_after(0, true);
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 100, &error), TRIB_NO_MEMORY);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
 
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 100, &error), TRIB_OK);
     struct trib_update_info heavy = {.examples = 101, .weight = 101, .counted = 101}, none = {0};

@@ -1,4 +1,5 @@
 /* The registry of backends and the executor: binding, states, gradients, fallbacks, refusals, profiles. */
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include "backend/backend.h"
@@ -531,9 +532,9 @@ START_TEST(short_memory_is_an_error)
     struct trib_execution *execution = NULL;
     enum trib_status status = TRIB_NO_MEMORY;
     for (int after = 0; after < 50 && status != TRIB_OK; after++) {
-        trib_mem_fail_after(after, false);
+        fail_memory_after(after, false);
         status = trib_execution_new(trib_backend_default(), s.plan, NULL, &execution, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         if (status != TRIB_OK) {
             ck_assert_int_eq(status, TRIB_NO_MEMORY);
             ck_assert_ptr_null(execution);

@@ -1,6 +1,7 @@
 /* Reference-counted bytes, shared between threads. */
 #include "base/blob.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <pthread.h>
@@ -42,10 +43,10 @@ START_TEST(short_memory_gives_null)
 {
     ck_assert_ptr_null(trib_blob_new(SIZE_MAX));
     char *bytes = trib_strdup("kept");
-    trib_mem_fail_after(0, true);
+    fail_memory_after(0, true);
     ck_assert_ptr_null(trib_blob_new(1));
     ck_assert_ptr_null(trib_blob_adopt(bytes, 4));
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     ck_assert_str_eq(bytes, "kept");
     trib_free(bytes);
 }

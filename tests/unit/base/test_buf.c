@@ -1,6 +1,7 @@
 /* The growable buffer, little-endian access and the bounded reader. */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -45,11 +46,11 @@ START_TEST(a_failed_growth_changes_nothing)
     ck_assert_int_eq(trib_buf_add_text(&buf, "kept"), TRIB_OK);
     ck_assert_int_eq(trib_buf_reserve(&buf, SIZE_MAX), TRIB_NO_MEMORY);
     ck_assert_int_eq(trib_buf_reserve(&buf, SIZE_MAX - 4), TRIB_NO_MEMORY);
-    trib_mem_fail_after(0, true);
+    fail_memory_after(0, true);
     char big[1000] = {0};
     ck_assert_int_eq(trib_buf_add(&buf, big, sizeof big), TRIB_NO_MEMORY);
     ck_assert_int_eq(trib_buf_printf(&buf, "%01000d", 1), TRIB_NO_MEMORY);
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     ck_assert_str_eq(trib_buf_text(&buf), "kept");
     ck_assert_uint_eq(buf.len, 4);
     trib_buf_clear(&buf);

@@ -1,6 +1,7 @@
 /* Command lines: what is accepted, what the messages say, and the help. */
 #include "base/cli.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -116,10 +117,10 @@ END_TEST
 START_TEST(short_memory_is_told)
 {
     for (int64_t nth = 0; nth < 3; nth++) {
-        trib_mem_fail_after(nth, false);
+        fail_memory_after(nth, false);
         ck_assert_int_eq(PARSE("--prot"), TRIB_NO_MEMORY);
     }
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* Tables of rows: values, bounds, defaults, messages, dump and sample. */
 #include "base/config.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -418,7 +419,7 @@ START_TEST(short_memory_leaks_nothing)
         static const struct settings nothing;
         struct settings fresh = {0};
         struct trib_buf yaml = {0};
-        trib_mem_fail_after(nth++, false);
+        fail_memory_after(nth++, false);
         status = trib_config_apply(tree, rows, n, &fresh, &error);
         if (status != TRIB_OK) {
             ck_assert_mem_eq(&fresh, &nothing, sizeof nothing);
@@ -432,17 +433,17 @@ START_TEST(short_memory_leaks_nothing)
         if (status == TRIB_OK) {
             status = trib_config_sample(rows, n, "title", &yaml);
         }
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || status == TRIB_NO_MEMORY);
         trib_buf_clear(&yaml);
         trib_config_clear(rows, n, &fresh);
     } while (status != TRIB_OK);
     ck_assert_int_gt(nth, 10);
     /* a suggestion that cannot be made is left out */
-    trib_mem_fail_after(0, true);
+    fail_memory_after(0, true);
     struct settings fresh = {0};
     ck_assert_int_eq(trib_config_set(rows, n, &fresh, "rouns", "1", "--set", &error), TRIB_CONFIG);
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     ck_assert_str_eq(error.message, "--set: rouns: unknown key");
     trib_config_free(tree);
 }

@@ -1,6 +1,7 @@
 /* YAML into a tree: what is read, what is refused, and the messages. */
 #include "base/config.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -189,9 +190,9 @@ START_TEST(short_memory_leaks_nothing)
     enum trib_status status;
     int64_t nth = 0;
     do {
-        trib_mem_fail_after(nth++, false);
+        fail_memory_after(nth++, false);
         status = parse("a: 1\nb:\n  - c: [1, {d: 2}]\n  - e\n'f': g\n");
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || (status == TRIB_NO_MEMORY && !root));
     } while (status != TRIB_OK);
     ck_assert_int_gt(nth, 10);

@@ -1,6 +1,7 @@
 /* Files: bounded reads, durable replacement, directories, paths. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <fcntl.h>
@@ -211,9 +212,9 @@ START_TEST(short_memory_keeps_the_old_file)
     enum trib_status status;
     int64_t nth = 0;
     do {
-        trib_mem_fail_after(nth++, false);
+        fail_memory_after(nth++, false);
         status = trib_file_replace(path, "new", 3, NULL);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         expect_content(status == TRIB_OK ? "new" : "old");
         ck_assert(status == TRIB_OK || status == TRIB_NO_MEMORY);
         ck_assert(!trib_file_exists(temporary));

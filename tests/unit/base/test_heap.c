@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <inttypes.h>
@@ -109,9 +110,9 @@ START_TEST(short_memory_leaves_it_whole)
     ck_assert_int_eq(trib_heap_reserve(&heap, 2, 2), TRIB_OK);
     trib_heap_put(&heap, 1, 5);
     for (int nth = 0; nth < 2; nth++) {
-        (void)trib_mem_fail_after(nth, false);
+        (void)fail_memory_after(nth, false);
         ck_assert_int_eq(trib_heap_reserve(&heap, 1000, 1000), TRIB_NO_MEMORY);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert(trib_heap_first(&heap, &first) && first.id == 1 && first.key == 5);
     }
     ck_assert_int_eq(trib_heap_reserve(&heap, 1000, 1000), TRIB_OK);

@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -105,7 +106,7 @@ START_TEST(short_memory_changes_nothing)
 {
     for (int64_t nth = 0;; nth++) {
         struct trib_map *map = trib_map_new();
-        trib_mem_fail_after(nth, false);
+        fail_memory_after(nth, false);
         char key[16];
         int put = 0;
         enum trib_status status = TRIB_OK;
@@ -113,7 +114,7 @@ START_TEST(short_memory_changes_nothing)
             status = trib_map_put(map, key_of(put, key), &values[put]);
             put += status == TRIB_OK;
         }
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert_uint_eq(trib_map_count(map), put);
         for (int i = 0; i < 100; i++) {
             ck_assert_ptr_eq(trib_map_get(map, key_of(i, key)), i < put ? &values[i] : NULL);
@@ -124,11 +125,11 @@ START_TEST(short_memory_changes_nothing)
         }
         ck_assert_int_eq(status, TRIB_NO_MEMORY);
     }
-    trib_mem_fail_after(0, false);
+    fail_memory_after(0, false);
     ck_assert_ptr_null(trib_map_new());
-    trib_mem_fail_after(1, false);
+    fail_memory_after(1, false);
     ck_assert_ptr_null(trib_map_new());
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
 }
 END_TEST
 

@@ -1,5 +1,6 @@
 /* Checked allocation and the switch that makes it fail. */
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -74,9 +75,9 @@ END_TEST
 
 START_TEST(the_nth_allocation_fails)
 {
-    trib_mem_fail_after(2, false);
+    fail_memory_after(2, false);
     void *blocks[4] = {trib_malloc(1), trib_calloc(1, 1), trib_strdup("x"), trib_malloc_aligned(1, 1)};
-    ck_assert_int_eq(trib_mem_fail_after(-1, false), 4);
+    ck_assert_int_eq(fail_memory_after(-1, false), 4);
     ck_assert_ptr_nonnull(blocks[0]);
     ck_assert_ptr_nonnull(blocks[1]);
     ck_assert_ptr_null(blocks[2]);
@@ -89,14 +90,14 @@ END_TEST
 
 START_TEST(a_sticky_failure_stays)
 {
-    trib_mem_fail_after(1, true);
+    fail_memory_after(1, true);
     void *first = trib_malloc(1);
     ck_assert_ptr_nonnull(first);
     for (int i = 0; i < 5; i++) {
         ck_assert_ptr_null(trib_malloc(1));
         ck_assert_ptr_null(trib_realloc_array(first, 2, 1));
     }
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     void *second = trib_malloc(1);
     ck_assert_ptr_nonnull(second);
     trib_free(first);

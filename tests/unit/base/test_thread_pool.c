@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread_pool.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <pthread.h>
@@ -151,10 +152,10 @@ START_TEST(thread_counts_are_checked)
     ck_assert_int_eq(trib_thread_pool_new(100000, &pool, &error), TRIB_INVALID);
     ck_assert_ptr_null(pool);
     for (int64_t nth = 0; nth < 2; nth++) {
-        trib_mem_fail_after(nth, false);
+        fail_memory_after(nth, false);
         ck_assert_int_eq(trib_thread_pool_new(2, &pool, &error), TRIB_NO_MEMORY);
     }
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     ck_assert_ptr_null(pool);
     ck_assert_int_eq(trib_thread_pool_new(0, &pool, &error), TRIB_OK);
     ck_assert_int_ge(trib_thread_pool_threads(pool), 1);

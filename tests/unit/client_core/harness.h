@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "client/session.h"
 #include "crypto/hash.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -123,11 +124,11 @@ static inline void give(struct harness *h, struct trib_session_event *event)
     event->now_ms = h->now;
     bool torture = h->fail_step >= 0 && h->steps++ == h->fail_step;
     if (torture) {
-        (void)trib_mem_fail_after(h->fail_at, false);
+        (void)fail_memory_after(h->fail_at, false);
     }
     trib_session_step(h->session, event, &h->actions);
     if (torture) {
-        h->allocations = trib_mem_fail_after(-1, false);
+        h->allocations = fail_memory_after(-1, false);
     }
     take_actions(h);
     trib_session_event_free(event);

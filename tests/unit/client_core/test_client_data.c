@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -125,9 +126,9 @@ START_TEST(short_memory_is_said)
     struct trib_client_settings settings = settings_of(table, more);
     for (int64_t after = 0;; after++) {
         struct trib_client_data data;
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_client_data_load(&settings, &data, &error);
-        bool failed = trib_mem_fail_after(-1, false) > after;
+        bool failed = fail_memory_after(-1, false) > after;
         if (status == TRIB_OK) {
             trib_client_data_clear(&data);
         }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "model/zoo.h"
+#include "fail_memory.h"
 #include "test_frames.h"
 #include "test_main.h"
 #include "wire/graph_message.h"
@@ -120,9 +121,9 @@ START_TEST(any_allocation_may_fail)
     for (int64_t nth = 0; !clean && nth < MOST_ALLOCATIONS; nth++) {
         struct trib_client_update update = {0};
         struct trib_model_delivery delivery = deliver(&f);
-        (void)trib_mem_fail_after(nth, false);
+        (void)fail_memory_after(nth, false);
         enum trib_status status = trib_local_training_run(&f.local, &f.task, &delivery, &never, &update, &error);
-        clean = trib_mem_fail_after(-1, false) <= nth;
+        clean = fail_memory_after(-1, false) <= nth;
         trib_model_delivery_clear(&delivery);
         ck_assert_msg(status == TRIB_OK || status == TRIB_NO_MEMORY, "%s: %s", trib_status_name(status), error.message);
         ck_assert(!update.frame == (status != TRIB_OK) && !update.sketch == (status != TRIB_OK));

@@ -9,6 +9,7 @@
 #include "crypto/hash.h"
 #include "fail_disk.h"
 #include "sim_disk.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <errno.h>
@@ -387,9 +388,9 @@ START_TEST(any_allocation_may_fail)
 {
     struct trib_client_finished made = example(true), loaded;
     for (int64_t after = 0;; after++) {
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_task_store_save(dir, &made.task, &made.update, &error);
-        bool failed = trib_mem_fail_after(-1, false) > after;
+        bool failed = fail_memory_after(-1, false) > after;
         ck_assert_int_eq(status, failed ? TRIB_NO_MEMORY : TRIB_OK);
         if (!failed) {
             break;
@@ -400,9 +401,9 @@ START_TEST(any_allocation_may_fail)
     struct trib_blob *copy = trib_blob_copy(bytes.data, bytes.len);
     const struct trib_frame_source source = trib_frame_source_memory(copy);
     for (int64_t after = 0;; after++) {
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_task_store_parse(&source, &loaded, &error);
-        bool failed = trib_mem_fail_after(-1, false) > after;
+        bool failed = fail_memory_after(-1, false) > after;
         ck_assert(status == TRIB_OK || (failed && status == TRIB_NO_MEMORY));
         if (status == TRIB_OK) {
             trib_client_update_clear(&loaded.update);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+#include "fail_memory.h"
 #include "test_frames.h"
 #include "test_main.h"
 
@@ -282,12 +283,12 @@ START_TEST(huge_claims)
     struct watched watched = {.bytes = bytes, .len = len};
     struct trib_frame_source source = watched_source(&watched);
     struct trib_frame_expect expect = {.kind = TRIB_FRAME_UPDATE, .schema = schema, .n_elements = 5};
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
     ck_assert_int_eq(trib_frame_walk(&source, &expect, NULL, count_visit, &visits, NULL, &error), TRIB_MISMATCH);
     ck_assert_str_eq(error.message, "frame: 1099511627776 elements; 5 are expected");
     ck_assert_int_eq(trib_frame_walk(&source, NULL, NULL, count_visit, &visits, NULL, &error), TRIB_CORRUPT);
     ck_assert_str_eq(error.message, "frame: 152 bytes, header and table alone take 67108992: it was cut");
-    ck_assert_int_eq(trib_mem_fail_after(-1, false), 0);
+    ck_assert_int_eq(fail_memory_after(-1, false), 0);
     ck_assert_uint_eq(visits.n_visits, 0);
     trib_blob_unref(frame);
 }
@@ -448,10 +449,10 @@ START_TEST(short_memory)
     for (int64_t nth = 0;; nth++) {
         struct trib_blob *encoded = NULL;
         struct visits visits = {.vector = decoded};
-        (void)trib_mem_fail_after(nth, false);
+        (void)fail_memory_after(nth, false);
         enum trib_status encode = encode_frame(TRIB_FRAME_UPDATE, "sign", 7, schema, vector, 100, &encoded, &error);
         enum trib_status walk = trib_frame_walk(&source, NULL, NULL, count_visit, &visits, NULL, &error);
-        bool reached = trib_mem_fail_after(-1, false) > nth;
+        bool reached = fail_memory_after(-1, false) > nth;
         ck_assert(encode == TRIB_OK || encode == TRIB_NO_MEMORY);
         ck_assert(walk == TRIB_OK || walk == TRIB_NO_MEMORY);
         ck_assert_int_eq(!encoded, encode != TRIB_OK);

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
+#include "fail_memory.h"
 #include "test_frames.h"
 #include "test_main.h"
 
@@ -48,9 +49,9 @@ START_TEST(short_memory_is_said_and_nothing_leaks)
     for (int64_t nth = 0;; nth++) {
         struct trib_blob *frame = NULL;
         struct trib_error error = {.message = ""};
-        (void)trib_mem_fail_after(nth, false);
+        (void)fail_memory_after(nth, false);
         enum trib_status status = try_all(chains[_i], vector, back, &frame, &error);
-        bool reached = trib_mem_fail_after(-1, false) > nth;
+        bool reached = fail_memory_after(-1, false) > nth;
         trib_blob_unref(frame);
         ck_assert_msg(status == TRIB_OK || (reached && status == TRIB_NO_MEMORY), "%s, allocation %d: %s", chains[_i],
                       (int)nth, error.message);

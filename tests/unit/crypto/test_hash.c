@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "crypto/hash.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -74,10 +75,10 @@ END_TEST
 START_TEST(short_memory_is_reported)
 {
     uint8_t digest[TRIB_SHA256_LEN];
-    (void)trib_mem_fail_after(0, true);
+    (void)fail_memory_after(0, true);
     struct trib_sha256 *hash = trib_sha256_new();
     enum trib_status status = trib_sha256("abc", 3, digest);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
     ck_assert_ptr_null(hash);
     ck_assert_int_eq(status, TRIB_NO_MEMORY);
 }

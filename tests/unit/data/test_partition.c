@@ -1,6 +1,7 @@
 /* Partitions: properties that every rule keeps, and what each promises beyond them. */
 #include "base/mem.h"
 #include "data/partition.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -313,9 +314,9 @@ START_TEST(survives_failing_allocations)
         enum trib_status status = TRIB_NO_MEMORY;
         for (int64_t failed = 0; status != TRIB_OK; failed++) {
             struct trib_partition partition = {.n_clients = 99};
-            trib_mem_fail_after(failed, false);
+            fail_memory_after(failed, false);
             status = trib_partition_make(rules[r], &dataset, 4, 1, &partition, NULL);
-            trib_mem_fail_after(-1, false);
+            fail_memory_after(-1, false);
             if (status == TRIB_OK) {
                 ck_assert_int_ge(failed, 2);
                 check_cover(&partition, &dataset, 4);

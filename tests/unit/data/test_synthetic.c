@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "data/partition.h"
 #include "data_files.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -402,9 +403,9 @@ START_TEST(survives_failing_allocations)
     int64_t failed = 0;
     for (bool opened = false; !opened; failed++) {
         struct trib_dataset dataset;
-        trib_mem_fail_after(failed, false);
+        fail_memory_after(failed, false);
         enum trib_status status = trib_dataset_open(&spec, &dataset, NULL);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         opened = status == TRIB_OK;
         ck_assert(opened || status == TRIB_NO_MEMORY);
         if (opened) {

@@ -1,5 +1,6 @@
 /* Building graphs: what is accepted, what is refused and with which words, and that a refusal changes nothing. */
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "graph_build.h"
 
 #include <math.h>
@@ -395,7 +396,7 @@ START_TEST(survives_short_memory)
         struct trib_graph *graph = new_graph();
         trib_value x = input(graph, "x", TRIB_SHAPE(BATCH, 2)), w = parameter(graph, "w", TRIB_SHAPE(2));
         char *before = printed(graph);
-        (void)trib_mem_fail_after(n, false);
+        (void)fail_memory_after(n, false);
         struct trib_graph *copy = NULL;
         struct trib_error error = {0};
         enum trib_status status = trib_graph_copy(graph, &copy, &error);
@@ -415,7 +416,7 @@ START_TEST(survives_short_memory)
             }
         }
         clean = status == TRIB_OK;
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert(clean || status == TRIB_NO_MEMORY);
         if (copy) {
             char *text = printed(copy); /* whatever it holds is consistent */

@@ -1,6 +1,7 @@
 /* What each pass rewrites and what it leaves alone; and that no pass changes what a graph computes. */
 #include "base/mem.h"
 #include "graph/pass.h"
+#include "fail_memory.h"
 #include "graph_eval.h"
 #include "graph_random.h"
 
@@ -431,9 +432,9 @@ START_TEST(survives_short_memory)
     for (int n = 0; !clean && n < 20000; n++) {
         struct trib_graph *result = NULL;
         struct trib_error error = {0};
-        (void)trib_mem_fail_after(n, false);
+        (void)fail_memory_after(n, false);
         enum trib_status status = trib_pass_pipeline(graph, &result, &text, &error);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         clean = status == TRIB_OK;
         ck_assert(clean || (status == TRIB_NO_MEMORY && !result));
         trib_graph_free(result);

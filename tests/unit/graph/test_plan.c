@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "graph/pass.h"
 #include "graph/plan.h"
+#include "fail_memory.h"
 #include "graph_random.h"
 
 enum { CELL = 64 };
@@ -471,9 +472,9 @@ START_TEST(survives_short_memory)
     for (int n = 0; !clean && n < 10000; n++) {
         struct trib_plan *plan = NULL;
         struct trib_error error = {0};
-        (void)trib_mem_fail_after(n, false);
+        (void)fail_memory_after(n, false);
         enum trib_status status = trib_plan_new(graph, 8, 0, &plan, &error);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         clean = status == TRIB_OK;
         ck_assert(clean || (status == TRIB_NO_MEMORY && !plan));
         trib_plan_free(plan);

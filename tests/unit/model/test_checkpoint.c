@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/checkpoint.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -366,10 +367,10 @@ START_TEST(every_failed_allocation_is_reported_and_the_old_file_stays)
         for (int after = 0;; after++) {
             ck_assert_int_lt(after, 1000);
             float back[9];
-            (void)trib_mem_fail_after(after, false);
+            (void)fail_memory_after(after, false);
             enum trib_status status = step == 0 ? trib_checkpoint_read(path, &schema, back, NULL)
                                                 : trib_checkpoint_write(path, &schema, other, NULL, 0, NULL);
-            (void)trib_mem_fail_after(-1, false);
+            (void)fail_memory_after(-1, false);
             if (status == TRIB_OK) {
                 ck_assert_int_gt(after, 0);
                 break;

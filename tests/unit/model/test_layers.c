@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/schema.h"
 #include "model/zoo.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -223,9 +224,9 @@ START_TEST(every_failed_allocation_is_reported)
     for (int after = 0;; after++) {
         ck_assert_int_lt(after, 10000);
         struct trib_graph *graph = NULL;
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_layers_build(layers, &grey, &graph, NULL);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         trib_graph_free(graph);
         if (status == TRIB_OK) {
             ck_assert_int_gt(after, 0);

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "model/schema.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -166,9 +167,9 @@ START_TEST(every_failed_allocation_is_reported)
         ck_assert_int_lt(after, 100);
         struct trib_schema schema = {0};
         struct trib_error error = {0};
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_schema_init(&schema, graph, &error);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         if (status == TRIB_OK) {
             ck_assert_int_gt(after, 0);
             trib_schema_clear(&schema);

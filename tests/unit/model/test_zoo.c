@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/schema.h"
 #include "model/zoo.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -150,12 +151,12 @@ START_TEST(every_failed_allocation_is_reported)
     for (int after = 0;; after++) {
         ck_assert_int_lt(after, 10000);
         struct trib_graph *graph = NULL, *inference = NULL;
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_zoo_build("resnet-small", &colour, &graph, NULL);
         if (status == TRIB_OK) {
             status = trib_inference_graph(graph, &inference, NULL);
         }
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || status == TRIB_NO_MEMORY);
         ck_assert(status == TRIB_OK || !inference);
         trib_graph_free(graph);

@@ -1,4 +1,5 @@
 /* Beginnings and ends in block net: stopping, freeing, reconnecting, many calls and threads, memory running short. */
+#include "fail_memory.h"
 #include "net_fixture.h"
 #include "test_main.h"
 
@@ -281,9 +282,9 @@ START_TEST(short_of_memory)
     int n_failed = 0;
     int n_clean = 0;
     for (int64_t after = 0; n_clean < 3; after++) {
-        trib_mem_fail_after(after, false);
+        fail_memory_after(after, false);
         enum trib_status status = echo(pair.channel, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         n_failed += status != TRIB_OK;
         n_clean = status == TRIB_OK ? n_clean + 1 : 0;
         ck_assert_int_lt(after, 100);
@@ -296,16 +297,16 @@ START_TEST(short_of_memory)
     struct trib_net_server *server = NULL;
     struct trib_net_channel *channel = NULL;
     for (int64_t after = 0; !server; after++) {
-        trib_mem_fail_after(after, false);
+        fail_memory_after(after, false);
         enum trib_status status = trib_net_server_new("127.0.0.1:0", &tls, NULL, methods, 6, NULL, &server, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert_int_eq(status, server ? TRIB_OK : TRIB_NO_MEMORY);
     }
     trib_net_server_free(server);
     for (int64_t after = 0; !channel; after++) {
-        trib_mem_fail_after(after, false);
+        fail_memory_after(after, false);
         enum trib_status status = trib_net_channel_new("127.0.0.1:1", "x", &tls, NULL, &channel, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert_int_eq(status, channel ? TRIB_OK : TRIB_NO_MEMORY);
     }
     trib_net_channel_free(channel);

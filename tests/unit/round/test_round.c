@@ -1,4 +1,5 @@
 /* The round engine, event by event: the rules of a round. */
+#include "fail_memory.h"
 #include "round_fixture.h"
 
 /* ---- options ---- */
@@ -557,7 +558,7 @@ START_TEST(short_memory_leaves_the_state)
         options.min_clients = 40;
         options.selector = trib_selector_find("random");
         start(&options);
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         int failures = 0;
         for (uint32_t i = 0; i < 40; i++) {
             struct trib_round_event event = {
@@ -566,7 +567,7 @@ START_TEST(short_memory_leaves_the_state)
                 failures++;
             }
         }
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         if (state() == TRIB_ROUND_WAITING) { /* it was the selector that had none */
             ck_assert_int_gt(trib_round_next_tick(machine), now_ms);
             tick_at(trib_round_next_tick(machine));

@@ -1,5 +1,6 @@
 /* Snapshots of a round engine: every field, told and taken back; what it leaves when it is
  * stopped; and damage, which is refused. */
+#include "fail_memory.h"
 #include "round_snapshot_fixture.h"
 
 /* ---- every field ---- */
@@ -407,9 +408,9 @@ START_TEST(without_memory_it_says_so)
     trib_round_free(machine);
     machine = NULL;
     ck_assert_int_eq(trib_round_new(&options, &machine, &error), TRIB_OK);
-    (void)trib_mem_fail_after(0, true);
+    (void)fail_memory_after(0, true);
     enum trib_status status = trib_round_restore(machine, &kept.run, kept.members, kept.n, &error);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
     ck_assert_int_eq(status, TRIB_NO_MEMORY);
     ck_assert_str_eq(error.message, "out of memory for 2 clients");
 }

@@ -1,5 +1,6 @@
 /* What nodes may use: calls, messages, bytes, lines of the log. Time is the test's. */
 #include "../../../server/rpc/nodes.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include "base/mem.h"
@@ -163,17 +164,17 @@ START_TEST(short_of_memory)
     struct trib_node *node = NULL;
     int64_t after = 0;
     for (enum trib_status status = TRIB_NO_MEMORY; status != TRIB_OK; after++) {
-        trib_mem_fail_after(after, false);
+        fail_memory_after(after, false);
         status = trib_nodes_enter(nodes, "a", "", 0, &node, &error);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || status == TRIB_NO_MEMORY);
     }
     ck_assert_int_ge(after, 3);
     trib_nodes_leave(nodes, node);
     for (after = 0; after < 3; after++) {
-        trib_mem_fail_after(after, true);
+        fail_memory_after(after, true);
         trib_nodes_free(trib_nodes_new(&usual));
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
     }
 }
 END_TEST

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -101,9 +102,9 @@ START_TEST(off)
     ck_assert_int_eq(trib_relevance_new(N, 0, false, &relevance, &error), TRIB_OK);
     ck_assert(isnan(trib_relevance_of(relevance, "run", 1, NULL)));
     trib_relevance_free(relevance);
-    (void)trib_mem_fail_after(0, true);
+    (void)fail_memory_after(0, true);
     ck_assert_int_eq(trib_relevance_new(N, 9, false, &relevance, &error), TRIB_NO_MEMORY);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
 }
 END_TEST
 

@@ -1,5 +1,6 @@
 /* Curves, their summary, and the files and the table made of them. */
 #include "base/mem.h"
+#include "fail_memory.h"
 #include "results_fixture.h"
 #include "test_main.h"
 
@@ -48,9 +49,9 @@ START_TEST(stays_whole_without_memory)
         ck_assert_int_eq(trib_sim_curve_append(&curve, &point), TRIB_OK);
     }
     size_t n = curve.n;
-    trib_mem_fail_after(0, false);
+    fail_memory_after(0, false);
     ck_assert_int_eq(trib_sim_curve_append(&curve, &point), TRIB_NO_MEMORY);
-    trib_mem_fail_after(-1, false);
+    fail_memory_after(-1, false);
     ck_assert_uint_eq(curve.n, n);
     ck_assert_int_eq(trib_sim_curve_append(&curve, &point), TRIB_OK);
     trib_sim_curve_clear(&curve);
@@ -292,9 +293,9 @@ START_TEST(leaves_the_old_file_without_memory)
     for (; !written; failed++) {
         struct trib_buf content = {0};
         ck_assert_int_eq(trib_file_replace(results_path, "old", 3, NULL), TRIB_OK);
-        trib_mem_fail_after(failed, false);
+        fail_memory_after(failed, false);
         enum trib_status status = writers[_i](results_path, &results, NULL);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         written = status == TRIB_OK;
         ck_assert(written || status == TRIB_NO_MEMORY);
         ck_assert_int_eq(trib_file_read(results_path, 1 << 20, &content, NULL), TRIB_OK);
@@ -396,9 +397,9 @@ START_TEST(prints_all_or_nothing_without_memory)
         size_t len = 0;
         FILE *to = open_memstream(&text, &len);
         ck_assert_ptr_nonnull(to);
-        trib_mem_fail_after(failed, false);
+        fail_memory_after(failed, false);
         enum trib_status status = trib_sim_print_table(to, &results, NULL);
-        trib_mem_fail_after(-1, false);
+        fail_memory_after(-1, false);
         ck_assert_int_eq(fclose(to), 0);
         printed = status == TRIB_OK;
         ck_assert(printed || status == TRIB_NO_MEMORY);

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "crypto/hash.h"
 #include "fail_disk.h"
+#include "fail_memory.h"
 #include "sim_disk.h"
 #include "test_main.h"
 
@@ -314,7 +315,7 @@ START_TEST(memory_that_is_short_is_told)
     for (int after = 0;; after++) {
         struct trib_blob_name name;
         ck_assert_int_lt(after, 100);
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_blobs_put(blobs, "abc", 3, &name, &error);
         if (status == TRIB_OK) {
             status = trib_blobs_sync(blobs, &error);
@@ -322,7 +323,7 @@ START_TEST(memory_that_is_short_is_told)
         if (status == TRIB_OK) {
             status = trib_blobs_verify(blobs, &name, &error);
         }
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         if (status == TRIB_OK) {
             break;
         }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <dirent.h>
@@ -343,9 +344,9 @@ START_TEST(memory_that_is_short_is_told)
 {
     for (int after = 0;; after++) {
         ck_assert_int_lt(after, 2000);
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = check();
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         if (status == TRIB_OK) {
             break;
         }

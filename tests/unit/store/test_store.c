@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -236,7 +237,7 @@ START_TEST(memory_that_is_short_undoes_cleanly)
         struct trib_store_runs run = {.run = "r", .engine_state = {"abc", 3}};
         struct trib_store_nodes node = {.node = "a", .joined = 2};
         ck_assert_int_lt(after, 200);
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_store_begin(store, NULL);
         if (status == TRIB_OK) {
             status = trib_store_put(store, TRIB_STORE_nodes, &node, NULL);
@@ -251,7 +252,7 @@ START_TEST(memory_that_is_short_undoes_cleanly)
         if (status == TRIB_OK) {
             status = trib_store_end(store, true, NULL, NULL);
         }
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         trib_store_undo(store);
         ck_assert_int_eq(joined("a"), status == TRIB_OK ? 2 : 1);
         if (status == TRIB_OK) {

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "fail_disk.h"
+#include "fail_memory.h"
 #include "sim_disk.h"
 #include "sim_disk_vfs.h"
 #include "test_main.h"
@@ -85,7 +86,7 @@ static void start_failing(enum kind kind, int64_t after)
         allocations_fail_on = kind == SQLITE_MEMORY_ON;
         break;
     default:
-        (void)trib_mem_fail_after(after, kind == OUR_MEMORY_ON);
+        (void)fail_memory_after(after, kind == OUR_MEMORY_ON);
         break;
     }
 }
@@ -96,7 +97,7 @@ static int stop_failing(enum kind kind)
     int64_t failures = fail_disk_failures(failing);
     fail_disk_after(failing, -1, 0, false);
     allocations_left = -1;
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
     return kind >= OUR_MEMORY ? -1 : failures + allocations_failed > 0;
 }
 

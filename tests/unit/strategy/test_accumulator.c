@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -277,9 +278,9 @@ START_TEST(bounds_refused)
     ck_assert_str_eq(error.message, "accumulator: values up to 64 and a total weight up to 137438953472 leave 19 bits "
                                     "for fractions, 20 are needed: lower one of the two");
     ck_assert_int_eq(trib_accumulator_init(&acc, SIZE_MAX / 4, 1, 1, &error), TRIB_NO_MEMORY);
-    (void)trib_mem_fail_after(0, false);
+    (void)fail_memory_after(0, false);
     ck_assert_int_eq(trib_accumulator_init(&acc, 10, 1, 1, &error), TRIB_NO_MEMORY);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
 }
 END_TEST
 

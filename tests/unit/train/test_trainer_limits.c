@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/zoo.h"
+#include "fail_memory.h"
 #include "test_main.h"
 #include "train/trainer.h"
 
@@ -374,13 +375,13 @@ START_TEST(every_failed_allocation_is_reported)
         struct trib_train_result result;
         struct trib_error error = {0};
         static float model[50000];
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_trainer_new(graph, &recipe, &data, backend, NULL, NULL, &trainer, &error);
         if (status == TRIB_OK) {
             ck_assert_uint_le(trib_trainer_schema(trainer)->n_floats, 50000);
             status = trib_trainer_run(trainer, everything, N, 1, model, NULL, &result, &error);
         }
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert_msg(status == TRIB_OK || status == TRIB_NO_MEMORY, "after %d: %s", after, error.message);
         if (status != TRIB_OK && trainer) { /* and works when there is memory again */
             memset(model, 0, sizeof model);

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "model/schema.h"
 #include "model/zoo.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -361,10 +362,10 @@ START_TEST(short_memory_is_reported)
     fill_model(&m);
     ck_assert_int_eq(trib_message_pack(&m.graph.base, &buf), TRIB_OK);
     for (int64_t after = 0;; after++) {
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status = trib_graph_unpack(buf.data, buf.len, &graph, &error);
         enum trib_status packed = status == TRIB_OK ? trib_graph_pack(graph, &again, &error) : status;
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || !graph);
         trib_graph_free(graph);
         graph = NULL;

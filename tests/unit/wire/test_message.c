@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "wire/graph_message.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -165,10 +166,10 @@ START_TEST(short_memory_is_reported)
     ck_assert_int_eq(trib_message_pack(&goodbye.base, &buf), TRIB_OK);
     for (int64_t after = 0;; after++) {
         ProtobufCMessage *parsed = NULL;
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         enum trib_status status =
             trib_message_unpack(&tributary__v1__goodbye__descriptor, buf.data, buf.len, &parsed, &error);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         if (status == TRIB_OK) {
             ck_assert_int_gt(after, 0);
             trib_message_free(parsed);

@@ -5,6 +5,7 @@
 #include "base/crc.h"
 #include "base/mem.h"
 #include "crypto/hash.h"
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <string.h>
@@ -53,9 +54,9 @@ START_TEST(a_first_chunk_needs_hash_and_length)
 {
     struct trib_chunk_receiver receiver;
     static const uint8_t digest[32] = {1};
-    (void)trib_mem_fail_after(0, true);
+    (void)fail_memory_after(0, true);
     enum trib_status status = trib_chunk_receiver_init(&receiver, digest, 10, &error);
-    (void)trib_mem_fail_after(-1, false);
+    (void)fail_memory_after(-1, false);
     ck_assert_int_eq(status, TRIB_NO_MEMORY);
     ck_assert_int_eq(trib_chunk_receiver_init(&receiver, digest, 10, &error), TRIB_OK);
     struct trib_chunk chunk = {.has_sha256 = true, .payload_len = 10};

@@ -1,6 +1,6 @@
 /* Allocation: every size checked for overflow, every failure reported, never an abort.
  *
- * All blocks allocate through here, so that the torture tests can fail the Nth allocation. Any thread. */
+ * All blocks allocate through these functions, so that tests can put failing ones in front of them. Any thread. */
 #ifndef TRIB_BASE_MEM_H
 #define TRIB_BASE_MEM_H
 
@@ -27,10 +27,6 @@ void trib_mem_discard(void *block, size_t len);
 /* a*b and a+b in size_t; false on overflow, and then *result is unchanged. */
 TRIB_MUST_CHECK bool trib_size_mul(size_t a, size_t b, size_t *result);
 TRIB_MUST_CHECK bool trib_size_add(size_t a, size_t b, size_t *result);
-
-/* Test hook: let `after` allocations of this process succeed, then fail one (and, if `sticky`, all that follow).
- * A negative number switches it off. Returns the allocations counted since the last call. */
-int64_t trib_mem_fail_after(int64_t after, bool sticky);
 
 /* Keep freed blocks of up to 32 MiB for reuse, so that buffers of a model's chunk size do not page-fault each time, and
  * bound the number of malloc's arenas; called once by each daemon's main, before threads start. */
