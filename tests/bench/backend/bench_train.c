@@ -3,6 +3,8 @@
  * Prints "name value unit" lines: the steps, a floor from the network's multiply-adds and the machine's own matrix
  * product of 512^3 measured in the same run, the share of that floor, and what PyTorch 1.13 reached on another
  * machine (the table in the project's notes; a yardstick for ratios, not for this machine). Never passes or fails. */
+#include "bench_options.h"
+
 #include "backend/backend.h"
 #include "base/cli.h"
 #include "base/clock.h"
@@ -434,22 +436,15 @@ static const struct trib_backend *chosen_backend(const struct options *options)
 int main(int argc, char **argv)
 {
     struct options options = {.ms = 1000};
-    bool help = false;
     const struct trib_option rows[] = {
         {"json", 0, TRIB_OPTION_STRING, &options.json, 0, 0, "FILE", "write the results as JSON too"},
         {"profile", 0, TRIB_OPTION_FLAG, &options.profile, 0, 0, NULL, "print the time of every op"},
         {"only", 0, TRIB_OPTION_STRING, &options.only, 0, 0, "TEXT", "only networks whose name contains TEXT"},
         {"backend", 0, TRIB_OPTION_STRING, &options.backend, 0, 0, "NAME", "instead of the default one"},
         {"ms", 0, TRIB_OPTION_INT, &options.ms, 10, 600000, "N", "time for each row (default 1000)"},
-        {"help", 'h', TRIB_OPTION_FLAG, &help, 0, 0, NULL, "this text"},
     };
-    size_t rows_n = sizeof rows / sizeof rows[0], operands;
-    struct trib_error error = {0};
-    must(trib_cli_parse(argc, argv, rows, rows_n, NULL, 0, &operands, &error), &error);
-    if (help) {
-        trib_cli_help(stdout, "bench-train [OPTIONS]", "Training steps per second of small networks.", rows, rows_n);
-        return EXIT_SUCCESS;
-    }
+    bench_options(argc, argv, "bench-train", "Training steps per second of small networks.", rows,
+                  sizeof rows / sizeof rows[0]);
     struct bench bench = {.options = &options, .backend = chosen_backend(&options)};
     const char *description = bench.backend->describe ? bench.backend->describe() : "";
     printf("# backend %s: %s\n", bench.backend->name, description);

@@ -4,6 +4,8 @@
  * The update agrees with the direction to a different degree in each stretch of the vector, as in the layers of a
  * model. Every third value is lost by the codec, so that both the decoded values and those before coding are looked at.
  */
+#include "bench_options.h"
+
 #include "codec/sketch.h"
 #include "codec/stage.h"
 
@@ -140,8 +142,9 @@ static void bench_time(const char *name, uint64_t k, const struct vectors *vecto
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bench_options(argc, argv, "bench-sketch", "Error and speed of sketches of an update.", NULL, 0);
     static const struct {
         const char *name;
         uint64_t k;

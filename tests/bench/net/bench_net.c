@@ -2,6 +2,8 @@
  * moves over a socket pair in the same process with a thread at each end. Also the time of one unary exchange. The
  * three transfers take turns, and each counts with its best turn, so that other work on the machine disturbs them
  * alike. */
+#include "bench_options.h"
+
 #include "net/net.h"
 
 #include "../../support/test_certs.h"
@@ -327,8 +329,10 @@ static void run_raw(struct figure *figure)
     trib_free(chunk);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bench_options(argc, argv, "bench-net",
+                  "Bytes and messages a second between a server and a client of the transport.", NULL, 0);
     char paths[3][128];
     char address[64];
     struct flow served;

@@ -6,6 +6,7 @@
  * parameters and send updates of it, for two rounds, while the others are there.
  * abuse: twenty clients go round and round with a small model, undisturbed and then with each kind of abuse beside them
  * for some seconds. */
+#include "bench_options.h"
 #include "child_server.h"
 #include "load_clients.h"
 #include "raw_h2.h"
@@ -261,8 +262,6 @@ int main(int argc, char **argv)
                               .workers = 500,
                               .idle_s = 20,
                               .seconds = 5};
-    struct trib_error error;
-    size_t operands;
     const struct trib_option rows[] = {
         {"server", 0, TRIB_OPTION_STRING, &options.program, 0, 0, "PROGRAM", "the server to run"},
         {"only", 0, TRIB_OPTION_STRING, &options.only, 0, 0, "PART", "idle or abuse; default both"},
@@ -272,10 +271,8 @@ int main(int argc, char **argv)
         {"idle", 0, TRIB_OPTION_INT, &options.idle_s, 1, 3600, "S", "seconds of silence; default 20"},
         {"seconds", 0, TRIB_OPTION_INT, &options.seconds, 1, 3600, "S", "seconds of each abuse; default 5"},
     };
-    if (trib_cli_parse(argc, argv, rows, sizeof rows / sizeof rows[0], NULL, 0, &operands, &error) != TRIB_OK) {
-        fprintf(stderr, "bench-load: %s\n", error.message);
-        return 64;
-    }
+    bench_options(argc, argv, "bench-load", "A server with many sessions, and under abuse.", rows,
+                  sizeof rows / sizeof rows[0]);
     signal(SIGPIPE, SIG_IGN);
     raise_files();
     trib_net_init();

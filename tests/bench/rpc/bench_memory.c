@@ -1,6 +1,7 @@
 /* The server's peak memory with a large model and many uploading clients: it must not grow with them.
  *
  *   bench-memory [--server PROGRAM] [--width W] [--clients N]     model of about W x W parameters, default 10000 */
+#include "bench_options.h"
 #include "child_server.h"
 #include "load_clients.h"
 
@@ -41,17 +42,13 @@ int main(int argc, char **argv)
 {
     const char *program = bench_sibling(argv[0], "tributary-server");
     int64_t clients = 0, width = 10000;
-    struct trib_error error;
-    size_t operands;
     const struct trib_option options[] = {
         {"server", 0, TRIB_OPTION_STRING, &program, 0, 0, "PROGRAM", "the server to run"},
         {"width", 0, TRIB_OPTION_INT, &width, 10, 30000, "W", "the model has W x W parameters"},
         {"clients", 0, TRIB_OPTION_INT, &clients, 1, 10000, "N", "uploading clients; default 4, 16, 64"},
     };
-    if (trib_cli_parse(argc, argv, options, 3, NULL, 0, &operands, &error) != TRIB_OK) {
-        fprintf(stderr, "bench-memory: %s\n", error.message);
-        return 64;
-    }
+    bench_options(argc, argv, "bench-memory", "Memory of a server while clients upload a large model.", options,
+                  sizeof options / sizeof options[0]);
     signal(SIGPIPE, SIG_IGN);
     trib_net_init();
     static const int defaults[] = {4, 16, 64};

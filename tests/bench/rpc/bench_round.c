@@ -3,6 +3,7 @@
  * those bytes.
  *
  *   bench-round [--server PROGRAM] [--clients N] [--rounds R] */
+#include "bench_options.h"
 #include "child_server.h"
 #include "load_clients.h"
 #include "raw_tls.h"
@@ -55,17 +56,14 @@ int main(int argc, char **argv)
 {
     const char *program = bench_sibling(argv[0], "tributary-server");
     int64_t clients = 0, rounds = 9;
-    struct trib_error error;
-    size_t operands;
     const struct trib_option options[] = {
         {"server", 0, TRIB_OPTION_STRING, &program, 0, 0, "PROGRAM", "the server to run"},
         {"clients", 0, TRIB_OPTION_INT, &clients, 1, 10000, "N", "connections; default 10, then 100"},
         {"rounds", 0, TRIB_OPTION_INT, &rounds, 2, BENCH_MAX_ROUNDS, "R", "rounds; the first is not counted"},
     };
-    if (trib_cli_parse(argc, argv, options, 3, NULL, 0, &operands, &error) != TRIB_OK) {
-        fprintf(stderr, "bench-round: %s\n", error.message);
-        return 64;
-    }
+    bench_options(argc, argv, "bench-round",
+                  "Time of a round with clients that do not train, beside what TLS alone takes.", options,
+                  sizeof options / sizeof options[0]);
     signal(SIGPIPE, SIG_IGN);
     trib_net_init();
     if (clients > 0) {

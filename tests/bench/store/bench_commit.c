@@ -3,6 +3,8 @@
  * moods meet both. Medians; syncs are counted where they are made, SQLite's too.
  *
  *   bench-commit [DIR]    DIR: on the disk to be measured; the present folder when not given */
+#include "bench_options.h"
+
 #include "model/checkpoint.h"
 #include "store/blobs.h"
 #include "store/model_files.h"
@@ -259,7 +261,12 @@ int main(int argc, char **argv)
 {
     static struct bench b;
     struct trib_error error = {0};
-    snprintf(b.dir, sizeof b.dir, "%.200s/bench-commit-XXXXXX", argc > 1 ? argv[1] : ".");
+    const char *parent = ".";
+    const struct trib_option options[] = {
+        {"dir", 0, TRIB_OPTION_STRING, &parent, 0, 0, "DIR", "on the disk to measure; default the current one"},
+    };
+    bench_options(argc, argv, "bench-commit", "Commits of records and of models a second.", options, 1);
+    snprintf(b.dir, sizeof b.dir, "%.200s/bench-commit-XXXXXX", parent);
     if (!mkdtemp(b.dir)) {
         perror(b.dir);
         return EXIT_FAILURE;

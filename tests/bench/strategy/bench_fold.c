@@ -1,5 +1,7 @@
 /* How fast updates are verified and folded, beside the speed of memory measured in the same run. GB are 10^9 bytes of
  * float32 vector (4 bytes an element) whatever the codec, so that the lines compare; the best of several runs. */
+#include "bench_options.h"
+
 #include "codec/frame.h"
 #include "strategy/accumulator.h"
 
@@ -110,8 +112,9 @@ static void bench_accumulator(const float *vector, struct trib_accumulator *acc)
     free(mean);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bench_options(argc, argv, "bench-fold", "Updates folded a second.", NULL, 0);
     float *vector = malloc(sizeof *vector * N);
     struct trib_accumulator acc;
     struct trib_error error = {0};
