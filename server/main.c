@@ -180,11 +180,15 @@ static enum trib_status run(const struct trib_server_settings *settings, bool ne
     if (finished_fd < 0) {
         return trib_fail_errno(error, errno, "cannot wait for the engine");
     }
-    TRIB_TRY(trib_signals_open(&signal_fd, error));
+    enum trib_status status = trib_signals_open(&signal_fd, error);
+    if (status != TRIB_OK) {
+        close(finished_fd);
+        return status;
+    }
     struct trib_hub *engine;
     trib_net_init();
     const struct trib_hub_setup setup = {.software = SOFTWARE};
-    enum trib_status status = trib_hub_new_with(&setup, settings, new_run, &engine, error);
+    status = trib_hub_new_with(&setup, settings, new_run, &engine, error);
     if (status == TRIB_OK) {
         if (trib_hub_done(engine)) {
             say_complete(settings, engine);
