@@ -64,7 +64,10 @@ class Relevance(harness.Case):
             for number in (1, 2, 3):
                 self.assert_fields(server.wait_round(number), cohort=2, folded=2)
             self.ended_well(server, clients)
-            self.assertTrue(all(record["reason"] for record in server.find("task")))
+            tasks = server.find("task")
+            self.assertEqual(sorted(int(task["round"]) for task in tasks), [1, 1, 2, 2, 3, 3])
+            for task in tasks:
+                self.assertTrue(task["reason"], task)
 
 
 class Liars(HostileCase):

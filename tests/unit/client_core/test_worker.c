@@ -518,6 +518,16 @@ START_TEST(a_worker_may_be_freed_in_the_middle)
     setup(&f, "");
     f.task.recipe.epochs = 100000;
     begin(&f, 3, received(&f, TRIB_FRAME_MODEL, f.schema.hash, f.schema.n_floats, "f32"));
+    trib_worker_free(f.worker);
+    f.worker = NULL;
+    trib_session_event_free(f.event);
+    f.event = trib_event_queue_pop(f.queue);
+    if (f.event) { /* it had begun */
+        ck_assert_int_eq(f.event->kind, TRIB_SESSION_TRAINED);
+        ck_assert_uint_eq(f.event->job, 3);
+        fails(&f, TRIB_CANCELLED, "");
+    }
+    ck_assert_ptr_null(trib_event_queue_pop(f.queue));
     teardown(&f);
 }
 END_TEST
