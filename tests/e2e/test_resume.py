@@ -86,6 +86,7 @@ class Base(harness.Case):
 class Plain(Base):
     def test_server_killed_in_each_phase(self):
         """Killed after the tasks went out, after an update came in, after a commit: the run goes on in that round."""
+        self.rounds = 100  # a round takes 20 ms: the run must not be over before this process sees its sixth one
         expected = self.undisturbed()
         server = self.start_server("torn")
         port = server.port
