@@ -1,5 +1,7 @@
 /* What an event costs the round engine: nanoseconds per event, with the look at its next timer and its changes that
  * follows each, for a cohort of ten among few and among many clients. The best mean of several runs of whole rounds. */
+#include "bench_options.h"
+
 #include "round/round.h"
 
 #include "base/clock.h"
@@ -193,8 +195,9 @@ static void measure(uint32_t known, uint32_t connected)
     trib_round_free(bench.round);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bench_options(argc, argv, "bench-round-machine", "Time of an event in the round engine.", NULL, 0);
     measure(12, 12);
     measure(100000, 12);
     measure(100000, 5000);
