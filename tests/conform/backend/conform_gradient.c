@@ -293,7 +293,6 @@ int main(void)
 {
     Suite *suite = suite_create("conform_gradient");
     TCase *tests = tcase_create("gradients");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, gradient_agrees_with_differences, 0, CASES_N);
     tcase_add_test(tests, every_differentiable_op_has_a_case);
     suite_add_tcase(suite, tests);

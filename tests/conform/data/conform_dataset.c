@@ -291,7 +291,6 @@ int main(void)
     }
     Suite *suite = suite_create("dataset readers");
     TCase *all = tcase_create("all");
-    tcase_set_timeout(all, 120);
     tcase_add_checked_fixture(all, data_files_setup, data_files_teardown);
     tcase_add_loop_test(all, describes_itself, 0, n);
     tcase_add_loop_test(all, reads_back, 0, n_files);

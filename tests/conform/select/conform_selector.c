@@ -399,7 +399,6 @@ int main(void)
     Suite *suite = suite_create("selectors");
     TCase *tcase = tcase_create("every");
     int n = count_selectors();
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, picks_as_many_as_wanted, 0, n);
     tcase_add_loop_test(tcase, arrival_decides_nothing, 0, n);

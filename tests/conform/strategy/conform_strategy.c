@@ -253,7 +253,6 @@ int main(void)
     int n = (int)trib_strategies(&list);
     Suite *suite = suite_create("strategies");
     TCase *tests = tcase_create("conform");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, table_is_complete, 0, n);
     tcase_add_loop_test(tests, order_does_not_matter, 0, n);
     tcase_add_loop_test(tests, equals_its_formula, 0, n);

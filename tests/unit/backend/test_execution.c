@@ -551,7 +551,6 @@ int main(void)
 {
     Suite *suite = suite_create("test_execution");
     TCase *tests = tcase_create("execution");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_backend_is_found_by_its_name);
     tcase_add_test(tests, the_default_is_the_first_that_works);
     tcase_add_test(tests, a_backend_describes_its_library);

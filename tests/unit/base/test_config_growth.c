@@ -102,7 +102,6 @@ int main(void)
 {
     Suite *suite = suite_create("config_growth");
     TCase *tests = tcase_create("config_growth");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_dump_of_everything_reads_back);
     tcase_add_test(tests, a_sample_is_written_or_memory_is_short);
     suite_add_tcase(suite, tests);

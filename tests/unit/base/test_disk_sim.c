@@ -531,7 +531,6 @@ int main(void)
 {
     Suite *suite = suite_create("disk_sim");
     TCase *test_case = tcase_create("disk_sim");
-    tcase_set_timeout(test_case, 120);
     tcase_add_test(test_case, what_was_synced_stays_and_the_rest_may);
     tcase_add_test(test_case, a_file_of_which_only_the_name_is_durable);
     tcase_add_test(test_case, a_truncation_is_a_write_like_others);

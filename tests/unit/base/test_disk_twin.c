@@ -207,7 +207,6 @@ int main(void)
 {
     Suite *suite = suite_create("disk_twin");
     TCase *test_case = tcase_create("disk_twin");
-    tcase_set_timeout(test_case, 120);
     tcase_add_test(test_case, both_answer_alike);
     suite_add_tcase(suite, test_case);
     return trib_test_run(suite);

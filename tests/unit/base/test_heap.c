@@ -125,7 +125,6 @@ int main(void)
 {
     Suite *suite = suite_create("heap");
     TCase *tests = tcase_create("heap");
-    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, clean_up);
     tcase_add_test(tests, the_smallest_is_first);
     tcase_add_test(tests, equal_keys_go_by_number);

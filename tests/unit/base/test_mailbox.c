@@ -111,7 +111,6 @@ int main(void)
 {
     Suite *suite = suite_create("mailbox");
     TCase *tc = tcase_create("mailbox");
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, many_writers_one_reader);
     tcase_add_test(tc, the_descriptor_is_readable_while_letters_wait);
     tcase_add_test(tc, waiting_ends);

@@ -141,7 +141,6 @@ int main(void)
     tcase_add_test(tests, behaves_like_an_array);
     tcase_add_test(tests, order_depends_on_the_keys_alone);
     tcase_add_test(tests, short_memory_changes_nothing);
-    tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }

@@ -230,7 +230,6 @@ int main(void)
     tcase_add_test(tests, normal_numbers_have_their_moments);
     tcase_add_test(tests, gamma_numbers_have_their_moments);
     tcase_add_test(tests, a_shuffle_is_a_fair_permutation);
-    tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }

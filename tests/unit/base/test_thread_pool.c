@@ -173,7 +173,6 @@ int main(void)
     tcase_add_test(tests, callers_queue);
     tcase_add_test(tests, no_pool_runs_in_place);
     tcase_add_test(tests, thread_counts_are_checked);
-    tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }

@@ -454,7 +454,6 @@ int main(void)
 {
     Suite *suite = suite_create("feedback_store");
     TCase *tests = tcase_create("feedback_store");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, each_update_counts_exactly_once);
     tcase_add_loop_test(tests, a_skipped_round_leaves_the_residual_as_it_was, 0, 3);
     tcase_add_test(tests, files_and_memory_agree);

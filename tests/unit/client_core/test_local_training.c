@@ -170,7 +170,6 @@ int main(void)
 {
     Suite *suite = suite_create("local_training");
     TCase *tests = tcase_create("local_training");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, any_allocation_may_fail);
     tcase_add_test(tests, a_sketch_that_no_offer_has_room_for_is_refused);
     suite_add_tcase(suite, tests);

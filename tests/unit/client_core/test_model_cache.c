@@ -310,7 +310,6 @@ int main(void)
     Suite *suite = suite_create("model_cache");
     TCase *tests = tcase_create("model_cache");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, a_chain_moves_it_on, 0, 2);
     tcase_add_test(tests, a_long_chain_and_a_beginning_lead_to_the_same);
     tcase_add_test(tests, it_may_have_moved_on_meanwhile);

@@ -342,7 +342,6 @@ int main(void)
     Suite *suite = suite_create("model_spool");
     TCase *tests = tcase_create("model_spool");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, what_was_written_is_found_again);
     tcase_add_test(tests, a_forgotten_name_is_free);
     tcase_add_test(tests, the_others_are_tidied_away);

@@ -397,7 +397,6 @@ static void add_breaches(Suite *suite)
 static void add_torture(Suite *suite)
 {
     TCase *tests = tcase_create("torture");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, any_allocation_may_fail_and_the_round_is_finished_all_the_same);
     suite_add_tcase(suite, tests);
 }

@@ -423,7 +423,6 @@ int main(void)
     Suite *suite = suite_create("task_store");
     TCase *tests = tcase_create("task_store");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, what_is_saved_is_loaded, 0, 2);
     tcase_add_test(tests, any_bit_that_flips_is_found_out);
     tcase_add_test(tests, any_other_length_is_found_out);

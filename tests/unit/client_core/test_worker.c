@@ -570,7 +570,6 @@ int main(void)
 {
     Suite *suite = suite_create("worker");
     TCase *tests = tcase_create("worker");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, training_gives_an_update_that_helps);
     tcase_add_test(tests, the_same_task_gives_the_same_bytes);
     tcase_add_test(tests, half_precision_works_in_both_directions);

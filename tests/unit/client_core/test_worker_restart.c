@@ -222,7 +222,6 @@ int main(void)
 {
     Suite *suite = suite_create("worker_restart");
     TCase *tests = tcase_create("worker_restart");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, an_update_is_on_the_disk_before_it_is_told, 0, 4);
     tcase_add_test(tests, it_is_forgotten_before_its_round_is_settled);
     tcase_add_test(tests, a_failed_training_leaves_none);

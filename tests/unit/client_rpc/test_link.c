@@ -429,7 +429,6 @@ int main(void)
 {
     Suite *suite = suite_create("link");
     TCase *tests = tcase_create("link");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_blob_comes_whole);
     tcase_add_test(tests, blobs_wait_in_order_until_they_are_taken);
     tcase_add_test(tests, a_large_blob_goes_to_a_file_and_leaves_none);

@@ -268,7 +268,6 @@ int main(void)
 {
     Suite *suite = suite_create("link_resume");
     TCase *tests = tcase_create("link_resume");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, breaks_and_deaths_cost_a_chunk_each_at_most, 0, 8);
     tcase_add_loop_test(tests, any_length_is_gone_on_from, 0, 6);
     tcase_add_test(tests, what_is_there_whole_is_not_asked_for);

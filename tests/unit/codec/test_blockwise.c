@@ -236,7 +236,6 @@ int main(void)
 {
     Suite *suite = suite_create("blockwise");
     TCase *tests = tcase_create("blockwise");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, next_to_the_value);
     tcase_add_test(tests, mean_is_kept);
     tcase_add_test(tests, subnormals);

@@ -143,7 +143,6 @@ int main(void)
 {
     Suite *suite = suite_create("choose");
     TCase *tests = tcase_create("choose");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, as_good_as_the_best_listed, 0, sizeof vectors / sizeof vectors[0]);
     tcase_add_test(tests, the_network_sets_the_rate);
     tcase_add_test(tests, odd_vectors);

@@ -367,7 +367,6 @@ int main(void)
 {
     Suite *suite = suite_create("entropy");
     TCase *tests = tcase_create("entropy");
-    tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, lengths_and_alphabets, 0, STAGES);
     tcase_add_loop_test(tests, whole_blocks, 0, STAGES);

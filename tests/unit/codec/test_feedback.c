@@ -243,7 +243,6 @@ int main(void)
 {
     Suite *suite = suite_create("feedback");
     TCase *tests = tcase_create("feedback");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, names_are_read);
     tcase_add_test(tests, what_is_not_sent_is_kept);
     tcase_add_test(tests, ef21_learns_what_stays);

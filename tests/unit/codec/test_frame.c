@@ -545,7 +545,6 @@ int main(void)
 {
     Suite *suite = suite_create("frame");
     TCase *tests = tcase_create("frame");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, round_trip, 0, 2);
     tcase_add_test(tests, sealed_in_place);
     tcase_add_test(tests, encode_refuses);

@@ -140,7 +140,6 @@ int main(void)
 {
     Suite *suite = suite_create("frame_faults");
     TCase *tests = tcase_create("frame_faults");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, short_memory_is_said_and_nothing_leaks, 0, CHAINS);
     tcase_add_test(tests, no_length_of_a_table_is_believed_twice);
     tcase_add_test(tests, expectations_may_be_partial);

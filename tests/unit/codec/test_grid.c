@@ -138,7 +138,6 @@ int main(void)
 {
     Suite *suite = suite_create("grid");
     TCase *tests = tcase_create("grid");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, next_to_the_value);
     tcase_add_test(tests, sums_of_symbols);
     tcase_add_test(tests, beyond_its_range);

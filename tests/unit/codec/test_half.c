@@ -168,7 +168,6 @@ int main(void)
 {
     Suite *suite = suite_create("half");
     TCase *tests = tcase_create("half");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_half);
     tcase_add_test(tests, rounding);
     tcase_add_test(tests, limits);

@@ -204,7 +204,6 @@ int main(void)
 {
     Suite *suite = suite_create("lloyd");
     TCase *tests = tcase_create("lloyd");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, error_of_theory);
     tcase_add_test(tests, scales);
     tcase_add_test(tests, levels_of_theory);

@@ -170,7 +170,6 @@ int main(void)
 {
     Suite *suite = suite_create("pack");
     TCase *tests = tcase_create("pack");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_width);
     tcase_add_test(tests, refused);
     tcase_add_test(tests, positions_come_back);

@@ -290,7 +290,6 @@ int main(void)
 {
     Suite *suite = suite_create("rans");
     TCase *tests = tcase_create("rans");
-    tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, near_the_entropy, 0, sizeof steps / sizeof steps[0]);
     tcase_add_test(tests, low_rates);

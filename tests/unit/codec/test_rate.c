@@ -125,7 +125,6 @@ int main(void)
 {
     Suite *suite = suite_create("rate");
     TCase *tests = tcase_create("rate");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, logarithms);
     tcase_add_test(tests, curves);
     tcase_add_test(tests, entropy_of_segments);

@@ -189,7 +189,6 @@ int main(void)
 {
     Suite *suite = suite_create("rotate");
     TCase *tests = tcase_create("rotate");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, comes_back);
     tcase_add_test(tests, orthonormal);
     tcase_add_test(tests, looks_gaussian);

@@ -421,7 +421,6 @@ int main(void)
 {
     Suite *suite = suite_create("sparse");
     TCase *tests = tcase_create("sparse");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, the_largest_are_kept_exactly);
     tcase_add_test(tests, blocks_without_a_kept_value_cost_next_to_nothing);
     tcase_add_test(tests, random_elements_are_scaled_and_both_sides_know_them);

@@ -267,7 +267,6 @@ int main(void)
 {
     Suite *suite = suite_create("trellis");
     TCase *tests = tcase_create("trellis");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, search_finds_the_best);
     tcase_add_test(tests, replay);
     tcase_add_test(tests, rates);

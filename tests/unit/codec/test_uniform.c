@@ -265,7 +265,6 @@ int main(void)
 {
     Suite *suite = suite_create("uniform");
     TCase *tests = tcase_create("uniform");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, rates);
     tcase_add_test(tests, without_rotation);
     tcase_add_test(tests, without_coder);

@@ -420,7 +420,6 @@ int main(void)
 {
     Suite *suite = suite_create("synthetic");
     TCase *all = tcase_create("all");
-    tcase_set_timeout(all, 120);
     tcase_add_checked_fixture(all, data_files_setup, data_files_teardown);
     tcase_add_test(all, gives_ten_classes_of_sixty_features);
     tcase_add_test(all, splits_each_user_nine_to_one);

@@ -437,7 +437,6 @@ int main(void)
 {
     Suite *suite = suite_create("graph");
     TCase *tests = tcase_create("graph");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, prints_a_graph);
     tcase_add_test(tests, finds_names_and_copies);
     tcase_add_test(tests, setting_again_replaces);

@@ -179,7 +179,6 @@ int main(void)
 {
     Suite *suite = suite_create("graph_refusals");
     TCase *tests = tcase_create("graph_refusals");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, nothing_wrong_is_taken_and_no_refusal_leaves_a_trace, 0, 2);
     tcase_add_test(tests, a_graph_is_printed_or_memory_is_short);
     suite_add_tcase(suite, tests);

@@ -465,7 +465,6 @@ int main(void)
 {
     Suite *suite = suite_create("pass");
     TCase *tests = tcase_create("pass");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, dead_code_keeps_what_is_needed);
     tcase_add_test(tests, equal_expressions_become_one);
     tcase_add_test(tests, different_expressions_stay_apart);

@@ -504,7 +504,6 @@ int main(void)
 {
     Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, living_values_never_overlap);
     tcase_add_test(tests, models_are_planned);
     tcase_add_test(tests, a_chain_works_in_place);

@@ -339,7 +339,6 @@ int main(void)
     Suite *suite = suite_create("downlink");
     TCase *tcase = tcase_create("downlink");
     tcase_add_checked_fixture(tcase, NULL, end_engine);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, everyone_has_the_same_bits);
     tcase_add_test(tcase, what_a_delta_leaves_out_is_in_the_next);
     tcase_add_test(tcase, without_feedback_it_is_forgotten);

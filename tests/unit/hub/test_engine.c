@@ -494,7 +494,6 @@ int main(void)
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     tcase_add_checked_fixture(tcase, NULL, end_engine);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, two_rounds_average_what_clients_send);
     tcase_add_test(tcase, many_clients_upload_at_once);
     tcase_add_test(tcase, wrong_updates_are_rejected_with_their_reason);

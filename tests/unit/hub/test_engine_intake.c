@@ -295,7 +295,6 @@ int main(void)
 {
     Suite *suite = suite_create("engine_intake");
     TCase *tests = tcase_create("engine_intake");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, settings_that_make_no_run_say_why);
     tcase_add_test(tests, who_does_not_pass_the_filters_gets_no_task);
     tcase_add_test(tests, who_passes_the_filters_is_asked);

@@ -324,7 +324,6 @@ END_TEST
 int main(void)
 {
     TCase *tests = tcase_create("relevance");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, compared_with_the_last_update);
     tcase_add_test(tests, empty_rounds_are_carried_over);
     tcase_add_test(tests, compared_with_the_majority);

@@ -493,7 +493,6 @@ int main(void)
     Suite *suite = suite_create("uploads");
     TCase *tcase = tcase_create("uploads");
     tcase_add_checked_fixture(tcase, set_up, clean_up);
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_granted_upload_arrives);
     tcase_add_test(tcase, what_was_not_granted_is_refused);
     tcase_add_test(tcase, a_broken_upload_goes_on_where_it_was);

@@ -391,7 +391,6 @@ int main(void)
     Suite *suite = suite_create("checkpoint");
     TCase *tcase = tcase_create("checkpoint");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, what_was_written_reads_back);
     tcase_add_test(tcase, the_file_is_as_the_format_says);
     tcase_add_test(tcase, metadata_that_cannot_be_written_is_refused);

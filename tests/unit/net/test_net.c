@@ -328,7 +328,6 @@ int main(void)
 {
     Suite *suite = suite_create("net");
     TCase *calls = tcase_create("calls");
-    tcase_set_timeout(calls, 120);
     tcase_add_unchecked_fixture(calls, make_certs, remove_certs);
     tcase_add_checked_fixture(calls, start, stop);
     tcase_add_test(calls, unary);

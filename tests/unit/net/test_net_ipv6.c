@@ -101,7 +101,6 @@ int main(void)
 {
     Suite *suite = suite_create("net_ipv6");
     TCase *tests = tcase_create("net_ipv6");
-    tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, make_certs, remove_certs);
     tcase_add_test(tests, calls_and_strangers_over_ipv6);
     suite_add_tcase(suite, tests);

@@ -318,7 +318,6 @@ int main(void)
 {
     Suite *suite = suite_create("net_life");
     TCase *life = tcase_create("life");
-    tcase_set_timeout(life, 120);
     tcase_add_unchecked_fixture(life, make_certs, remove_certs);
     tcase_add_checked_fixture(life, start, stop);
     tcase_add_test(life, stop_with_open_calls);

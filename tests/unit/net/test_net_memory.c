@@ -120,7 +120,6 @@ int main(void)
     }
     Suite *suite = suite_create("net_memory");
     TCase *tests = tcase_create("net_memory");
-    tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, make_certs, remove_certs);
     tcase_add_loop_test(tests, openssls_memory_may_run_out_anywhere, 0, (int)(sizeof scenarios / sizeof scenarios[0]));
     tcase_add_loop_test(tests, no_certificate_becomes_good_for_want_of_memory, 0, 4);

@@ -55,7 +55,6 @@ int main(void)
 {
     Suite *suite = suite_create("net_policy");
     TCase *tests = tcase_create("net_policy");
-    tcase_set_timeout(tests, 60);
     tcase_add_unchecked_fixture(tests, set_up, remove_certs);
     tcase_add_test(tests, the_administrators_settings_hold_and_ours_come_after);
     suite_add_tcase(suite, tests);

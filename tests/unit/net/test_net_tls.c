@@ -419,7 +419,6 @@ int main(void)
 {
     Suite *suite = suite_create("net_tls");
     TCase *tls = tcase_create("tls");
-    tcase_set_timeout(tls, 120);
     tcase_add_unchecked_fixture(tls, make_certs, remove_certs);
     tcase_add_checked_fixture(tls, start, stop);
     tcase_add_test(tls, only_tls_1_3);

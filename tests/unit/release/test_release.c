@@ -218,7 +218,6 @@ int main(void)
 {
     Suite *suite = suite_create("release");
     TCase *tcase = tcase_create("release");
-    tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_former_model_goes_unless_members_outlive_their_round, 0, 2);
     tcase_add_test(tcase, routes_lead_from_the_version_that_is_held);
     tcase_add_test(tcase, a_recalled_release_offers_what_was_kept);

@@ -407,7 +407,6 @@ int main(void)
 {
     Suite *suite = suite_create("round_property");
     TCase *tcase = tcase_create("random");
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, random_events_keep_the_rules);
     suite_add_tcase(suite, tcase);
     return trib_test_run(suite);

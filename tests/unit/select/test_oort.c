@@ -245,7 +245,6 @@ int main(void)
 {
     Suite *suite = suite_create("oort");
     TCase *tcase = tcase_create("oort");
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_test(tcase, newcomers_are_explored);
     tcase_add_test(tcase, exploration_prefers_the_untried);

@@ -131,7 +131,6 @@ int main(void)
 {
     Suite *suite = suite_create("power_of_choice");
     TCase *tcase = tcase_create("power_of_choice");
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_test(tcase, the_highest_losses_of_all);
     tcase_add_test(tcase, as_many_are_drawn_as_asked);

@@ -204,7 +204,6 @@ int main(void)
 {
     Suite *suite = suite_create("sampling");
     TCase *tcase = tcase_create("sampling");
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_test(tcase, luck_is_uniform_in_every_argument);
     tcase_add_test(tcase, chances_are_in_proportion_to_weights);

@@ -84,7 +84,6 @@ int main(void)
 {
     Suite *suite = suite_create("selector_relevance");
     TCase *tcase = tcase_create("relevance");
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_test(tcase, draws_by_relevance);
     tcase_add_test(tcase, nobody_starves);

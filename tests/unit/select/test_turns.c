@@ -88,7 +88,6 @@ int main(void)
 {
     Suite *suite = suite_create("turns");
     TCase *tcase = tcase_create("turns");
-    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_test(tcase, the_longest_wait_comes_first);
     tcase_add_test(tcase, fewer_turns_come_first_among_equals);

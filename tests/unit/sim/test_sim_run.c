@@ -287,7 +287,6 @@ int main(void)
 {
     Suite *suite = suite_create("sim_run");
     TCase *tests = tcase_create("sim_run");
-    tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, make_data, remove_data);
     tcase_add_test(tests, threads_change_nothing);
     tcase_add_test(tests, stops_when_it_is_good_enough);

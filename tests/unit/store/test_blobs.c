@@ -379,7 +379,6 @@ int main(void)
     Suite *suite = suite_create("blobs");
     TCase *tcase = tcase_create("blobs");
     tcase_add_checked_fixture(tcase, set_up, clean_up);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_blob_is_named_by_its_hash);
     tcase_add_test(tcase, pieces_of_any_size_are_hashed_in_order);
     tcase_add_test(tcase, one_that_is_there_is_as_good);

@@ -297,7 +297,6 @@ int main(void)
 {
     Suite *suite = suite_create("member_row");
     TCase *tests = tcase_create("fields");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, every_field_survives_a_restart);
     tcase_add_test(tests, every_flag_survives_alone);
     tcase_add_test(tests, what_is_unknown_stays_unknown);

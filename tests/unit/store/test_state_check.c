@@ -360,7 +360,6 @@ int main(void)
     Suite *suite = suite_create("state_check");
     TCase *tcase = tcase_create("check");
     tcase_add_checked_fixture(tcase, set_up, clean_up);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_sound_state_passes);
     tcase_add_test(tcase, what_a_crash_left_is_no_damage);
     tcase_add_test(tcase, a_log_is_read_and_left);

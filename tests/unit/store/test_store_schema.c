@@ -267,7 +267,6 @@ int main(void)
     Suite *suite = suite_create("store_schema");
     TCase *tcase = tcase_create("schema");
     tcase_add_checked_fixture(tcase, set_up, clean_up);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, version_1_is_read);
     tcase_add_test(tcase, an_empty_file_becomes_a_database);
     tcase_add_test(tcase, a_later_version_is_refused_by_name);

@@ -327,7 +327,6 @@ int main(void)
 {
     Suite *suite = suite_create("accumulator");
     TCase *tests = tcase_create("accumulator");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, shift, 0, BOUNDS);
     tcase_add_loop_test(tests, equals_naive, 0, BOUNDS);
     tcase_add_loop_test(tests, no_overflow, 0, BOUNDS);

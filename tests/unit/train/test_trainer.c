@@ -453,7 +453,6 @@ int main(void)
     Suite *suite = suite_create("trainer");
     TCase *tcase = tcase_create("trainer");
     tcase_add_checked_fixture(tcase, make_data, clear_data);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, it_learns_and_counts);
     tcase_add_loop_test(tcase, steps_are_those_of_the_formula, 0, (int)(sizeof recipes / sizeof recipes[0]));
     tcase_add_test(tcase, regression_by_mean_squared_error);

@@ -401,7 +401,6 @@ int main(void)
     Suite *suite = suite_create("trainer_limits");
     TCase *tcase = tcase_create("trainer_limits");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, epochs_and_steps_end_a_run);
     tcase_add_test(tcase, time_ends_a_run_after_a_step);
     tcase_add_test(tcase, the_stop_flag_ends_a_run);

@@ -385,7 +385,6 @@ int main(void)
 {
     Suite *suite = suite_create("graph_message");
     TCase *tcase = tcase_create("graph");
-    tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, every_zoo_model_survives_the_way, 0, zoo_size());
     tcase_add_loop_test(tcase, a_changed_byte_gives_an_error_or_a_sound_graph, 0, zoo_size());
     tcase_add_test(tcase, a_cut_message_is_refused_or_shorter);
