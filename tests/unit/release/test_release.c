@@ -162,7 +162,7 @@ static void *read_blobs(void *context)
 {
     struct trib_release *release = context;
     uint64_t found = 0;
-    for (unsigned i = 0; !atomic_load(&over) || i < 100; i++) {
+    for (unsigned i = 0; !atomic_load(&over) || found == 0; i++) { /* the last version stays */
         uint8_t wanted[2][TRIB_SHA256_LEN];
         pthread_mutex_lock(&names.mutex);
         int at = names.n - 1 - (int)(i % 3);
