@@ -1,6 +1,6 @@
 /* Shapes, their texts and bounds. */
 #include "tensor/tensor.h"
-#include "fail_memory.h"
+
 #include "test_main.h"
 
 #include <string.h>
