@@ -139,8 +139,12 @@ static enum trib_status finish(struct trib_aggregate *aggregate, const struct tr
     if (!made) {
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for the next model");
     }
-    enum trib_status status = o->strategy->finish(aggregate->state, base->vector, next, error);
+    double step = 1;
+    enum trib_status status = o->strategy->finish(aggregate->state, next, &step, error);
     forget_round(aggregate);
+    if (status == TRIB_OK) {
+        trib_strategy_apply(base->vector, next, step, o->rules.n, next);
+    }
     if (status == TRIB_OK && !all_finite(next, o->rules.n)) {
         status = trib_fail(error, TRIB_NOT_FINITE,
                            "the new model is not finite; lower strategy.learning_rate or training.learning_rate");

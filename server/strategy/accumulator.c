@@ -1,4 +1,4 @@
-/* The integer sum of weighted updates. Integer addition commutes, and the one rounding is per value: so the order of
+/* The accumulator's arithmetic is integer addition, which commutes, after one rounding per value: so the order of
  * updates, the partition into blocks and the vector width of the processor leave no trace in the result. */
 #include "strategy/accumulator.h"
 
@@ -104,7 +104,7 @@ enum trib_status trib_accumulator_begin(struct trib_accumulator *acc, uint64_t w
     return TRIB_OK;
 }
 
-/* sums[j] += weight * round(values[j] * 2^shift), ties to even.
+/* add_values makes sums[j] += weight * round(values[j] * 2^shift), ties to even.
  *
  * Adding 1.5 * 2^52 leaves a double no bits for fractions: the addition itself rounds, ties to even, and the result's
  * low bits are the integer, for magnitudes below 2^51. The product before it is exact (a power of two). No conversion

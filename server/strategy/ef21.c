@@ -1,6 +1,6 @@
-/* EF21 (Richtarik, Sokolov, Fatkhullin, 2021; with partial participation: Fatkhullin et al., 2021): client i keeps an
- * estimate g_i of its own update and sends only C(update - g_i); the server keeps G, the weighted mean of all g_i, and
- * moves by it whoever took part:
+/* EF21 (Richtarik, Sokolov, Fatkhullin, 2021; with partial participation: Fatkhullin et al., 2021) is the mean of every
+ * client's last known update. Client i keeps an estimate g_i of its own update and sends only C(update - g_i); the
+ * server keeps G, the weighted mean of all g_i, and moves by it whoever took part:
  *
  *   G_next = (W G + sum_k w_k c_k) / W_next        W = weight of all clients that ever contributed
  *   next   = model + lr_server * G_next
@@ -11,7 +11,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { CHUNK = 1024 };
@@ -37,13 +36,9 @@ static enum trib_status begin(void *state, const struct trib_strategy_options *o
                               uint64_t max_total_weight, struct trib_error *error)
 {
     struct ef21 *ef21 = state;
-    double learning_rate = options->server_learning_rate;
     trib_accumulator_clear(&ef21->sum);
-    if (!isfinite(learning_rate) || learning_rate <= 0) {
-        return trib_fail(error, TRIB_INVALID, "ef21: server learning rate %g; it must be above 0 (1 = plain averaging)",
-                         learning_rate);
-    }
-    ef21->learning_rate = learning_rate;
+    TRIB_TRY(trib_strategy_check_rate("ef21", trib_strategy_rate(options), error));
+    ef21->learning_rate = trib_strategy_rate(options);
     ef21->first_weight = 0;
     ef21->finished = false;
     enum trib_status status = trib_accumulator_init(&ef21->sum, n, max_abs, max_total_weight, error);
@@ -77,7 +72,7 @@ static void fold(void *state, const struct trib_update_info *info, size_t first,
     trib_accumulator_add(&ef21->sum, info->weight, first, values, n);
 }
 
-/* G_next of [first, first + n). */
+/* next_mean makes G_next of [first, first + n). */
 static void next_mean(const struct ef21 *ef21, size_t first, size_t n, float *to)
 {
     double known = (double)ef21->known_weight, all = (double)(ef21->known_weight + ef21->first_weight);
@@ -93,7 +88,7 @@ static size_t chunk_of(const struct ef21 *ef21, size_t first)
     return ef21->sum.n - first < CHUNK ? ef21->sum.n - first : CHUNK;
 }
 
-static enum trib_status finish(void *state, const float *model, float *next, struct trib_error *error)
+static enum trib_status finish(void *state, float *direction, double *step, struct trib_error *error)
 {
     struct ef21 *ef21 = state;
     if (ef21->sum.total_weight == 0) {
@@ -103,13 +98,9 @@ static enum trib_status finish(void *state, const float *model, float *next, str
         return trib_fail(error, TRIB_INTERNAL, "ef21: updates of clients that were never counted");
     }
     for (size_t first = 0; first < ef21->sum.n; first += CHUNK) {
-        float mean[CHUNK];
-        size_t n = chunk_of(ef21, first);
-        next_mean(ef21, first, n, mean);
-        for (size_t j = 0; j < n; j++) {
-            next[first + j] = (float)((double)model[first + j] + ef21->learning_rate * (double)mean[j]);
-        }
+        next_mean(ef21, first, chunk_of(ef21, first), direction + first);
     }
+    *step = ef21->learning_rate;
     ef21->finished = true;
     return TRIB_OK;
 }
@@ -131,7 +122,7 @@ static void commit(void *state)
     trib_accumulator_clear(&ef21->sum);
 }
 
-/* ---- what outlives the process: "EF21", version, W, then G as float32, little-endian ---- */
+/* ---- the saved state: "EF21", version, W, then G as float32, little-endian ---- */
 
 enum { SAVED_HEAD = 16, SAVED_VERSION = 1 };
 
@@ -181,10 +172,24 @@ static enum trib_status load(void *state, size_t n, const void *from, size_t len
     return TRIB_OK;
 }
 
+static const struct trib_config_row rows[] = {TRIB_STRATEGY_RATE(struct trib_rate_options)};
+
+static const struct trib_strategy_forbids forbids[] = {
+    {(const char *const[]){"federation.buffer", "federation.max_staleness", NULL},
+     "needs every update in its round; it does not go with federation.buffer or max_staleness"},
+    {(const char *const[]){"relevance.sketch", NULL},
+     "sends differences of updates, whose signs say nothing of their relevance; set relevance.sketch: 0"},
+};
+
 const struct trib_strategy trib_strategy_ef21 = {
     .name = "ef21",
     .help = "mean of every client's last known update, from compressed differences (Richtarik et al., 2021)",
     .caps = TRIB_STRATEGY_ADDITIVE | TRIB_STRATEGY_REMEMBERS | TRIB_STRATEGY_DIFFERENCES,
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .options_size = sizeof(struct trib_rate_options),
+    .forbids = forbids,
+    .n_forbids = sizeof forbids / sizeof forbids[0],
     .state_size = sizeof(struct ef21),
     .begin = begin,
     .fold_begin = fold_begin,

@@ -1,15 +1,15 @@
-/* FedAvg (McMahan et al., 2017), with a server learning rate as in FedOpt's SGD (Reddi et al., 2021), and with
- * stale updates as in FedBuff (Nguyen et al., 2022), which weigh less but are counted in full:
+/* FedAvg (McMahan et al., 2017) is the weighted average of the updates, here with a server learning rate as in FedOpt's
+ * SGD (Reddi et al., 2021), and with stale updates as in FedBuff (Nguyen et al., 2022), which weigh less but are
+ * counted in full:
  *
  *   next = model + lr_server * (sum_k w_k delta_k) / (sum_k c_k),  w_k <= c_k
- */
+ *
+ * The direction is the mean over the weights, and the step lr_server * (sum_k w_k) / (sum_k c_k). */
 #include "strategy_table.h"
 
 #include "base/mem.h"
 
-#include <math.h>
-
-enum { CHUNK = 1024, DISCARD = 1 << 20 };
+enum { PIECE = 1 << 20 }; /* sums that are handed back at a time */
 
 struct fedavg {
     struct trib_accumulator sum;
@@ -27,13 +27,9 @@ static enum trib_status begin(void *state, const struct trib_strategy_options *o
                               uint64_t max_total_weight, struct trib_error *error)
 {
     struct fedavg *fedavg = state;
-    double learning_rate = options->server_learning_rate;
     clear(state); /* before the new sums are allocated: two of them could be more than there is memory */
-    if (!isfinite(learning_rate) || learning_rate <= 0) {
-        return trib_fail(error, TRIB_INVALID,
-                         "fedavg: server learning rate %g; it must be above 0 (1 = plain averaging)", learning_rate);
-    }
-    fedavg->learning_rate = learning_rate;
+    TRIB_TRY(trib_strategy_check_rate("fedavg", trib_strategy_rate(options), error));
+    fedavg->learning_rate = trib_strategy_rate(options);
     fedavg->counted = 0;
     return trib_accumulator_init(&fedavg->sum, n, max_abs, max_total_weight, error);
 }
@@ -55,32 +51,33 @@ static void fold(void *state, const struct trib_update_info *info, size_t first,
     trib_accumulator_add(&fedavg->sum, info->weight, first, values, n);
 }
 
-static enum trib_status finish(void *state, const float *model, float *next, struct trib_error *error)
+static enum trib_status finish(void *state, float *direction, double *step, struct trib_error *error)
 {
     struct fedavg *fedavg = state;
-    float mean[CHUNK];
     if (fedavg->sum.total_weight == 0) {
         return trib_fail(error, TRIB_UNAVAILABLE, "fedavg: no update arrived, so there is no next model");
     }
-    double step = fedavg->learning_rate * ((double)fedavg->sum.total_weight / (double)fedavg->counted);
-    for (size_t first = 0; first < fedavg->sum.n; first += CHUNK) {
-        size_t n = fedavg->sum.n - first < CHUNK ? fedavg->sum.n - first : CHUNK;
-        trib_accumulator_mean(&fedavg->sum, first, n, mean);
-        for (size_t j = 0; j < n; j++) {
-            next[first + j] = (float)((double)model[first + j] + step * (double)mean[j]);
-        }
-        /* The sums take twice the memory of the next model: hand them back as it grows. */
-        if ((first + CHUNK) % DISCARD == 0) {
-            trib_mem_discard(fedavg->sum.sums + (first + CHUNK - DISCARD), DISCARD * sizeof *fedavg->sum.sums);
+    *step = fedavg->learning_rate * ((double)fedavg->sum.total_weight / (double)fedavg->counted);
+    for (size_t first = 0; first < fedavg->sum.n; first += PIECE) {
+        size_t n = fedavg->sum.n - first < PIECE ? fedavg->sum.n - first : PIECE;
+        trib_accumulator_mean(&fedavg->sum, first, n, direction + first);
+        /* The sums take twice the memory of the direction: hand them back as it grows. */
+        if (n == PIECE) {
+            trib_mem_discard(fedavg->sum.sums + first, PIECE * sizeof *fedavg->sum.sums);
         }
     }
     return TRIB_OK;
 }
 
+static const struct trib_config_row rows[] = {TRIB_STRATEGY_RATE(struct trib_rate_options)};
+
 const struct trib_strategy trib_strategy_fedavg = {
     .name = "fedavg",
     .help = "weighted average of the updates (McMahan et al., 2017)",
     .caps = TRIB_STRATEGY_ADDITIVE,
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .options_size = sizeof(struct trib_rate_options),
     .state_size = sizeof(struct fedavg),
     .begin = begin,
     .fold_begin = fold_begin,

@@ -21,6 +21,7 @@ struct input {
     struct trib_strategy_options options;
     double max_abs;
     uint64_t max_total_weight;
+    uint32_t order[UPDATES]; /* in which the updates come */
 };
 
 static long double weighted_mean(const struct input *input, size_t j)
@@ -30,13 +31,13 @@ static long double weighted_mean(const struct input *input, size_t j)
         sum += (long double)input->updates[k][j] * input->info[k].weight;
         weight += input->info[k].weight;
     }
-    return (long double)input->model[j] + (long double)input->options.server_learning_rate * sum / weight;
+    return sum / weight;
 }
 
-/* The naive value of element j of the next model. */
-static const struct {
+/* The naive value of element j of the direction. */
+static const struct oracle {
     const char *name;
-    long double (*next)(const struct input *input, size_t j);
+    long double (*direction)(const struct input *input, size_t j);
 } oracles[] = {
     {"fedavg", weighted_mean},
     {"ef21", weighted_mean}, /* in its first round; tests/unit/strategy/test_ef21.c has the others */
@@ -49,11 +50,11 @@ static const struct trib_strategy *strategy_at(int i)
     return list[i];
 }
 
-static long double (*oracle_of(const struct trib_strategy *strategy))(const struct input *, size_t)
+static const struct oracle *oracle_of(const struct trib_strategy *strategy)
 {
     for (size_t i = 0; i < sizeof oracles / sizeof oracles[0]; i++) {
         if (trib_str_equal(oracles[i].name, strategy->name)) {
-            return oracles[i].next;
+            return &oracles[i];
         }
     }
     ck_abort_msg("strategy %s has no row in oracles[]: say what it computes", strategy->name);
@@ -67,8 +68,9 @@ static struct input *make_input(uint64_t seed)
     struct trib_rng rng = trib_rng_init(seed, "strategy", 0, 0);
     input->options.server_learning_rate = seed % 3 == 0 ? 1 : 0.3 * (double)(seed % 7 + 1);
     input->max_abs = 8;
-    for (size_t k = 0; k < UPDATES; k++) {
+    for (uint32_t k = 0; k < UPDATES; k++) {
         uint64_t examples = 1 + trib_rng_below(&rng, 5000);
+        input->order[k] = k;
         input->info[k] =
             (struct trib_update_info){.examples = examples, .weight = examples > 4000 ? 4000 : examples, .first = true};
         input->info[k].counted = input->info[k].weight;
@@ -106,21 +108,29 @@ static void end(const struct trib_strategy *strategy, void *state)
     free(state);
 }
 
-/* Fold all updates in this order, each in blocks of random lengths. */
-static void fold_all(const struct trib_strategy *strategy, void *state, const struct input *input,
-                     const uint32_t order[UPDATES], struct trib_rng *rng)
+/* Fold all updates in their order, each in blocks of random lengths. */
+static void fold_all(const struct trib_strategy *strategy, void *state, const struct input *input, struct trib_rng *rng)
 {
     struct trib_error error = {0};
     for (size_t i = 0; i < UPDATES; i++) {
-        const struct trib_update_info *info = &input->info[order[i]];
+        const struct trib_update_info *info = &input->info[input->order[i]];
         ck_assert_msg(strategy->fold_begin(state, info, &error) == TRIB_OK, "%s", error.message);
         for (size_t first = 0; first < N;) {
             size_t n = 1 + trib_rng_below(rng, 700);
             n = n < N - first ? n : N - first;
-            strategy->fold(state, info, first, input->updates[order[i]] + first, n);
+            strategy->fold(state, info, first, input->updates[input->order[i]] + first, n);
             first += n;
         }
     }
+}
+
+/* The round's direction and step, after begin. */
+static enum trib_status finish(const struct trib_strategy *strategy, void *state, const struct input *input,
+                               struct trib_rng *rng, float *direction, double *step)
+{
+    struct trib_error error = {0};
+    fold_all(strategy, state, input, rng);
+    return strategy->finish(state, direction, step, &error);
 }
 
 START_TEST(table_is_complete)
@@ -129,27 +139,76 @@ START_TEST(table_is_complete)
     ck_assert_ptr_nonnull(strategy->name);
     ck_assert_ptr_nonnull(strategy->help);
     ck_assert_ptr_nonnull(strategy->begin);
-    ck_assert_ptr_nonnull(strategy->fold_begin);
-    ck_assert_ptr_nonnull(strategy->fold);
     ck_assert_ptr_nonnull(strategy->finish);
     ck_assert_ptr_nonnull(strategy->clear);
     ck_assert_uint_gt(strategy->state_size, 0);
     ck_assert_ptr_eq(trib_strategy_find(strategy->name), strategy);
     ck_assert_ptr_null(trib_strategy_find("no such strategy"));
     ck_assert_ptr_null(trib_strategy_find(NULL));
+
+    ck_assert_ptr_nonnull(strategy->fold_begin);
+    ck_assert_ptr_nonnull(strategy->fold);
+
+    /* what outlives the process comes as a whole */
+    bool saves = strategy->save;
+    ck_assert_int_eq(!strategy->saved_len, !saves);
+    ck_assert_int_eq(!strategy->load, !saves);
+    ck_assert(!saves || strategy->caps & TRIB_STRATEGY_REMEMBERS);
+
+    for (size_t i = 0; i < strategy->n_forbids; i++) {
+        ck_assert_ptr_nonnull(strategy->forbids[i].keys[0]);
+        ck_assert_ptr_nonnull(strategy->forbids[i].why);
+    }
+}
+END_TEST
+
+/* The rows' own defaults make options that a round can begin with, and give what options without rows give. */
+START_TEST(rows_make_options)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    struct trib_error error = {0};
+    struct trib_config_node *empty;
+    for (size_t i = 0; i < strategy->n_rows; i++) {
+        ck_assert_int_eq(strncmp(strategy->rows[i].key, "strategy.", 9), 0);
+        ck_assert_uint_lt(strategy->rows[i].offset, strategy->options_size);
+        ck_assert(!(strategy->rows[i].flags & TRIB_ROW_REQUIRED));
+    }
+    void *own = calloc(1, strategy->options_size);
+    ck_assert_ptr_nonnull(own);
+    ck_assert_int_eq(trib_config_parse_text("empty", "", 0, &empty, &error), TRIB_OK);
+    ck_assert_msg(trib_config_apply(empty, strategy->rows, strategy->n_rows, own, &error) == TRIB_OK, "%s",
+                  error.message);
+    struct input *input = make_input(3); /* learning rate 1, which is the default */
+    struct trib_rng rng = trib_rng_init(1, "rows", 0, 0);
+    static float direction[2][N];
+    double step[2] = {0, 0};
+    for (int with = 0; with < 2; with++) {
+        input->options.own = with ? own : NULL;
+        input->options.server_learning_rate = with ? NAN : 1; /* not read then */
+        void *state = begun(strategy, input);
+        ck_assert_int_eq(finish(strategy, state, input, &rng, direction[with], &step[with]), TRIB_OK);
+        end(strategy, state);
+    }
+    ck_assert_mem_eq(direction[0], direction[1], sizeof direction[0]);
+    ck_assert(step[0] == 1 && step[1] == 1);
+    trib_config_clear(strategy->rows, strategy->n_rows, own);
+    trib_config_free(empty);
+    free(input);
+    free(own);
 }
 END_TEST
 
 START_TEST(order_does_not_matter)
 {
     const struct trib_strategy *strategy = strategy_at(_i);
-    static float first[N], next[N];
+    static float first[N], direction[N];
     for (uint64_t seed = 1; seed <= 3; seed++) {
         struct input *input = make_input(seed);
         struct trib_rng rng = trib_rng_init(seed, "order", 0, 0);
-        uint32_t order[UPDATES];
-        for (uint32_t k = 0; k < UPDATES; k++) {
-            order[k] = k;
+        double first_step = 0, step = 0;
+        for (size_t k = 0; k < UPDATES; k++) { /* zeros of both signs, and equals */
+            input->updates[k][0] = k % 2 ? -0.0F : 0.0F;
+            input->updates[k][1] = (float)(k / 2);
         }
         void *state = begun(strategy, input);
         for (int permutation = 0; permutation < 20; permutation++) {
@@ -157,12 +216,14 @@ START_TEST(order_does_not_matter)
             if (permutation > 0) { /* the same state begins again */
                 ck_assert_int_eq(begin(strategy, state, input, &error), TRIB_OK);
             }
-            fold_all(strategy, state, input, order, &rng);
-            ck_assert_int_eq(strategy->finish(state, input->model, permutation ? next : first, &error), TRIB_OK);
+            ck_assert_int_eq(finish(strategy, state, input, &rng, permutation ? direction : first,
+                                    permutation ? &step : &first_step),
+                             TRIB_OK);
             if (permutation > 0) {
-                ck_assert_mem_eq(next, first, sizeof next);
+                ck_assert_mem_eq(direction, first, sizeof direction);
+                ck_assert(step == first_step);
             }
-            trib_rng_shuffle_u32(&rng, order, UPDATES);
+            trib_rng_shuffle_u32(&rng, input->order, UPDATES);
         }
         end(strategy, state);
         free(input);
@@ -173,29 +234,25 @@ END_TEST
 START_TEST(equals_its_formula)
 {
     const struct trib_strategy *strategy = strategy_at(_i);
-    long double (*oracle)(const struct input *, size_t) = oracle_of(strategy);
-    static const uint32_t order[UPDATES] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    const struct oracle *oracle = oracle_of(strategy);
     static float next[N];
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct input *input = make_input(seed);
         struct trib_rng rng = trib_rng_init(seed, "formula", 0, 0);
-        struct trib_error error = {0};
+        double step = 0;
         void *state = begun(strategy, input);
-        fold_all(strategy, state, input, order, &rng);
-        ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_OK);
+        ck_assert_int_eq(finish(strategy, state, input, &rng, next, &step), TRIB_OK);
+        trib_strategy_apply(input->model, next, step, N, next);
         for (size_t j = 0; j < N; j++) {
-            long double expected = oracle(input, j);
+            long double way = (long double)input->options.server_learning_rate * oracle->direction(input, j);
+            long double expected = (long double)input->model[j] + way;
             /* one rounding to float of the mean and one of the result */
-            long double step = fabsl(expected - (long double)input->model[j]);
-            long double tolerance = 0x1p-24L * (fabsl(expected) + step) * 1.01L + 0x1p-40L;
+            long double tolerance = 0x1p-24L * (fabsl(expected) + fabsl(way)) * 1.01L + 0x1p-40L;
             if (!(fabsl((long double)next[j] - expected) <= tolerance)) {
                 ck_abort_msg("%s: seed %d, element %zu: %a, not %La", strategy->name, (int)seed, j, (double)next[j],
                              expected);
             }
         }
-        /* the model itself may be the result's place */
-        ck_assert_int_eq(strategy->finish(state, input->model, input->model, &error), TRIB_OK);
-        ck_assert_mem_eq(input->model, next, sizeof next);
         end(strategy, state);
         free(input);
     }
@@ -208,20 +265,21 @@ START_TEST(nothing_folded)
     struct input *input = make_input(1);
     void *state = begun(strategy, input);
     struct trib_error error = {0};
-    static float next[N];
-    next[0] = 42;
-    ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_UNAVAILABLE);
+    static float direction[N];
+    double step = 42;
+    direction[0] = 42;
+    ck_assert_int_eq(strategy->finish(state, direction, &step, &error), TRIB_UNAVAILABLE);
+    ck_assert_int_eq(strncmp(error.message, strategy->name, strlen(strategy->name)), 0);
     ck_assert_ptr_nonnull(strstr(error.message, "no update"));
-    ck_assert(next[0] == 42);
+    ck_assert(direction[0] == 42 && step == 42);
     end(strategy, state);
     free(input);
 }
 END_TEST
 
-START_TEST(mistakes_refused)
+START_TEST(rates_refused)
 {
     const struct trib_strategy *strategy = strategy_at(_i);
-    struct input *input = make_input(1);
     struct trib_error error = {0};
     void *state = calloc(1, strategy->state_size);
     static const double bad_rates[] = {0, -1, NAN, INFINITY};
@@ -230,6 +288,16 @@ START_TEST(mistakes_refused)
         ck_assert_int_eq(strategy->begin(state, &options, N, 8, 100, &error), TRIB_INVALID);
         ck_assert_ptr_nonnull(strstr(error.message, "learning rate"));
     }
+    end(strategy, state);
+}
+END_TEST
+
+START_TEST(bad_folds_refused)
+{
+    const struct trib_strategy *strategy = strategy_at(_i);
+    struct input *input = make_input(1);
+    struct trib_error error = {0};
+    void *state = calloc(1, strategy->state_size);
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 0, 100, &error), TRIB_INVALID);
     ck_assert_int_eq(strategy->begin(state, &input->options, N, 8, 0, &error), TRIB_INVALID);
     (void)fail_memory_after(0, true);
@@ -240,8 +308,9 @@ START_TEST(mistakes_refused)
     struct trib_update_info heavy = {.examples = 101, .weight = 101, .counted = 101}, none = {0};
     ck_assert_int_eq(strategy->fold_begin(state, &heavy, &error), TRIB_LIMIT);
     ck_assert_int_eq(strategy->fold_begin(state, &none, &error), TRIB_INVALID);
-    static float next[N];
-    ck_assert_int_eq(strategy->finish(state, input->model, next, &error), TRIB_UNAVAILABLE);
+    static float direction[N];
+    double step;
+    ck_assert_int_eq(strategy->finish(state, direction, &step, &error), TRIB_UNAVAILABLE);
     end(strategy, state);
     free(input);
 }
@@ -254,10 +323,12 @@ int main(void)
     Suite *suite = suite_create("strategies");
     TCase *tests = tcase_create("conform");
     tcase_add_loop_test(tests, table_is_complete, 0, n);
+    tcase_add_loop_test(tests, rows_make_options, 0, n);
     tcase_add_loop_test(tests, order_does_not_matter, 0, n);
     tcase_add_loop_test(tests, equals_its_formula, 0, n);
     tcase_add_loop_test(tests, nothing_folded, 0, n);
-    tcase_add_loop_test(tests, mistakes_refused, 0, n);
+    tcase_add_loop_test(tests, rates_refused, 0, n);
+    tcase_add_loop_test(tests, bad_folds_refused, 0, n);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }

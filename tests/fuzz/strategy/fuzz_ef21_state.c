@@ -1,5 +1,5 @@
-/* Any bytes as what EF21 remembers: refused with a reason, or a state that a round can be folded into and that is
- * written and read again as it is. */
+/* EF21's memory as any bytes: refused with a reason, or a state that a round can be folded into and that is written and
+ * read again as it is. */
 #include "strategy/strategy.h"
 
 #include <stdint.h>
@@ -22,7 +22,8 @@ static void play_round(const struct trib_strategy *strategy, void *state)
     static const struct trib_strategy_options options = {.server_learning_rate = 1};
     const struct trib_update_info info = {.examples = 3, .weight = 3, .counted = 3, .first = true};
     struct trib_error error = {.message = ""};
-    float model[N] = {0}, update[N];
+    float direction[N], update[N];
+    double step;
     uint8_t saved[SAVED_LEN], again[SAVED_LEN];
     for (size_t i = 0; i < N; i++) {
         update[i] = (float)i;
@@ -30,7 +31,7 @@ static void play_round(const struct trib_strategy *strategy, void *state)
     require(strategy->begin(state, &options, N, 100, 1000, &error) == TRIB_OK);
     require(strategy->fold_begin(state, &info, &error) == TRIB_OK);
     strategy->fold(state, &info, 0, update, N);
-    if (strategy->finish(state, model, model, &error) != TRIB_OK) {
+    if (strategy->finish(state, direction, &step, &error) != TRIB_OK) {
         require(error.message[0] != '\0');
         return;
     }

@@ -521,13 +521,13 @@ START_TEST(a_worker_may_be_freed_in_the_middle)
     trib_worker_free(f.worker);
     f.worker = NULL;
     trib_session_event_free(f.event);
-    f.event = trib_event_queue_pop(f.queue);
+    f.event = trib_session_event_pop(&f.events);
     if (f.event) { /* it had begun */
         ck_assert_int_eq(f.event->kind, TRIB_SESSION_TRAINED);
         ck_assert_uint_eq(f.event->job, 3);
         fails(&f, TRIB_CANCELLED, "");
     }
-    ck_assert_ptr_null(trib_event_queue_pop(f.queue));
+    ck_assert_ptr_null(trib_session_event_pop(&f.events));
     teardown(&f);
 }
 END_TEST

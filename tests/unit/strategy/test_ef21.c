@@ -1,7 +1,8 @@
-/* EF21's memory: what is committed counts for ever, what is not leaves no trace. */
+/* EF21's own tests: what is committed counts for ever, what is not leaves no trace. */
 #include "strategy/strategy.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 #include "test_main.h"
 
@@ -34,11 +35,10 @@ static void teardown(void)
     trib_free(state);
 }
 
-/* Fold `differences[c]` of the clients in `who` (a bit each); next = 0 + G. */
+/* Fold `differences[c]` of the clients in `who` (a bit each); next = G. */
 static void run_round(unsigned who, float differences[CLIENTS][N], bool committed, float next[N])
 {
     const struct trib_strategy_options options = {.server_learning_rate = 1};
-    const float model[N] = {0};
     ck_assert_int_eq(strategy->begin(state, &options, N, 8, 1000, &error), TRIB_OK);
     for (unsigned c = 0; c < CLIENTS; c++) {
         if (who >> c & 1) {
@@ -48,7 +48,9 @@ static void run_round(unsigned who, float differences[CLIENTS][N], bool committe
             strategy->fold(state, &info, 0, differences[c], N);
         }
     }
-    ck_assert_int_eq(strategy->finish(state, model, next, &error), TRIB_OK);
+    double step;
+    ck_assert_int_eq(strategy->finish(state, next, &step, &error), TRIB_OK);
+    ck_assert(step == 1);
     if (committed) {
         strategy->commit(state);
     }
@@ -101,13 +103,58 @@ START_TEST(what_is_not_committed_leaves_no_trace)
 }
 END_TEST
 
+/* The model's bits are those of two roundings: G in float, then (float)(model + rate * G), in double. */
+START_TEST(two_roundings_make_the_model)
+{
+    enum { LENGTH = 2500 };
+    static const double rates[] = {1, 0.3, 1.7};
+    static float model[LENGTH], values[LENGTH], next[LENGTH], known_mean[LENGTH], mean[LENGTH];
+    struct trib_rng rng = trib_rng_init(8, "two_roundings", 0, 0);
+    struct trib_accumulator sum;
+    double known_weight = 0, step;
+    for (size_t r = 0; r < sizeof rates / sizeof rates[0]; r++) { /* each round has a client more */
+        const struct trib_strategy_options options = {.server_learning_rate = rates[r]};
+        double all = known_weight + (double)weights[r];
+        ck_assert_int_eq(strategy->begin(state, &options, LENGTH, 8, 1000, &error), TRIB_OK);
+        ck_assert_int_eq(trib_accumulator_init(&sum, LENGTH, 8, 1000, &error), TRIB_OK);
+        for (size_t c = 0; c <= r; c++) {
+            struct trib_update_info info = {
+                .examples = weights[c], .weight = weights[c], .counted = weights[c], .first = c == r};
+            for (size_t j = 0; j < LENGTH; j++) {
+                values[j] = trib_rng_uniform(&rng) - 0.5F;
+                model[j] = trib_rng_uniform(&rng) - 0.5F;
+            }
+            ck_assert_int_eq(strategy->fold_begin(state, &info, &error), TRIB_OK);
+            ck_assert_int_eq(trib_accumulator_begin(&sum, info.weight, &error), TRIB_OK);
+            strategy->fold(state, &info, 0, values, LENGTH);
+            trib_accumulator_add(&sum, info.weight, 0, values, LENGTH);
+        }
+        trib_accumulator_mean(&sum, 0, LENGTH, mean);
+        ck_assert_int_eq(strategy->finish(state, next, &step, &error), TRIB_OK);
+        ck_assert(step == rates[r]);
+        trib_strategy_apply(model, next, step, LENGTH, next);
+        for (size_t j = 0; j < LENGTH; j++) {
+            known_mean[j] =
+                (float)((known_weight * (double)known_mean[j] + (double)sum.total_weight * (double)mean[j]) / all);
+            volatile double exact = (double)model[j] + rates[r] * (double)known_mean[j];
+            if (next[j] != (float)exact) {
+                ck_abort_msg("round %zu, element %zu is %a, not %a", r, j, (double)next[j], (double)(float)exact);
+            }
+        }
+        strategy->commit(state);
+        known_weight = all;
+        trib_accumulator_clear(&sum);
+    }
+}
+END_TEST
+
 START_TEST(nothing_folded_is_no_model)
 {
     const struct trib_strategy_options options = {.server_learning_rate = 1};
-    const float model[N] = {0};
     float next[N];
+    double step;
     ck_assert_int_eq(strategy->begin(state, &options, N, 8, 1000, &error), TRIB_OK);
-    ck_assert_int_eq(strategy->finish(state, model, next, &error), TRIB_UNAVAILABLE);
+    ck_assert_int_eq(strategy->finish(state, next, &step, &error), TRIB_UNAVAILABLE);
 }
 END_TEST
 
@@ -119,6 +166,8 @@ int main(void)
     tcase_add_test(tests, the_mean_of_what_every_client_said);
     tcase_add_test(tests, what_is_not_committed_leaves_no_trace);
     tcase_add_test(tests, nothing_folded_is_no_model);
+    tcase_add_test(tests, two_roundings_make_the_model);
+    tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);
     return trib_test_run(suite);
 }

@@ -1,11 +1,15 @@
-/* Strategies: how a round's updates become the next model. One const table each; strategy_list.def lists them.
+/* A strategy says how a round's updates become one update of the model. One const table each; strategy_list.def lists
+ * them.
  *
- * The server's calls in one round: begin; for each verified update fold_begin, then fold for each of its blocks;
- * finish; and when the round is committed, commit. `finish` writes next = model + server update in place of nothing
- * else: model and next never overlap unless they are the same. */
+ * The server's calls in one round are begin; for each verified update fold_begin, then fold for each of its blocks;
+ * finish; and when the round is committed, commit. Nothing of an update is kept once it is folded.
+ *
+ * What comes out is a direction and a step along it. A caller applies them (trib_strategy_apply), or offers them to
+ * somebody else. */
 #ifndef TRIB_STRATEGY_STRATEGY_H
 #define TRIB_STRATEGY_STRATEGY_H
 
+#include "base/config.h"
 #include "strategy/accumulator.h"
 
 #include <stdbool.h>
@@ -17,8 +21,10 @@ enum {
 };
 
 struct trib_strategy_options {
-    double server_learning_rate; /* 1 = plain averaging */
+    double server_learning_rate; /* 1 = plain averaging; not read when `own` is given */
+    const void *own;             /* the strategy's options_size bytes, filled from its rows; NULL: their defaults */
 };
+
 struct trib_update_info {
     uint64_t examples; /* as the client reports */
     uint64_t weight;   /* by which it is multiplied; with REMEMBERS the same in every round */
@@ -26,31 +32,55 @@ struct trib_update_info {
     bool first;        /* REMEMBERS: no update of this client has been committed before */
 };
 
+/* A forbids row lists settings that a strategy does not go with. The check's message is: strategy.name: "NAME" + why.
+ */
+struct trib_strategy_forbids {
+    const char *const *keys; /* NULL-terminated: each must be 0 */
+    const char *why;         /* "needs every update in its round; ..." */
+};
+
 struct trib_strategy {
     const char *name; /* "fedavg" */
     const char *help;
     unsigned caps;
+    /* Settings rows, dotted keys from the configuration's root. Offsets go into a struct of the strategy's own, of
+     * options_size bytes; keys that several strategies have mean the same in each. */
+    const struct trib_config_row *rows;
+    size_t n_rows, options_size;
+    const struct trib_strategy_forbids *forbids; /* [n_forbids] */
+    size_t n_forbids;
     size_t state_size; /* bytes of its own state, zeroed by the caller */
-    /* n elements, |value| <= max_abs, weights up to max_total_weight in all. A state that was begun before starts over,
-     * but for what it remembers of committed rounds. After a failure it has nothing but that. */
+    /* begin starts a round: n elements, |value| <= max_abs, weights up to max_total_weight in all. A state that was
+     * begun before starts over, but for what it remembers of committed rounds. After a failure it has nothing but that.
+     */
     enum trib_status (*begin)(void *state, const struct trib_strategy_options *options, size_t n, double max_abs,
                               uint64_t max_total_weight, struct trib_error *error);
+
+    /* fold_begin counts an update, whose blocks are folded next; it refuses weights beyond the bounds. */
     enum trib_status (*fold_begin)(void *state, const struct trib_update_info *info, struct trib_error *error);
-    /* Disjoint ranges may be folded from several threads at once. */
+    /* fold adds values [first, first + n) of that update. Disjoint ranges may be folded from several threads at once.
+     */
     void (*fold)(void *state, const struct trib_update_info *info, size_t first, const float *values, size_t n);
-    /* next[n] may be model itself. TRIB_UNAVAILABLE when nothing was folded. It may consume the round's part of the
-     * state: afterwards only commit, clear and begin are allowed. */
-    enum trib_status (*finish)(void *state, const float *model, float *next, struct trib_error *error);
-    void (*commit)(void *state); /* what finish made is committed; NULL: it keeps nothing */
-    /* REMEMBERS: after finish, before commit: what it will remember once that is committed, in this many bytes; and
-     * back, into a state that is zeroed, for n elements. TRIB_CORRUPT: they are not of such a state. NULL: nothing. */
+
+    /* finish gives the round's update, *step times direction[n]. TRIB_UNAVAILABLE when nothing was folded. It may
+     * consume the round's part of the state: afterwards only commit, clear and begin are allowed. */
+    enum trib_status (*finish)(void *state, float *direction, double *step, struct trib_error *error);
+    void (*commit)(void *state); /* the round of the last finish is committed; NULL: the state keeps nothing of it */
+    /* saved_len and save, with REMEMBERS, give what the state will remember once the round is committed: called after
+     * finish, before commit. load reads that into a state that is zeroed, for n elements; TRIB_CORRUPT: the bytes are
+     * not of such a state. NULL: nothing is remembered. */
     size_t (*saved_len)(const void *state);
     void (*save)(const void *state, void *to);
     enum trib_status (*load)(void *state, size_t n, const void *from, size_t len, struct trib_error *error);
-    void (*clear)(void *state); /* frees everything; state may be begun again */
+    void (*clear)(void *state); /* frees everything; the state may be begun again */
 };
 
+/* trib_strategies gives the list and its length. */
 size_t trib_strategies(const struct trib_strategy *const **list);
 const struct trib_strategy *trib_strategy_find(const char *name); /* NULL when unknown */
+
+/* trib_strategy_apply makes next[j] = model[j] + step * direction[j], in double and rounded to float once. `next` may
+ * be the model or the direction. */
+void trib_strategy_apply(const float *model, const float *direction, double step, size_t n, float *next);
 
 #endif
