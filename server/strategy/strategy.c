@@ -59,3 +59,13 @@ enum trib_status trib_strategy_check_rate(const char *name, double rate, struct 
     }
     return TRIB_OK;
 }
+
+enum trib_status trib_strategy_check_set(const char *name, const struct trib_strategy_options *options,
+                                         struct trib_error *error)
+{
+    if (!(options->gives & TRIB_STRATEGY_NEEDS_SET)) {
+        return trib_fail(error, TRIB_UNSUPPORTED,
+                         "%s: needs all of a round's updates at once, and they are folded one by one here", name);
+    }
+    return TRIB_OK;
+}

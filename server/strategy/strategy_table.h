@@ -26,5 +26,8 @@ static inline double trib_strategy_rate(const struct trib_strategy_options *opti
 }
 /* TRIB_INVALID, in the strategy's name, for a rate that is not a finite number above 0. */
 TRIB_MUST_CHECK enum trib_status trib_strategy_check_rate(const char *name, double rate, struct trib_error *error);
+/* TRIB_UNSUPPORTED, in the strategy's name, when the caller gives no update sets. */
+TRIB_MUST_CHECK enum trib_status trib_strategy_check_set(const char *name, const struct trib_strategy_options *options,
+                                                         struct trib_error *error);
 
 #endif
