@@ -47,6 +47,18 @@ static long double sorted_median(float *values, size_t n)
     return ((long double)values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
+/* By the default share, a tenth: in integers. */
+static long double sorted_trimmed_mean(float *values, size_t n)
+{
+    size_t out = n / 10;
+    long double sum = 0;
+    qsort(values, n, sizeof *values, by_value);
+    for (size_t i = out; i < n - out; i++) {
+        sum += values[i];
+    }
+    return sum / (n - 2 * out);
+}
+
 /* The naive value of element j of the direction; for those that combine, the naive value of a column. */
 static const struct oracle {
     const char *name;
@@ -56,6 +68,7 @@ static const struct oracle {
     {"fedavg", weighted_mean, NULL},
     {"ef21", weighted_mean, NULL}, /* in its first round; tests/unit/strategy/test_ef21.c has the others */
     {"median", NULL, sorted_median},
+    {"trimmed_mean", NULL, sorted_trimmed_mean},
 };
 
 static const struct trib_strategy *strategy_at(int i)

@@ -138,7 +138,7 @@ START_TEST(a_failure_is_told)
 {
     enum { N = 640, UPDATES = 6 };
     const struct trib_strategy *strategy;
-    void *state = begun("median", &strategy);
+    void *state = begun("trimmed_mean", &strategy);
     float *values = make_values(UPDATES, N), direction[N];
     const struct source source = {.values = values, .n = N, .bad_from = 2, .bad_to = 5, .bad_first = 64};
     const struct trib_update_set set = {.table = &table, .context = &source, .n_updates = UPDATES, .n = N, .block = 64};
