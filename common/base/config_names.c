@@ -1,4 +1,5 @@
-/* Helpers of the configuration that make text: exact quantities, and what an unknown key may have meant. Any thread. */
+/* The configuration's texts are made here: exact quantities, lists of names, what an unknown key may have meant, where
+ * a value comes from. Any thread. */
 #include "config_private.h"
 
 #include "base/mem.h"
@@ -94,7 +95,7 @@ static const char *nearest_sibling(const struct trib_config_row *rows, size_t n,
     char **names = trib_calloc(n, sizeof *names);
     size_t count = 0;
     for (size_t i = 0; i < n && names; i++) {
-        if (strncmp(rows[i].key, key, prefix_len) == 0) {
+        if (rows[i].type != TRIB_TYPE_ALIAS && strncmp(rows[i].key, key, prefix_len) == 0) {
             const char *rest = rows[i].key + prefix_len;
             names[count] = trib_strndup(rest, strcspn(rest, "."));
             if (!names[count]) {
@@ -115,6 +116,7 @@ static const char *nearest_sibling(const struct trib_config_row *rows, size_t n,
     return found;
 }
 
+/* What follows the last dot. */
 static const char *last_part(const char *key)
 {
     const char *dot = strrchr(key, '.');
@@ -130,12 +132,15 @@ static const char *nearest_row(const struct trib_config_row *rows, size_t n, con
     if (!names) {
         return NULL;
     }
+    size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        names[i] = parts ? last_part(rows[i].key) : rows[i].key;
+        if (rows[i].type != TRIB_TYPE_ALIAS) {
+            names[count++] = parts ? last_part(rows[i].key) : rows[i].key;
+        }
     }
-    const char *nearest = n == 0 ? NULL : trib_str_nearest(parts ? last_part(key) : key, names, n);
+    const char *nearest = count == 0 ? NULL : trib_str_nearest(parts ? last_part(key) : key, names, count);
     for (size_t i = 0; i < n && nearest && !found; i++) {
-        if (names[i] == nearest) {
+        if (nearest == (parts ? last_part(rows[i].key) : rows[i].key)) {
             snprintf(to, size, "%s", rows[i].key);
             found = to;
         }
@@ -152,4 +157,66 @@ const char *trib_config_suggest(const struct trib_config_row *rows, size_t n, co
         found = nearest_row(rows, n, key, false, to, size);
     }
     return found ? found : nearest_row(rows, n, key, true, to, size);
+}
+
+/* ---- names of entries ---- */
+
+bool trib_config_has_name(trib_config_names names, const char *word)
+{
+    for (size_t i = 0; names(i); i++) {
+        if (strcmp(names(i), word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *trib_config_list_names(trib_config_names names, const char *last, char *to, size_t size)
+{
+    size_t used = 0;
+    to[0] = '\0';
+    for (size_t i = 0; names(i) && used < size; i++) {
+        bool is_last = last && !names(i + 1);
+        int wrote = snprintf(to + used, size - used, "%s%s%s%s",
+                             i == 0    ? ""
+                             : is_last ? " "
+                                       : ", ",
+                             i > 0 && is_last ? last : "", i > 0 && is_last ? " " : "", names(i));
+        used += wrote < 0 ? size : (size_t)wrote;
+    }
+    return to;
+}
+
+const char *trib_config_expand_help(const struct trib_config_row *row, char *to, size_t size)
+{
+    static const char mark[] = "{names}";
+    char list[TRIB_CONFIG_NAMES_LEN];
+    const char *help = row->help ? row->help : "no help", *at = row->names ? strstr(help, mark) : NULL;
+    if (at) {
+        trib_config_list_names(row->names, "or", list, sizeof list);
+        snprintf(to, size, "%.*s%s%s", (int)(at - help), help, list, at + strlen(mark));
+    } else {
+        snprintf(to, size, "%s", help);
+    }
+    return to;
+}
+
+enum trib_status trib_config_check_name(const struct trib_config_source *source, const char *key,
+                                        trib_config_names names, const char *word, struct trib_error *error)
+{
+    const char *list[TRIB_CONFIG_NAMES_MAX];
+    char text[TRIB_CONFIG_NAMES_LEN / 2];
+    size_t n = 0;
+    if (trib_config_has_name(names, word)) {
+        return TRIB_OK;
+    }
+    for (; n < TRIB_CONFIG_NAMES_MAX && names(n); n++) {
+        list[n] = names(n);
+    }
+    const char *nearest = trib_str_nearest(word, list, n);
+    if (nearest) {
+        return trib_config_fail_key(source, key, error, "\"%.40s\" is not known; did you mean \"%s\"?", word, nearest);
+    }
+    return trib_config_fail_key(source, key, error, "\"%.40s\" is not known; it is one of: %s", word,
+                                trib_config_list_names(names, NULL, text, sizeof text));
 }

@@ -1,4 +1,5 @@
-/* Tables of rows: reading values by type and bounds, defaults, unknown keys. Any thread; the settings belong to one. */
+/* Tables of rows are applied here: reading values by type and bounds, defaults, unknown keys. Any thread; the settings
+ * belong to one. */
 #include "config_private.h"
 
 #include "base/file.h"
@@ -34,6 +35,11 @@ const struct trib_config_row *trib_config_find_row(const struct trib_config_row 
         }
     }
     return NULL;
+}
+
+bool trib_config_is_first(const struct trib_config_row *rows, size_t index)
+{
+    return trib_config_find_row(rows, index + 1, rows[index].key) == &rows[index];
 }
 
 /* ---- one value ---- */
@@ -163,6 +169,7 @@ static enum trib_status read_value(const struct trib_config_row *row, const char
     case TRIB_TYPE_ENUM:
         return read_choice(row, text, field, error);
     case TRIB_TYPE_NODE:
+    case TRIB_TYPE_ALIAS:
         break;
     }
     return trib_fail(error, TRIB_CONFIG, "must be a list or a map, in the configuration file");
@@ -194,7 +201,28 @@ static void clear_value(const struct trib_config_row *row, void *settings)
     case TRIB_TYPE_NODE:
         *(const struct trib_config_node **)field = NULL;
         break;
+    case TRIB_TYPE_ALIAS:
+        break;
     }
+}
+
+/* The row that an alias stands for; any other row stands for itself. */
+static const struct trib_config_row *meant_row(const struct trib_config_row *rows, size_t n,
+                                               const struct trib_config_row *row)
+{
+    return row && row->type == TRIB_TYPE_ALIAS ? trib_config_find_row(rows, n, row->fallback) : row;
+}
+
+/* Read `text` into the fields of all rows with the key of `row`. */
+static enum trib_status read_everywhere(const struct trib_config_row *rows, size_t n, const struct trib_config_row *row,
+                                        const char *text, const char *dir, void *settings, struct trib_error *error)
+{
+    for (size_t i = (size_t)(row - rows); i < n; i++) {
+        if (&rows[i] == row || strcmp(rows[i].key, row->key) == 0) {
+            TRIB_TRY(read_value(&rows[i], text, dir, settings, error));
+        }
+    }
+    return TRIB_OK;
 }
 
 void trib_config_clear(const struct trib_config_row *rows, size_t n, void *settings)
@@ -210,8 +238,8 @@ struct reading {
     const struct trib_config_row *rows;
     size_t n;
     void *settings;
-    char *dir;   /* of the file, for relative paths */
-    bool *given; /* one for each row */
+    char *dir;                             /* of the file, for relative paths */
+    const struct trib_config_node **given; /* one for each row: where it was, NULL = nowhere */
     struct trib_error *error;
 };
 
@@ -225,12 +253,27 @@ static enum trib_status fail_unknown(const struct reading *reading, const struct
     return trib_config_fail(node, reading->error, "unknown key");
 }
 
+/* The row's value was given before, under this name or another. */
+static enum trib_status fail_twice(const struct reading *reading, const struct trib_config_row *row,
+                                   const struct trib_config_node *node, const struct trib_config_node *before)
+{
+    char path[TRIB_CONFIG_PATH_LEN], other[TRIB_CONFIG_PATH_LEN];
+    trib_config_path_of(node, path, sizeof path);
+    trib_config_path_of(before, other, sizeof other);
+    if (strcmp(path, other) == 0) {
+        return trib_config_fail(node, reading->error, "given twice, nested and with dots");
+    }
+    return trib_config_fail(node, reading->error,
+                            "the same as %s in line %d: the setting is called %s now; remove one of the two", other,
+                            before->line, row->key);
+}
+
 static enum trib_status apply_value(struct reading *reading, const struct trib_config_row *row,
                                     const struct trib_config_node *node)
 {
     size_t index = (size_t)(row - reading->rows);
     if (reading->given[index]) {
-        return trib_config_fail(node, reading->error, "given twice, nested and with dots");
+        return fail_twice(reading, row, node, reading->given[index]);
     }
     bool nothing = node->kind == TRIB_CONFIG_SCALAR && node->scalar[0] == '\0' && !node->quoted;
     if (row->type == TRIB_TYPE_NODE) {
@@ -239,7 +282,7 @@ static enum trib_status apply_value(struct reading *reading, const struct trib_c
         }
         if (!nothing) {
             *(const struct trib_config_node **)field_of(row, reading->settings) = node;
-            reading->given[index] = true;
+            reading->given[index] = node;
         }
         return TRIB_OK;
     }
@@ -251,14 +294,15 @@ static enum trib_status apply_value(struct reading *reading, const struct trib_c
                                 node->kind == TRIB_CONFIG_LIST ? "list" : "map");
     }
     struct trib_error reason;
-    enum trib_status status = read_value(row, node->scalar, reading->dir, reading->settings, &reason);
+    enum trib_status status =
+        read_everywhere(reading->rows, reading->n, row, node->scalar, reading->dir, reading->settings, &reason);
     if (status == TRIB_NO_MEMORY) {
         return trib_fail_no_memory(reading->error);
     }
     if (status != TRIB_OK) {
         return trib_config_fail(node, reading->error, "%s", reason.message);
     }
-    reading->given[index] = true;
+    reading->given[index] = node;
     return TRIB_OK;
 }
 
@@ -283,7 +327,8 @@ static enum trib_status apply_map(struct reading *reading, const struct trib_con
         if (len < 0 || (size_t)len >= sizeof key - 1) {
             return trib_config_fail(child, reading->error, "unknown key");
         }
-        const struct trib_config_row *row = trib_config_find_row(reading->rows, reading->n, key);
+        const struct trib_config_row *row =
+            meant_row(reading->rows, reading->n, trib_config_find_row(reading->rows, reading->n, key));
         if (row) {
             TRIB_TRY(apply_value(reading, row, child));
         } else if (!is_section(reading, key)) {
@@ -304,7 +349,7 @@ static enum trib_status apply_fallbacks(struct reading *reading)
 {
     for (size_t i = 0; i < reading->n; i++) {
         const struct trib_config_row *row = &reading->rows[i];
-        if (!row->fallback) {
+        if (!row->fallback || row->type == TRIB_TYPE_ALIAS) {
             continue;
         }
         struct trib_error reason;
@@ -323,11 +368,12 @@ static enum trib_status check_required(const struct reading *reading, const stru
 {
     for (size_t i = 0; i < reading->n; i++) {
         const struct trib_config_row *row = &reading->rows[i];
-        if ((row->flags & TRIB_ROW_REQUIRED) != 0 && !reading->given[i]) {
-            char path[TRIB_CONFIG_PATH_LEN];
+        if ((row->flags & TRIB_ROW_REQUIRED) != 0 && !reading->given[i] && trib_config_is_first(reading->rows, i)) {
+            char path[TRIB_CONFIG_PATH_LEN], help[TRIB_ERROR_MESSAGE_LEN];
             trib_config_path_of(map, path, sizeof path);
             return trib_fail(reading->error, TRIB_CONFIG, "%s:%d: %s%s%s: is required but missing (%s)", map->file,
-                             map->line, path, path[0] == '\0' ? "" : ".", row->key, !row->help ? "no help" : row->help);
+                             map->line, path, path[0] == '\0' ? "" : ".", row->key,
+                             trib_config_expand_help(row, help, sizeof help));
         }
     }
     return TRIB_OK;
@@ -366,7 +412,7 @@ out:
 enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, void *settings, const char *key,
                                  const char *value, const char *origin, struct trib_error *error)
 {
-    const struct trib_config_row *row = trib_config_find_row(rows, n, key);
+    const struct trib_config_row *row = meant_row(rows, n, trib_config_find_row(rows, n, key));
     if (!row) {
         char near[TRIB_CONFIG_PATH_LEN];
         bool found = trib_config_suggest(rows, n, key, 0, near, sizeof near);
@@ -374,7 +420,7 @@ enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, v
                          found ? near : "", found ? "\"?" : "");
     }
     struct trib_error reason;
-    enum trib_status status = read_value(row, value, NULL, settings, &reason);
+    enum trib_status status = read_everywhere(rows, n, row, value, NULL, settings, &reason);
     if (status == TRIB_NO_MEMORY) {
         return trib_fail_no_memory(error);
     }
@@ -384,9 +430,25 @@ enum trib_status trib_config_set(const struct trib_config_row *rows, size_t n, v
     return TRIB_OK;
 }
 
+/* A key and its former name in one list: which of them counts nobody could tell. */
+static enum trib_status check_aliases(const struct trib_config_row *rows, size_t n, const char *const *overrides,
+                                      size_t n_overrides, struct trib_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].type == TRIB_TYPE_ALIAS && trib_config_is_overridden(overrides, n_overrides, rows[i].key) &&
+            trib_config_is_overridden(overrides, n_overrides, rows[i].fallback)) {
+            return trib_fail(error, TRIB_CONFIG,
+                             "--set: %s: the same as --set %s: the setting is called %s now; give one of the two",
+                             rows[i].key, rows[i].fallback, rows[i].fallback);
+        }
+    }
+    return TRIB_OK;
+}
+
 enum trib_status trib_config_override(const struct trib_config_row *rows, size_t n, void *settings,
                                       const char *const *overrides, size_t n_overrides, struct trib_error *error)
 {
+    TRIB_TRY(check_aliases(rows, n, overrides, n_overrides, error));
     for (size_t i = 0; i < n_overrides; i++) {
         const char *equals = strchr(overrides[i], '=');
         if (!equals || equals == overrides[i]) {

@@ -1,5 +1,5 @@
-/* Settings back to YAML: the effective values, and the commented sample file. Dotted keys become nested maps, each
- * section once, where the first of its rows stands. Any thread. */
+/* Settings are written back to YAML here: the effective values, and the commented sample file. Dotted keys become
+ * nested maps, each section once, where the first of its rows stands. Any thread. */
 #include "config_private.h"
 
 #include "base/file.h"
@@ -181,6 +181,7 @@ static enum trib_status write_value(struct trib_buf *yaml, const struct trib_con
         TRIB_TRY(trib_buf_add_text(yaml, row->choices[*(const int *)field]));
         break;
     case TRIB_TYPE_NODE:
+    case TRIB_TYPE_ALIAS:
         break;
     }
     return trib_buf_add_text(yaml, "\n");
@@ -226,14 +227,20 @@ static enum trib_status describe_type(struct trib_buf *text, const struct trib_c
         return trib_buf_add_text(text, ".");
     case TRIB_TYPE_NODE:
         return trib_buf_add_text(text, "A list or a map.");
+    case TRIB_TYPE_ALIAS:
+        break;
     }
     return TRIB_OK;
 }
 
 static enum trib_status describe(struct trib_buf *text, const struct trib_config_row *row)
 {
+    char help[TRIB_CONFIG_NAMES_LEN * 2];
+    if (row->owners) {
+        TRIB_TRY(trib_buf_printf(text, "%s: ", row->owners));
+    }
     if (row->help) {
-        TRIB_TRY(trib_buf_printf(text, "%s ", row->help));
+        TRIB_TRY(trib_buf_printf(text, "%s ", trib_config_expand_help(row, help, sizeof help)));
     }
     TRIB_TRY(describe_type(text, row));
     if ((row->flags & TRIB_ROW_REQUIRED) != 0) {
@@ -324,7 +331,8 @@ static enum trib_status write_section(const struct writing *writing, const char 
 static bool is_first_of(const struct writing *writing, size_t index, size_t len)
 {
     for (size_t i = 0; i < index; i++) {
-        if (strncmp(writing->rows[i].key, writing->rows[index].key, len) == 0) {
+        if (writing->rows[i].type != TRIB_TYPE_ALIAS &&
+            strncmp(writing->rows[i].key, writing->rows[index].key, len) == 0) {
             return false;
         }
     }
@@ -368,12 +376,12 @@ static enum trib_status write_section(const struct writing *writing, const char 
     bool any = false;
     for (size_t i = 0; i < writing->n; i++) {
         const struct trib_config_row *row = &writing->rows[i];
-        if (strncmp(row->key, prefix, prefix_len) != 0) {
+        if (row->type == TRIB_TYPE_ALIAS || strncmp(row->key, prefix, prefix_len) != 0) {
             continue;
         }
         size_t name_len = strcspn(row->key + prefix_len, ".");
         bool leaf = row->key[prefix_len + name_len] == '\0';
-        if (!leaf && !is_first_of(writing, i, prefix_len + name_len + 1)) {
+        if (leaf ? !trib_config_is_first(writing->rows, i) : !is_first_of(writing, i, prefix_len + name_len + 1)) {
             continue;
         }
         if (any && !writing->settings) {

@@ -91,8 +91,8 @@ static enum trib_status finish(void *state, float *direction, double *step, stru
 
 static const struct trib_config_row rows[] = {
     TRIB_STRATEGY_RATE(struct options),
-    {"strategy.trim", TRIB_TYPE_REAL, TRIB_ROW_AT(struct options, trim), "0.1", 0, 0.499999, NULL, 0,
-     "trimmed_mean: share of the values that is left out at each end of every coordinate, below 0.5."},
+    TRIB_ROW("strategy.trim", TRIB_TYPE_REAL, TRIB_ROW_AT(struct options, trim), "0.1", 0, 0.499999, NULL, 0,
+             "trimmed_mean: share of the values that is left out at each end of every coordinate, below 0.5."),
 };
 
 const struct trib_strategy trib_strategy_trimmed_mean = {

@@ -44,15 +44,16 @@ enum { PATH_MOST = 400 };
 static const char *const choices[] = {"one", "two", NULL};
 #define AT(member) TRIB_ROW_AT(struct settings, member)
 static const struct trib_config_row rows[] = {
-    {"flag", TRIB_TYPE_BOOL, AT(flag), "no", 0, 0, NULL, 0, "A flag."},
-    {"a.count", TRIB_TYPE_INT, AT(count), "1", -5, 100, NULL, 0, "A count."},
-    {"a.pause", TRIB_TYPE_DURATION, AT(pause), "1s", 1, 1e6, NULL, 0, "A pause."},
-    {"a.bytes", TRIB_TYPE_SIZE, AT(bytes), "1KiB", 0, 1e9, NULL, 0, "A size."},
-    {"a.rate", TRIB_TYPE_REAL, AT(rate), "0.5", 0, 1, NULL, 0, "A rate."},
-    {"name", TRIB_TYPE_STRING, AT(name), NULL, 0, 40, NULL, 0, "A name."},
-    {"path", TRIB_TYPE_PATH, AT(path), "x", 0, PATH_MOST, NULL, 0, "A path."},
-    {"choice", TRIB_TYPE_ENUM, AT(choice), "one", 0, 0, choices, 0, "A choice."},
-    {"list", TRIB_TYPE_NODE, AT(list), NULL, 0, 0, NULL, 0, "A list."},
+    TRIB_ROW("flag", TRIB_TYPE_BOOL, AT(flag), "no", 0, 0, NULL, 0, "A flag."),
+    TRIB_ROW("old.flag", TRIB_TYPE_ALIAS, 0, "flag", 0, 0, NULL, 0, NULL),
+    TRIB_ROW("a.count", TRIB_TYPE_INT, AT(count), "1", -5, 100, NULL, 0, "A count."),
+    TRIB_ROW("a.pause", TRIB_TYPE_DURATION, AT(pause), "1s", 1, 1e6, NULL, 0, "A pause."),
+    TRIB_ROW("a.bytes", TRIB_TYPE_SIZE, AT(bytes), "1KiB", 0, 1e9, NULL, 0, "A size."),
+    TRIB_ROW("a.rate", TRIB_TYPE_REAL, AT(rate), "0.5", 0, 1, NULL, 0, "A rate."),
+    TRIB_ROW("name", TRIB_TYPE_STRING, AT(name), NULL, 0, 40, NULL, 0, "A name."),
+    TRIB_ROW("path", TRIB_TYPE_PATH, AT(path), "x", 0, PATH_MOST, NULL, 0, "A path."),
+    TRIB_ROW("choice", TRIB_TYPE_ENUM, AT(choice), "one", 0, 0, choices, 0, "A choice."),
+    TRIB_ROW("list", TRIB_TYPE_NODE, AT(list), NULL, 0, 0, NULL, 0, "A list."),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
