@@ -84,6 +84,12 @@ void trib_config_table_add(struct trib_config_table *table, const char *section,
     }
 }
 
+void trib_config_table_embed(struct trib_config_table *table, const char *section,
+                             const struct trib_config_group *group, size_t offset)
+{
+    trib_config_table_add(table, section, group->rows, group->n_rows, offset, NULL);
+}
+
 void trib_config_table_place(struct trib_config_table *table, const struct trib_config_group *group, const char *owner)
 {
     if (group->n_rows == 0) {

@@ -142,8 +142,13 @@ static enum trib_status read_cifar(const struct trib_dataset_spec *spec, struct 
     return status;
 }
 
+static const struct trib_config_row rows[] = {
+    TRIB_DATA_ROW_SPLIT,
+};
+
 const struct trib_dataset_reader trib_dataset_reader_cifar = {
     .name = "cifar",
     .help = "CIFAR-10's binary version: its folder, or one file of that form; plain, .gz or .zst",
     .read = read_cifar,
+    TRIB_DATA_ROWS(rows),
 };

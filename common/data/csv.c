@@ -426,9 +426,18 @@ static enum trib_status read_csv(const struct trib_dataset_spec *spec, struct tr
     return status;
 }
 
+static const struct trib_config_row rows[] = {
+    TRIB_ROW("label_column", TRIB_TYPE_STRING, offsetof(struct trib_dataset_settings, label_column), NULL, 0, 255, NULL,
+             0, "the column of labels, by name or number from 0; the last one when not given."),
+    TRIB_ROW("key_column", TRIB_TYPE_STRING, offsetof(struct trib_dataset_settings, key_column), NULL, 0, 255, NULL, 0,
+             "the column of group keys, by name or number, for the partition by-key."),
+    TRIB_DATA_ROW_REGRESSION,
+};
+
 const struct trib_dataset_reader trib_dataset_reader_csv = {
     .name = "csv",
     .help = "comma-separated numbers, one example a line, one column the label (number or name) or target; plain, .gz "
             "or .zst",
     .read = read_csv,
+    TRIB_DATA_ROWS(rows),
 };

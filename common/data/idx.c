@@ -183,8 +183,14 @@ static enum trib_status read_idx(const struct trib_dataset_spec *spec, struct tr
     return status;
 }
 
+static const struct trib_config_row rows[] = {
+    TRIB_DATA_ROW_LABELS,
+    TRIB_DATA_ROW_SPLIT,
+};
+
 const struct trib_dataset_reader trib_dataset_reader_idx = {
     .name = "idx",
     .help = "IDX files of MNIST and its kin: a folder with the usual names, or path and labels; plain, .gz or .zst",
     .read = read_idx,
+    TRIB_DATA_ROWS(rows),
 };

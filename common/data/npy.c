@@ -277,8 +277,14 @@ static enum trib_status read_npy(const struct trib_dataset_spec *spec, struct tr
     return status;
 }
 
+static const struct trib_config_row rows[] = {
+    TRIB_DATA_ROW_LABELS,
+    TRIB_DATA_ROW_REGRESSION,
+};
+
 const struct trib_dataset_reader trib_dataset_reader_npy = {
     .name = "npy",
     .help = "NumPy .npy arrays: path has the examples first, labels one number each; plain, .gz or .zst",
     .read = read_npy,
+    TRIB_DATA_ROWS(rows),
 };

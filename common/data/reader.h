@@ -5,6 +5,7 @@
 #define TRIB_DATA_READER_H
 
 #include "data/dataset.h"
+#include "data/dataset_settings.h"
 
 /* More classes than this are a wrong column or a broken file rather than a classification. */
 enum { TRIB_DATA_MAX_CLASSES = 1 << 20 };
@@ -30,6 +31,18 @@ TRIB_MUST_CHECK enum trib_status trib_data_split(const struct trib_dataset_spec 
                                                  struct trib_error *error);
 /* `text` with control bytes replaced and cut to fit, in double quotes: for messages. Always terminated. */
 const char *trib_data_quote(const char *text, char *to, size_t size);
+
+/* ---- rows that several readers have ---- */
+#define TRIB_DATA_ROW_LABELS                                                                                           \
+    TRIB_ROW("labels", TRIB_TYPE_PATH, offsetof(struct trib_dataset_settings, labels), NULL, 0, 4096, NULL, 0,         \
+             "the labels, where they are a file of their own beside that of the examples.")
+#define TRIB_DATA_ROW_SPLIT                                                                                            \
+    TRIB_ROW("split", TRIB_TYPE_STRING, offsetof(struct trib_dataset_settings, split), "train", 1, 64, NULL, 0,        \
+             "which part of a folder or of a drawn set: train or test.")
+#define TRIB_DATA_ROW_REGRESSION                                                                                       \
+    TRIB_ROW("regression", TRIB_TYPE_BOOL, offsetof(struct trib_dataset_settings, regression), "false", 0, 0, NULL, 0, \
+             "the label is a number to be predicted, not a class.")
+#define TRIB_DATA_ROWS(list) .rows = (list), .n_rows = sizeof(list) / sizeof(list)[0]
 
 /* ---- arrays of numbers, as IDX and NumPy files hold them ---- */
 enum trib_data_kind {

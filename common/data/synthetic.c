@@ -214,10 +214,15 @@ static enum trib_status read_synthetic(const struct trib_dataset_spec *spec, str
     return TRIB_OK;
 }
 
+static const struct trib_config_row rows[] = {
+    TRIB_DATA_ROW_SPLIT,
+};
+
 const struct trib_dataset_reader trib_dataset_reader_synthetic = {
     .name = "synthetic",
     .help = "drawn examples, no file: synthetic:ALPHA,BETA[,USERS[,SEED]] or synthetic:iid[,USERS[,SEED]]; each user "
             "(30 of them) has its own rule, and is the key of its examples (Li 2020)",
     .needs_no_file = true,
     .read = read_synthetic,
+    TRIB_DATA_ROWS(rows),
 };

@@ -21,6 +21,21 @@ void trib_net_limits_default(struct trib_net_limits *limits)
     };
 }
 
+struct trib_net_limits trib_net_limits_of(const struct trib_net_settings *settings)
+{
+    struct trib_net_limits limits;
+    trib_net_limits_default(&limits);
+    limits.keepalive_ms = settings->keepalive_ms;
+    limits.lookahead_bytes = settings->lookahead_bytes;
+    return limits;
+}
+
+struct trib_net_tls trib_net_tls_of(const struct trib_tls_settings *settings)
+{
+    return (struct trib_net_tls){
+        .ca_path = settings->ca, .cert_path = settings->certificate, .key_path = settings->key};
+}
+
 static int64_t or_default(int64_t value, int64_t standard)
 {
     return value > 0 ? value : standard;

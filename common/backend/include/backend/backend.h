@@ -7,6 +7,7 @@
 #ifndef TRIB_BACKEND_BACKEND_H
 #define TRIB_BACKEND_BACKEND_H
 
+#include "base/config_table.h"
 #include "base/thread_pool.h"
 #include "graph/plan.h"
 
@@ -39,6 +40,7 @@ struct trib_backend {
     void (*choose)(const struct trib_kernel_call *call, int threads, struct trib_kernel_choice *choice);
     /* One line for the start-up log, such as the core type that the library chose. Optional. */
     const char *(*describe)(void);
+    struct trib_config_group settings; /* of its own; keys under "compute". Optional */
 };
 
 const struct trib_backend *trib_backend_find(const char *name); /* NULL when unknown */

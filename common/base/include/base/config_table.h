@@ -39,6 +39,9 @@ struct trib_config_table {
  * the same offset, gets one more owner. */
 void trib_config_table_add(struct trib_config_table *table, const char *section, const struct trib_config_row *rows,
                            size_t n, size_t offset, const char *owner);
+/* trib_config_table_embed adds a group whose struct is a member at `offset`; its rules are for its user to check. */
+void trib_config_table_embed(struct trib_config_table *table, const char *section,
+                             const struct trib_config_group *group, size_t offset);
 /* trib_config_table_place gives an entry's group a place in the room and adds its rows; without any it does nothing. */
 void trib_config_table_place(struct trib_config_table *table, const struct trib_config_group *group, const char *owner);
 /* trib_config_table_settings returns the struct of a group that was placed; `settings` themselves for one without

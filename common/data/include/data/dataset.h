@@ -6,6 +6,7 @@
 #define TRIB_DATA_DATASET_H
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "tensor/tensor.h"
 
 /* What to read. Fields that a reader does not use stay NULL. All borrowed. */
@@ -39,12 +40,16 @@ struct trib_dataset {
     int n_norm;                    /* example is an image, else one pair for all; 0 = identity (uint8 still /255) */
 };
 
+/* A reader is one format's table. */
 struct trib_dataset_reader {
     const char *name;
     const char *help;
     bool needs_no_file; /* it draws examples: the format's text is NAME:HOW, the path is not looked at */
     enum trib_status (*read)(const struct trib_dataset_spec *spec, struct trib_dataset *dataset,
                              struct trib_error *error);
+    /* What it has a use for beyond what every reader has: rows into struct trib_dataset_settings. Optional. */
+    const struct trib_config_row *rows;
+    size_t n_rows;
 };
 size_t trib_dataset_readers(const struct trib_dataset_reader *const **readers);
 /* Whether a spec with this format must name a path; true for unknown ones. */

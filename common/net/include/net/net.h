@@ -15,6 +15,7 @@
 #define TRIB_NET_NET_H
 
 #include "base/blob.h"
+#include "base/net_settings.h"
 #include "base/status.h"
 
 #include <stddef.h>
@@ -107,6 +108,10 @@ struct trib_net_limits {          /* a zero stands for the default, except where
     size_t memory_bytes;      /* that gRPC may use for connections; beyond, it closes some. 0 = any amount */
 };
 void trib_net_limits_default(struct trib_net_limits *limits);
+/* trib_net_limits_of returns the defaults with what the settings say; trib_net_tls_of the files, their paths borrowed.
+ */
+struct trib_net_limits trib_net_limits_of(const struct trib_net_settings *settings);
+struct trib_net_tls trib_net_tls_of(const struct trib_tls_settings *settings);
 /* Read and check the three files as OpenSSL sees them, before gRPC does: messages name file and fault (missing, not
  * PEM, key does not fit the certificate, expired on DATE, not signed by the CA). */
 TRIB_MUST_CHECK enum trib_status trib_net_tls_check(const struct trib_net_tls *tls, bool server,
