@@ -63,6 +63,12 @@ static int print_settings(const struct trib_client_settings *settings)
     return print(&yaml, status);
 }
 
+static void print_hint(void *context, const char *text)
+{
+    (void)context;
+    complain(text);
+}
+
 /* Everything that a start would find out, short of the network. */
 static int check(const struct trib_client_settings *settings)
 {
@@ -76,23 +82,29 @@ static int check(const struct trib_client_settings *settings)
     if (status != TRIB_OK) {
         return fail(&error);
     }
+    trib_client_settings_hints(settings, print_hint, NULL);
     printf("the configuration is valid: node %s, %zu examples\n", identity, data.dataset.n);
     trib_client_data_clear(&data);
     return EXIT_SUCCESS;
 }
 
+static void log_hint(void *context, const char *text)
+{
+    (void)context;
+    trib_log(TRIB_LOG_WARN, "client", "setting_renamed", TRIB_F_STR("reason", text));
+}
+
 static int run(const struct trib_client_settings *settings)
 {
     struct trib_error error = {.message = ""};
-    const struct trib_log_options options = {.level = (enum trib_log_level)settings->log_level,
-                                             .format = (enum trib_log_format)settings->log_format,
-                                             .path = settings->log_file};
+    const struct trib_log_options options = trib_log_options_of(&settings->log);
     if (trib_log_open(&options, &error) != TRIB_OK) {
         return fail(&error);
     }
     trib_mem_tune_daemon();
+    trib_client_settings_hints(settings, log_hint, NULL);
     enum trib_status status = trib_client_daemon_run(settings, software, &error);
-    if (status != TRIB_OK && settings->log_file) {
+    if (status != TRIB_OK && settings->log.file) {
         complain(error.message); /* the log has it too, but it is not before the person who started this */
     }
     trib_log_close();

@@ -23,9 +23,9 @@ static enum trib_status probe_file(const struct trib_client_settings *settings, 
 
 enum trib_status trib_client_data_probe(const struct trib_client_settings *settings, struct trib_error *error)
 {
-    TRIB_TRY(probe_file(settings, "data.path", settings->data_path, error));
-    TRIB_TRY(probe_file(settings, "data.labels", settings->data_labels, error));
-    return probe_file(settings, "data.keys", settings->data_keys, error);
+    TRIB_TRY(probe_file(settings, "data.path", settings->data.path, error));
+    TRIB_TRY(probe_file(settings, "data.labels", settings->data.labels, error));
+    return probe_file(settings, "data.keys", settings->data.keys, error);
 }
 
 static void *gather(const void *from, size_t element_len, const uint32_t *indices, size_t n)
@@ -87,9 +87,9 @@ enum trib_status trib_client_data_load(const struct trib_client_settings *settin
                                        struct trib_error *error)
 {
     struct trib_client_data loaded = {0};
-    const struct trib_dataset_spec spec = trib_client_settings_data(settings);
+    const struct trib_dataset_spec spec = trib_dataset_spec_of(&settings->data);
     TRIB_TRY(trib_dataset_open(&spec, &loaded.dataset, error));
-    enum trib_status status = trib_dataset_normalise(&loaded.dataset, settings->data_normalise, error);
+    enum trib_status status = trib_dataset_normalise(&loaded.dataset, settings->data.normalise, error);
     if (status != TRIB_OK) {
         (void)trib_error_prefix(error, status, "data.normalise");
     } else if (strcmp(settings->data_partition, "file") != 0) {

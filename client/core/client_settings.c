@@ -1,24 +1,22 @@
-/* The rows of client.yaml, and the checks that go beyond a row. */
+/* client.yaml is read here: its table of rows, and the checks that go beyond a row. */
 #include "client/client_settings.h"
-#include "backend/backend.h"
+
 #include "base/mem.h"
 #include "base/str.h"
-#include "data/partition.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TAGS = 64, MAX_TAG_LEN = 64, MAX_NAMES = 32, KEEPALIVE_MIN_MS = 5000 };
+enum { MAX_TAGS = 64, MAX_TAG_LEN = 64, KEEPALIVE_MIN_MS = 5000 };
 
 #define AT(member) offsetof(struct trib_client_settings, member)
 #define HOUR_MS    3600e3
 #define DAY_MS     86400e3
 
 static const char *const battery_rules[] = {"auto", "no", "yes", NULL}; /* as enum trib_battery_rule */
-static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
-static const char *const log_formats[] = {"logfmt", "json", NULL};
 
-static const struct trib_config_row rows[] = {
+static const struct trib_config_row node_rows[] = {
     {.key = "node",
      .type = TRIB_TYPE_STRING,
      .offset = AT(node),
@@ -40,88 +38,18 @@ static const struct trib_config_row rows[] = {
      .offset = AT(server_name),
      .max = 255,
      .help = "The name in the server's certificate, when it differs from the host in server.address."},
-    {.key = "tls.ca",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(tls_ca),
-     .min = 1,
-     .flags = TRIB_ROW_REQUIRED,
-     .help = "PEM file of the federation's certificate authority."},
-    {.key = "tls.certificate",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(tls_certificate),
-     .min = 1,
-     .flags = TRIB_ROW_REQUIRED,
-     .help = "PEM file of this node's certificate; it is the node's identity."},
-    {.key = "tls.key",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(tls_key),
-     .min = 1,
-     .flags = TRIB_ROW_REQUIRED,
-     .help = "PEM file of the certificate's private key, readable by the owner alone."},
-    {.key = "data.format",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(data_format),
-     .fallback = "idx",
-     .min = 1,
-     .max = 32,
-     .help = "How the data are stored: idx (MNIST), cifar, csv or npy."},
-    {.key = "data.path",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(data_path),
-     .min = 1,
-     .flags = TRIB_ROW_REQUIRED,
-     .help = "The file or folder of this node's own examples. They never leave this machine."},
-    {.key = "data.labels",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(data_labels),
-     .help = "File of labels (idx, npy), when data.path is a single file."},
-    {.key = "data.split",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(data_split),
-     .fallback = "train",
-     .min = 1,
-     .max = 32,
-     .help = "Which files of a folder: train or test."},
-    {.key = "data.label_column",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(data_label_column),
-     .max = 255,
-     .help = "csv: the column of labels, by name or 0-based number; the last one when not given."},
-    {.key = "data.key_column",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(data_key_column),
-     .max = 255,
-     .help = "csv: the column of group keys, for the partition by-key."},
-    {.key = "data.keys",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(data_keys),
-     .help = "File with one group key an example, for the partition by-key."},
-    {.key = "data.classes",
-     .type = TRIB_TYPE_INT,
-     .offset = AT(data_classes),
-     .fallback = "0",
-     .min = 0,
-     .max = 1e6,
-     .help = "Number of classes; 0 = the largest label in the data and one."},
-    {.key = "data.regression",
-     .type = TRIB_TYPE_BOOL,
-     .offset = AT(data_regression),
-     .fallback = "false",
-     .help = "csv, npy: the label is a number to be predicted, not a class."},
-    {.key = "data.normalise",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(data_normalise),
-     .fallback = "unit",
-     .min = 1,
-     .max = 255,
-     .help = "How values are scaled: unit, none, or \"m1,m2,m3/s1,s2,s3\"; the same on every node."},
+};
+static const struct trib_config_row part_rows[] = {
     {.key = "data.partition",
      .type = TRIB_TYPE_STRING,
      .offset = AT(data_partition),
      .fallback = "file",
      .min = 1,
      .max = 64,
-     .help = "file = all examples are this node's own; for experiments: iid, shards:K, dirichlet:ALPHA, by-key."},
+     .help = "How the examples are split, {names}: file = all examples are this node's own; the others are for "
+             "experiments, shards as shards:K, "
+             "dirichlet as dirichlet:ALPHA.",
+     .names = trib_partition_rule_names},
     {.key = "data.clients",
      .type = TRIB_TYPE_INT,
      .offset = AT(data_clients),
@@ -143,6 +71,8 @@ static const struct trib_config_row rows[] = {
      .min = 0,
      .max = 9007199254740992.0,
      .help = "Experiments: the seed of the split; the same on every node."},
+};
+static const struct trib_config_row machine_rows[] = {
     {.key = "device.metered",
      .type = TRIB_TYPE_BOOL,
      .offset = AT(device_metered),
@@ -154,20 +84,8 @@ static const struct trib_config_row rows[] = {
      .fallback = "auto",
      .choices = battery_rules,
      .help = "Whether it runs on a battery: as the system says (auto), never (no) or always (yes)."},
-    {.key = "training.backend",
-     .type = TRIB_TYPE_STRING,
-     .offset = AT(training_backend),
-     .fallback = "auto",
-     .min = 1,
-     .max = 32,
-     .help = "What computes: auto (the best there is), blas or reference."},
-    {.key = "training.threads",
-     .type = TRIB_TYPE_INT,
-     .offset = AT(training_threads),
-     .fallback = "0",
-     .min = 0,
-     .max = 1024,
-     .help = "Threads for training; 0 = one for each core."},
+};
+static const struct trib_config_row limit_rows[] = {
     {.key = "limits.max_epochs",
      .type = TRIB_TYPE_INT,
      .offset = AT(max_epochs),
@@ -215,142 +133,92 @@ static const struct trib_config_row rows[] = {
      .min = 10,
      .max = DAY_MS,
      .help = "The longest wait before connecting again; waits double up to here, with jitter."},
-    {.key = "log.level",
-     .type = TRIB_TYPE_ENUM,
-     .offset = AT(log_level),
-     .fallback = "info",
-     .choices = log_levels,
-     .help = "How much is logged."},
-    {.key = "log.format",
-     .type = TRIB_TYPE_ENUM,
-     .offset = AT(log_format),
-     .fallback = "logfmt",
-     .choices = log_formats,
-     .help = "How log lines are written."},
-    {.key = "log.file",
-     .type = TRIB_TYPE_PATH,
-     .offset = AT(log_file),
-     .help = "Log file; without it the log goes to stderr. SIGHUP opens it anew."},
-    {.key = "net.keepalive",
-     .type = TRIB_TYPE_DURATION,
-     .offset = AT(keepalive_ms),
-     .fallback = "30s",
-     .min = 0,
-     .max = HOUR_MS,
-     .help = "How often an idle connection is checked; 0s = never."},
-    {.key = "net.lookahead",
-     .type = TRIB_TYPE_SIZE,
-     .offset = AT(lookahead_bytes),
-     .fallback = "0",
-     .min = 0,
-     .max = 64 << 20,
-     .help = "Fixed flow-control window; 0 = found by probing. 16MiB helps on long fat links."},
 };
-enum { ROWS = sizeof rows / sizeof rows[0] };
+/* Former names. */
+static const struct trib_config_row alias_rows[] = {
+    TRIB_ROW("training.backend", TRIB_TYPE_ALIAS, 0, "compute.backend", 0, 0, NULL, 0, NULL),
+    TRIB_ROW("training.threads", TRIB_TYPE_ALIAS, 0, "compute.threads", 0, 0, NULL, 0, NULL),
+};
 
-size_t trib_client_rows(const struct trib_config_row **table)
+/* ---- the table ---- */
+
+#define ADD(list) trib_config_table_add(&table, NULL, list, sizeof(list) / sizeof(list)[0], 0, NULL)
+
+static struct trib_config_table table;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void add_data(void)
 {
-    *table = rows;
-    return ROWS;
+    trib_dataset_add_rows(&table, "data", AT(data));
+    struct trib_config_row *path = trib_config_table_row(&table, "data.path");
+    path->min = 1;
+    path->flags = TRIB_ROW_REQUIRED;
+    path->help = "The file or folder of this node's own examples. They never leave this machine.";
+    ADD(part_rows);
 }
 
-/* The node of a dotted key in the file, or NULL when it is not given there. */
-static const struct trib_config_node *node_of(const struct trib_client_settings *settings, const char *key)
+static void compose(void)
 {
-    const struct trib_config_node *node = !settings->tree ? NULL : trib_config_child(settings->tree, key);
-    const char *dot = strchr(key, '.');
-    if (node || !settings->tree || !dot) {
-        return node;
-    }
-    char section[32];
-    if ((size_t)(dot - key) >= sizeof section) {
-        return NULL;
-    }
-    memcpy(section, key, (size_t)(dot - key));
-    section[dot - key] = '\0';
-    const struct trib_config_node *map = trib_config_child(settings->tree, section);
-    return !map || map->kind != TRIB_CONFIG_MAP ? NULL : trib_config_child(map, dot + 1);
+    table.room_at = AT(room);
+    table.room_end = AT(room) + sizeof(((struct trib_client_settings *)NULL)->room);
+    ADD(node_rows);
+    trib_config_table_embed(&table, "tls", &trib_tls_group, AT(tls));
+    add_data();
+    ADD(machine_rows);
+    trib_compute_add_rows(&table, AT(compute));
+    ADD(limit_rows);
+    trib_config_table_embed(&table, "log", &trib_log_group, AT(log));
+    trib_config_table_embed(&table, "net", &trib_net_group, AT(net));
+    trib_config_table_row(&table, "net.lookahead")->fallback =
+        "0"; /* found by probing: an edge box has little memory */
+    ADD(alias_rows);
+}
+
+size_t trib_client_rows(const struct trib_config_row **rows)
+{
+    (void)pthread_once(&once, compose);
+    *rows = table.rows;
+    return table.n;
+}
+
+static struct trib_config_source source_of(const struct trib_client_settings *settings)
+{
+    struct trib_config_source source = {
+        .maps = {settings->tree}, .overrides = settings->overrides, .n_overrides = settings->n_overrides};
+    source.n_rows = trib_client_rows(&source.rows);
+    return source;
 }
 
 enum trib_status trib_client_settings_fail(const struct trib_client_settings *settings, const char *key,
                                            struct trib_error *error, const char *format, ...)
 {
+    const struct trib_config_source source = source_of(settings);
     char text[TRIB_ERROR_MESSAGE_LEN / 2];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    const struct trib_config_node *node = node_of(settings, key);
-    if (trib_config_is_overridden(settings->overrides, settings->n_overrides, key)) {
-        return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
-    }
-    if (node) {
-        return trib_config_fail(node, error, "%s", text);
-    }
-    return trib_fail(error, TRIB_CONFIG, "%s: %s", key, text);
+    return trib_config_fail_key(&source, key, error, "%s", text);
+}
+
+void trib_client_settings_hints(const struct trib_client_settings *settings,
+                                void (*report)(void *context, const char *text), void *context)
+{
+    const struct trib_config_source source = source_of(settings);
+    trib_config_hints(&source, report, context);
 }
 
 /* ---- checks beyond a row ---- */
 
-static enum trib_status fail_unknown(const struct trib_client_settings *settings, const char *key, const char *word,
-                                     const char *const *names, size_t n, struct trib_error *error)
-{
-    char list[128] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < n && used < sizeof list; i++) {
-        int wrote = snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
-        used += wrote < 0 ? sizeof list : (size_t)wrote;
-    }
-    const char *nearest = trib_str_nearest(word, names, n);
-    if (nearest) {
-        return trib_client_settings_fail(settings, key, error, "\"%.40s\" is not known; did you mean \"%s\"?", word,
-                                         nearest);
-    }
-    return trib_client_settings_fail(settings, key, error, "\"%.40s\" is not known; it is one of: %s", word, list);
-}
-
-static bool is_one_of(const char *word, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(word, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum trib_status check_names(const struct trib_client_settings *settings, struct trib_error *error)
 {
-    const char *names[MAX_NAMES];
-    const struct trib_dataset_reader *const *readers;
-    size_t n = trib_dataset_readers(&readers);
-    for (size_t i = 0; i < n && i < MAX_NAMES; i++) {
-        names[i] = readers[i]->name;
-    }
-    if (!is_one_of(settings->data_format, names, n)) {
-        return fail_unknown(settings, "data.format", settings->data_format, names, n, error);
-    }
-    const struct trib_backend *const *backends;
-    n = trib_backends(&backends);
-    names[0] = "auto";
-    for (size_t i = 0; i < n && i + 1 < MAX_NAMES; i++) {
-        names[i + 1] = backends[i]->name;
-    }
-    if (!is_one_of(settings->training_backend, names, n + 1)) {
-        return fail_unknown(settings, "training.backend", settings->training_backend, names, n + 1, error);
-    }
-    const struct trib_partition_rule *const *rules;
-    n = trib_partition_rules(&rules);
+    const struct trib_config_source source = source_of(settings);
     char rule[64];
     (void)trib_str_copy(rule, sizeof rule, settings->data_partition);
     rule[strcspn(rule, ":")] = '\0';
-    for (size_t i = 0; i < n && i < MAX_NAMES; i++) {
-        names[i] = rules[i]->name;
-    }
-    if (!is_one_of(rule, names, n)) {
-        return fail_unknown(settings, "data.partition", rule, names, n, error);
-    }
-    return TRIB_OK;
+    TRIB_TRY(trib_config_check_name(&source, "data.format", trib_dataset_reader_names, settings->data.format, error));
+    TRIB_TRY(trib_config_check_name(&source, "compute.backend", trib_compute_names, settings->compute.backend, error));
+    return trib_config_check_name(&source, "data.partition", trib_partition_rule_names, rule, error);
 }
 
 static enum trib_status check_numbers(const struct trib_client_settings *settings, struct trib_error *error)
@@ -363,7 +231,7 @@ static enum trib_status check_numbers(const struct trib_client_settings *setting
     if (settings->reconnect_max_ms < settings->reconnect_min_ms) {
         return trib_client_settings_fail(settings, "reconnect.max", error, "is below reconnect.min");
     }
-    if (settings->keepalive_ms != 0 && settings->keepalive_ms < KEEPALIVE_MIN_MS) {
+    if (settings->net.keepalive_ms != 0 && settings->net.keepalive_ms < KEEPALIVE_MIN_MS) {
         return trib_client_settings_fail(settings, "net.keepalive", error,
                                          "is below the minimum 5s, at which servers begin to refuse; 0s = never");
     }
@@ -411,9 +279,9 @@ static void drop_empty(char **text)
 
 static void drop_empties(struct trib_client_settings *settings)
 {
-    char **const optional[] = {&settings->node,      &settings->server_name,       &settings->data_labels,
-                               &settings->data_keys, &settings->data_label_column, &settings->data_key_column,
-                               &settings->state_dir, &settings->log_file};
+    char **const optional[] = {&settings->node,      &settings->server_name,       &settings->data.labels,
+                               &settings->data.keys, &settings->data.label_column, &settings->data.key_column,
+                               &settings->state_dir, &settings->log.file};
     for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
         drop_empty(optional[i]);
     }
@@ -424,9 +292,14 @@ static enum trib_status settle(struct trib_config_node *tree, const char *const 
                                struct trib_client_settings *settings, struct trib_error *error)
 {
     *settings = (struct trib_client_settings){.tree = tree, .overrides = overrides, .n_overrides = n_overrides};
-    enum trib_status status = trib_config_apply(tree, rows, ROWS, settings, error);
+    const struct trib_config_row *rows;
+    size_t n = trib_client_rows(&rows);
+    enum trib_status status = trib_config_table_check(&table, error);
     if (status == TRIB_OK) {
-        status = trib_config_override(rows, ROWS, settings, overrides, n_overrides, error);
+        status = trib_config_apply(tree, rows, n, settings, error);
+    }
+    if (status == TRIB_OK) {
+        status = trib_config_override(rows, n, settings, overrides, n_overrides, error);
     }
     if (status == TRIB_OK) {
         drop_empties(settings);
@@ -463,7 +336,9 @@ enum trib_status trib_client_settings_parse(const char *name, const char *text, 
 
 void trib_client_settings_clear(struct trib_client_settings *settings)
 {
-    trib_config_clear(rows, ROWS, settings);
+    const struct trib_config_row *rows;
+    size_t n = trib_client_rows(&rows);
+    trib_config_clear(rows, n, settings);
     trib_free(settings->tags);
     trib_config_free(settings->tree);
     *settings = (struct trib_client_settings){0};
@@ -473,19 +348,4 @@ struct trib_client_limits trib_client_settings_limits(const struct trib_client_s
 {
     return (struct trib_client_limits){
         .max_epochs = settings->max_epochs, .max_ms = settings->max_ms, .max_bytes = settings->max_memory};
-}
-
-struct trib_dataset_spec trib_client_settings_data(const struct trib_client_settings *settings)
-{
-    return (struct trib_dataset_spec){
-        .format = settings->data_format,
-        .path = settings->data_path,
-        .labels = settings->data_labels,
-        .split = settings->data_split,
-        .label_column = settings->data_label_column,
-        .key_column = settings->data_key_column,
-        .keys = settings->data_keys,
-        .classes = settings->data_classes,
-        .regression = settings->data_regression,
-    };
 }

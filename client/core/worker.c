@@ -117,8 +117,8 @@ static enum trib_status prepare(struct trib_worker *worker, struct trib_error *e
     if (!worker->has_data) {
         return trib_fail(error, TRIB_UNAVAILABLE, "the client's own data are not loaded");
     }
-    if (!worker->pool && worker->config.settings->training_threads != 1) {
-        TRIB_TRY(trib_thread_pool_new((int)worker->config.settings->training_threads, &worker->pool, error));
+    if (!worker->pool && worker->config.settings->compute.threads != 1) {
+        TRIB_TRY(trib_thread_pool_new((int)worker->config.settings->compute.threads, &worker->pool, error));
     }
     TRIB_TRY(open_feedback(worker, error));
     worker->local.backend = worker->config.backend;

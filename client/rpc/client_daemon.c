@@ -41,25 +41,17 @@ struct daemon {
 
 /* ---- checks before the start ---- */
 
-static struct trib_net_tls tls_of(const struct trib_client_settings *settings)
-{
-    return (struct trib_net_tls){
-        .ca_path = settings->tls_ca, .cert_path = settings->tls_certificate, .key_path = settings->tls_key};
-}
-
 static enum trib_status find_backend(const struct trib_client_settings *settings, const struct trib_backend **backend,
                                      struct trib_error *error)
 {
-    const struct trib_backend *found = strcmp(settings->training_backend, "auto") == 0
-                                           ? trib_backend_default()
-                                           : trib_backend_find(settings->training_backend);
+    const struct trib_backend *found = trib_compute_backend(settings->compute.backend);
     if (!found) {
-        return trib_client_settings_fail(settings, "training.backend", error, "no backend works on this machine");
+        return trib_client_settings_fail(settings, "compute.backend", error, "no backend works on this machine");
     }
     if (found->probe) {
         enum trib_status status = found->probe(error);
         if (status != TRIB_OK) {
-            return trib_error_prefix(error, status, "training.backend %s", found->name);
+            return trib_error_prefix(error, status, "compute.backend %s", found->name);
         }
     }
     *backend = found;
@@ -69,9 +61,9 @@ static enum trib_status find_backend(const struct trib_client_settings *settings
 enum trib_status trib_client_daemon_check(const struct trib_client_settings *settings, char identity[TRIB_IDENTITY_MAX],
                                           struct trib_error *error)
 {
-    const struct trib_net_tls tls = tls_of(settings);
+    const struct trib_net_tls tls = trib_net_tls_of(&settings->tls);
     TRIB_TRY(trib_net_tls_check(&tls, false, error));
-    TRIB_TRY(trib_net_identity_of(settings->tls_certificate, identity, TRIB_IDENTITY_MAX, error));
+    TRIB_TRY(trib_net_identity_of(settings->tls.certificate, identity, TRIB_IDENTITY_MAX, error));
     if (settings->node && strcmp(settings->node, identity) != 0) {
         return trib_client_settings_fail(settings, "node", error,
                                          "\"%s\" is not the identity in tls.certificate, which is \"%s\"; a node is "
@@ -309,7 +301,7 @@ static bool load_finished(struct daemon *daemon, struct trib_client_finished *fi
 static enum trib_status open_session(struct daemon *daemon, const char *software, struct trib_error *error)
 {
     const struct trib_client_settings *settings = daemon->settings;
-    int threads = settings->training_threads > 0 ? (int)settings->training_threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int threads = settings->compute.threads > 0 ? (int)settings->compute.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     const char *about = daemon->backend->describe ? daemon->backend->describe() : daemon->backend->help;
     trib_log(TRIB_LOG_INFO, component, "start", TRIB_F_STR("version", software), TRIB_F_STR("node", daemon->identity),
              TRIB_F_STR("server", settings->server_address), TRIB_F_STR("backend", daemon->backend->name),
@@ -352,9 +344,7 @@ static enum trib_status open_link(struct daemon *daemon, struct trib_error *erro
                   .limits = trib_client_settings_limits(settings)},
         .events = &daemon->events,
     };
-    trib_net_limits_default(&config.net);
-    config.net.keepalive_ms = settings->keepalive_ms;
-    config.net.lookahead_bytes = settings->lookahead_bytes;
+    config.net = trib_net_limits_of(&settings->net);
     config.net.threads = 1;
     return trib_link_new(&config, &daemon->link, error);
 }
@@ -401,7 +391,7 @@ enum trib_status trib_client_daemon_run(const struct trib_client_settings *setti
         return trib_fail_no_memory(error);
     }
     daemon->settings = settings;
-    daemon->tls = tls_of(settings);
+    daemon->tls = trib_net_tls_of(&settings->tls);
     enum trib_status status = trib_signals_open(&daemon->signal_fd, &daemon->end);
     trib_net_init();
     if (status == TRIB_OK) {

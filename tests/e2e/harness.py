@@ -307,7 +307,7 @@ class World:
             "tls.ca": run.pki.certificate, "tls.certificate": identity.certificate, "tls.key": identity.key,
             "data.path": fixtures.blobs(run.dir), "data.partition": "iid", "data.clients": 4,
             "data.client": int(node[1:]) % 4 if node[1:].isdigit() else 0,
-            "training.threads": 1, "reconnect.min": "50ms", "reconnect.max": "500ms",
+            "compute.threads": 1, "reconnect.min": "50ms", "reconnect.max": "500ms",
         }
         settings.update(overrides or {})
         return settings

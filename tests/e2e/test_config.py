@@ -131,6 +131,21 @@ class Config(harness.Case):
             self.assertEqual((code, err), (0, ""))
             self.assertIn("valid", out)
 
+    def test_a_former_name_is_taken(self):
+        """A key of an earlier version works on, and whoever checks or starts is told what it is called now."""
+        former = self.world.config("former", self.world.client_settings(
+            "c0", 7443, {"compute.threads": None, "training.threads": 1}))
+        code, out, err = call(CLIENT, "--config", former, "--check-config")
+        self.assertEqual(code, 0)
+        self.assertRegex(err, r"^tributary-client: .*former.yaml:\d+: training.threads is called compute.threads now\n$")
+        self.assertIn("valid", out)
+        code, dump, err = call(CLIENT, "--config", former, "--dump-config")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("compute:", dump)
+        self.assertNotIn("training:", dump)
+        self.fails(CLIENT, ["--config", former, "--set", "compute.threads=1", "--set", "training.threads=2"], 78,
+                   "--set: training.threads: the same as --set compute.threads")
+
     def test_check_config_finds_what_a_start_would(self):
         """A check that passes must not be followed by a start that fails for its settings."""
         for program, key, value in ((CLIENT, "data.path", "/nowhere"), (CLIENT, "tls.ca", "/nowhere"),

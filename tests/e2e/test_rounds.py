@@ -79,8 +79,8 @@ class Rounds(harness.Case):
     def test_same_seed_same_bits(self):
         """Whatever the order of arrival and the number of threads."""
         model = {"model.name": "mlp", "model.layers": None, "federation.rounds": 2}
-        self.run_federation(3, {**model, "compute.threads": 1}, {"training.threads": 1}, [0, 1, 2], "one")
-        self.run_federation(3, {**model, "compute.threads": 2}, {"training.threads": 2}, [2, 0, 1], "two")
+        self.run_federation(3, {**model, "compute.threads": 1}, {"compute.threads": 1}, [0, 1, 2], "one")
+        self.run_federation(3, {**model, "compute.threads": 2}, {"compute.threads": 2}, [2, 0, 1], "two")
         one, two = checkpoint_of(self.world, "one"), checkpoint_of(self.world, "two")
         self.assertEqual(fixtures.all_bytes(one), fixtures.all_bytes(two))
         self.run_federation(3, {**model, "federation.seed": 2}, None, [0, 1, 2], "other")

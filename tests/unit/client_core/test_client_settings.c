@@ -44,13 +44,13 @@ START_TEST(a_minimal_file_gets_the_defaults)
     ck_assert_msg(parse(minimal, NULL, 0, &settings, &error) == TRIB_OK, "%s", error.message);
     ck_assert_str_eq(settings.server_address, "fl.example.org:7443");
     ck_assert_ptr_null(settings.server_name);
-    ck_assert_str_eq(settings.data_normalise, "unit");
+    ck_assert_str_eq(settings.data.normalise, "unit");
     ck_assert_str_eq(settings.data_partition, "file");
-    ck_assert_str_eq(settings.data_split, "train");
-    ck_assert_str_eq(settings.training_backend, "auto");
+    ck_assert_str_eq(settings.data.split, "train");
+    ck_assert_str_eq(settings.compute.backend, "auto");
     ck_assert_int_eq(settings.reconnect_min_ms, 500);
     ck_assert_int_eq(settings.reconnect_max_ms, 60000);
-    ck_assert_int_eq(settings.keepalive_ms, 30000);
+    ck_assert_int_eq(settings.net.keepalive_ms, 30000);
     ck_assert_int_eq(settings.max_memory, 0);
     ck_assert_uint_eq(settings.n_tags, 0);
     ck_assert(!settings.device_metered);
@@ -77,8 +77,8 @@ START_TEST(every_kind_of_value_is_read)
     ck_assert_int_eq(limits.max_epochs, 2);
     ck_assert_int_eq(limits.max_ms, 90000);
     ck_assert_int_eq(limits.max_bytes, 512 << 20);
-    ck_assert_int_eq(settings.log_level, 3);
-    ck_assert_int_eq(settings.log_format, 1);
+    ck_assert_int_eq(settings.log.level, 3);
+    ck_assert_int_eq(settings.log.format, 1);
     ck_assert(settings.device_metered);
     ck_assert_int_eq(settings.device_battery, TRIB_BATTERY_NO);
     trib_client_settings_clear(&settings);
@@ -95,7 +95,7 @@ START_TEST(overrides_win_and_are_named)
     struct trib_client_settings settings;
     struct trib_error error = {.message = ""};
     ck_assert_msg(parse(minimal, good, 3, &settings, &error) == TRIB_OK, "%s", error.message);
-    ck_assert_int_eq(settings.log_level, 0);
+    ck_assert_int_eq(settings.log.level, 0);
     ck_assert_int_eq(settings.data_client, 3);
     trib_client_settings_clear(&settings);
     ck_assert_int_eq(parse(minimal, unknown, 1, &settings, &error), TRIB_CONFIG);
@@ -120,6 +120,7 @@ START_TEST(mistakes_are_named_with_their_line)
     refused_with("  classes: ten", "client.yaml:6: data.classes", "ten");
     refused_with("training: {backend: blast}", "client.yaml:6: training.backend", "did you mean \"blas\"?");
     refused_with("training:\n  threads: -1", "client.yaml:7: training.threads", "below the minimum 0");
+    refused_with("compute: {backend: zzz}", "client.yaml:6: compute.backend", "blas, reference");
     refused_with("reconnect: {min: 10s, max: 5s}", "client.yaml:6: reconnect.max", "below reconnect.min");
     refused_with("reconnect: {min: 10}", "client.yaml:6: reconnect.min", "not a duration");
     refused_with("net: {keepalive: 1s}", "client.yaml:6: net.keepalive", "below the minimum 5s");
@@ -151,10 +152,48 @@ START_TEST(the_sample_names_every_key)
     for (size_t i = 0; i < n; i++) {
         const char *dot = strchr(rows[i].key, '.');
         const char *last = !dot ? rows[i].key : dot + 1;
+        if (rows[i].type == TRIB_TYPE_ALIAS) {
+            continue;
+        }
         ck_assert_msg(strstr(trib_buf_text(&yaml), last), "%s is missing", rows[i].key);
         ck_assert_ptr_nonnull(rows[i].help);
     }
+    ck_assert_ptr_null(strstr(trib_buf_text(&yaml), "\ntraining"));
     trib_buf_clear(&yaml);
+}
+END_TEST
+
+/* ---- former names ---- */
+
+static char hints[512];
+
+static void keep_hint(void *context, const char *text)
+{
+    (void)context;
+    size_t len = strlen(hints);
+    snprintf(hints + len, sizeof hints - len, "%s\n", text);
+}
+
+START_TEST(former_names_are_taken_with_a_hint)
+{
+    char text[1024];
+    const char *overrides[] = {"training.threads=2"};
+    struct trib_client_settings settings;
+    struct trib_error error = {.message = ""};
+    snprintf(text, sizeof text, "%straining:\n  backend: reference\n  threads: 3\n", minimal);
+    ck_assert_msg(parse(text, overrides, 1, &settings, &error) == TRIB_OK, "%s", error.message);
+    ck_assert_str_eq(settings.compute.backend, "reference");
+    ck_assert_int_eq(settings.compute.threads, 2);
+    hints[0] = '\0';
+    trib_client_settings_hints(&settings, keep_hint, NULL);
+    ck_assert_str_eq(hints, "client.yaml:7: training.backend is called compute.backend now\n"
+                            "client.yaml:8: training.threads is called compute.threads now\n"
+                            "--set: training.threads is called compute.threads now\n");
+    trib_client_settings_clear(&settings);
+    refused_with("training: {threads: 1}\ncompute: {threads: 1}", "client.yaml:7: compute.threads",
+                 "the same as training.threads in line 6: the setting is called compute.threads now");
+    refused_with("compute:\n  threads: 1\ntraining:\n  threads: 1", "client.yaml:9: training.threads",
+                 "the same as compute.threads in line 7: the setting is called compute.threads now");
 }
 END_TEST
 
@@ -209,6 +248,7 @@ int main(void)
     tcase_add_test(tests, mistakes_are_named_with_their_line);
     tcase_add_test(tests, what_is_required_is_asked_for);
     tcase_add_test(tests, the_sample_names_every_key);
+    tcase_add_test(tests, former_names_are_taken_with_a_hint);
     tcase_add_test(tests, what_is_dumped_reads_back_the_same);
     tcase_add_test(tests, memory_limits_say_both_figures);
     suite_add_tcase(suite, tests);

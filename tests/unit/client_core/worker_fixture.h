@@ -53,7 +53,7 @@ static inline void load_settings(struct fixture *f, const char *more)
     struct trib_error error = {.message = ""};
     snprintf(text, sizeof text,
              "server: {address: \"a:1\"}\ntls: {ca: a, certificate: b, key: c}\n"
-             "training: {backend: reference, threads: 1}\ndata:\n  format: csv\n  path: %s\n%s",
+             "compute: {backend: reference, threads: 1}\ndata:\n  format: csv\n  path: %s\n%s",
              f->csv, more);
     ck_assert_msg(trib_client_settings_parse("t.yaml", text, strlen(text), NULL, 0, &f->settings, &error) == TRIB_OK,
                   "%s", error.message);
