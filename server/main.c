@@ -62,8 +62,7 @@ static int print_settings(const struct trib_server_settings *settings)
 static int check_settings(const struct trib_server_settings *settings, const char *path)
 {
     struct trib_error error;
-    struct trib_net_tls tls = {
-        .ca_path = settings->tls_ca, .cert_path = settings->tls_certificate, .key_path = settings->tls_key};
+    struct trib_net_tls tls = trib_net_tls_of(&settings->tls);
     enum trib_status status = trib_net_tls_check(&tls, true, &error);
     if (status == TRIB_OK) {
         status = trib_run_check(settings, &error);
@@ -205,9 +204,7 @@ static enum trib_status run(const struct trib_server_settings *settings, bool ne
 static int run_logged(const struct trib_server_settings *settings, bool new_run)
 {
     struct trib_error error;
-    struct trib_log_options log = {.level = (enum trib_log_level)settings->log_level,
-                                   .format = (enum trib_log_format)settings->log_format,
-                                   .path = settings->log_file};
+    struct trib_log_options log = trib_log_options_of(&settings->log);
     if (trib_log_open(&log, &error) != TRIB_OK) {
         return fail(&error);
     }
@@ -216,7 +213,7 @@ static int run_logged(const struct trib_server_settings *settings, bool new_run)
         trib_log_error(TRIB_LOG_ERROR, "server", "failed", &error);
     }
     trib_log_close();
-    return status == TRIB_OK ? 0 : settings->log_file ? fail(&error) : trib_status_exit_code(status);
+    return status == TRIB_OK ? 0 : settings->log.file ? fail(&error) : trib_status_exit_code(status);
 }
 
 static enum trib_status parse_arguments(int argc, char **argv, struct arguments *arguments, struct trib_error *error)

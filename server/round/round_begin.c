@@ -132,7 +132,7 @@ static void pause_for_memory(struct trib_round *round, int64_t now_ms)
 /* Let the selector choose `wanted` of the n candidates. */
 static enum trib_status pick(struct trib_round *round, size_t n, size_t wanted)
 {
-    const struct trib_selection selection = {.options = &round->options.selection,
+    const struct trib_selection selection = {.settings = round->options.selector_settings,
                                              .seed = round->options.seed,
                                              .round = round->number,
                                              .draw = round->draws,

@@ -87,7 +87,8 @@ void trib_round_report(struct trib_round *round)
     if (round->next_selector_state) {
         memcpy(round->next_selector_state, round->selector_state, selector->state_size);
     }
-    selector->report(round->next_selector_state, &round->options.selection, round->number, round->reports, reported);
+    selector->report(round->next_selector_state, round->options.selector_settings, round->number, round->reports,
+                     reported);
 }
 
 /* What the selector has learnt counts from now on. */

@@ -90,10 +90,7 @@ static const struct trib_net_method methods[] = {
 static enum trib_status begin(struct trib_federation_service *service, const struct trib_server_settings *settings,
                               struct trib_error *error)
 {
-    struct trib_net_limits limits;
-    trib_net_limits_default(&limits);
-    limits.keepalive_ms = settings->keepalive_ms;
-    limits.lookahead_bytes = settings->lookahead_bytes;
+    struct trib_net_limits limits = trib_net_limits_of(&settings->net);
     limits.send_queue_bytes = (size_t)settings->limits_send_queue;
     limits.handshake_timeout_ms = settings->limits_hello_ms;
     limits.idle_ms = settings->limits_idle_call_ms;
@@ -121,8 +118,7 @@ enum trib_status trib_federation_service_new(const struct trib_server_settings *
         return trib_fail_no_memory(error);
     }
     result->engine = engine;
-    result->tls = (struct trib_net_tls){
-        .ca_path = settings->tls_ca, .cert_path = settings->tls_certificate, .key_path = settings->tls_key};
+    result->tls = trib_net_tls_of(&settings->tls);
     result->hello_ms = settings->limits_hello_ms;
     result->idle_call_ms = settings->limits_idle_call_ms;
     allow_files(settings->max_clients);

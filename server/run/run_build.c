@@ -100,22 +100,18 @@ static enum trib_status build_initial_model(struct trib_run *run, struct trib_er
 static enum trib_status open_test_set(struct trib_run *run, struct trib_error *error)
 {
     const struct trib_server_settings *s = run->settings;
-    if (!s->evaluation_path && trib_dataset_needs_file(s->evaluation_format)) {
+    if (!s->evaluation.path && trib_dataset_needs_file(s->evaluation.format)) {
         return TRIB_OK;
     }
-    struct trib_dataset_spec spec = {.format = s->evaluation_format,
-                                     .path = s->evaluation_path,
-                                     .labels = s->evaluation_labels,
-                                     .split = s->evaluation_split,
-                                     .label_column = s->evaluation_label_column,
-                                     .classes = s->loss == TRIB_LOSS_MSE ? 0 : s->model_classes,
-                                     .regression = s->loss == TRIB_LOSS_MSE};
+    struct trib_dataset_spec spec = trib_dataset_spec_of(&s->evaluation);
+    spec.regression = s->loss == TRIB_LOSS_MSE;
+    spec.classes = spec.regression ? 0 : s->model_classes;
     enum trib_status status = trib_dataset_open(&spec, &run->test_set, error);
     if (status != TRIB_OK) {
         return trib_error_prefix(error, status, "evaluation");
     }
     run->has_test_set = true;
-    status = trib_dataset_normalise(&run->test_set, s->evaluation_normalise, error);
+    status = trib_dataset_normalise(&run->test_set, s->evaluation.normalise, error);
     if (status == TRIB_OK) {
         status = trib_evaluator_new(run->graph, (enum trib_loss)s->loss, &run->test_set, run->backend, run->pool,
                                     s->evaluation_batch, &run->evaluator, error);
@@ -125,16 +121,17 @@ static enum trib_status open_test_set(struct trib_run *run, struct trib_error *e
 
 static enum trib_status open_backend(struct trib_run *run, struct trib_error *error)
 {
-    const char *name = run->settings->backend;
-    run->backend = strcmp(name, "auto") == 0 ? trib_backend_default() : trib_backend_find(name);
+    const struct trib_compute_settings *compute = &run->settings->compute;
+    char names[256];
+    run->backend = trib_compute_backend(compute->backend);
     if (!run->backend) {
-        return trib_fail(error, TRIB_CONFIG, "compute.backend: \"%s\" is unknown on this machine; \"auto\" finds one",
-                         name);
+        return trib_fail(error, TRIB_CONFIG, "compute.backend: \"%s\" is unknown on this machine; known are %s",
+                         compute->backend, trib_config_list_names(trib_compute_names, NULL, names, sizeof names));
     }
     if (run->backend->probe) {
         TRIB_TRY(run->backend->probe(error));
     }
-    return trib_thread_pool_new((int)run->settings->threads, &run->pool, error);
+    return trib_thread_pool_new((int)compute->threads, &run->pool, error);
 }
 
 static enum trib_status build_round(struct trib_run *run, struct trib_error *error)
@@ -156,9 +153,7 @@ static enum trib_status build_round(struct trib_run *run, struct trib_error *err
         .evaluate = run->has_test_set,
         .evaluate_every = (uint64_t)s->evaluation_every,
         .selector = trib_selector_find(s->selector),
-        .selection = {.explore = s->selection_explore,
-                      .speed_penalty = s->selection_speed_penalty,
-                      .candidates = (uint32_t)s->selection_candidates},
+        .selector_settings = trib_server_group_settings(s, &trib_selector_find(s->selector)->settings),
         .separation = (uint32_t)s->selection_separation,
         .penalty_rounds = (uint32_t)s->relevance_penalty,
         .buffer = (uint32_t)s->buffer,
@@ -166,10 +161,7 @@ static enum trib_status build_round(struct trib_run *run, struct trib_error *err
         .outlives = run->journal,
     };
     if (s->relevance_sketch > 0) {
-        options.gate = (struct trib_gate){.rule = (enum trib_gate_rule)s->relevance_rule,
-                                          .value = s->relevance_threshold,
-                                          .share = s->relevance_share,
-                                          .bytes = (uint64_t)s->relevance_bytes};
+        options.gate = s->gate;
         options.patience = s->relevance_patience;
         options.compare_offers = s->relevance_reference == TRIB_REFERENCE_MAJORITY;
     }
@@ -180,7 +172,8 @@ static enum trib_status build_round(struct trib_run *run, struct trib_error *err
 static enum trib_status check_bounds(const struct trib_run *run, struct trib_error *error)
 {
     const struct trib_server_settings *s = run->settings;
-    const struct trib_strategy_options options = {.server_learning_rate = s->server_learning_rate};
+    const struct trib_strategy_options options = {
+        .own = trib_server_group_settings(s, &run->strategy->settings)};
     void *state = trib_calloc(1, run->strategy->state_size);
     if (!state) {
         return trib_fail_no_memory(error);
@@ -221,7 +214,7 @@ static enum trib_status build_aggregate(struct trib_run *run, struct trib_error 
     const struct trib_server_settings *s = run->settings;
     const struct trib_aggregate_options options = {
         .strategy = run->strategy,
-        .strategy_options = {.server_learning_rate = s->server_learning_rate},
+        .strategy_options = {.own = trib_server_group_settings(s, &run->strategy->settings)},
         .sealer = run->sealer,
         .rules = {.schema = run->schema.hash,
                   .n = run->schema.n_floats,

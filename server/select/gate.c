@@ -1,4 +1,4 @@
-/* The gate: which offered updates are worth uploading. */
+/* The gate decides which offered updates are worth uploading. Pure. */
 #include "select/gate.h"
 
 #include <math.h>
@@ -84,13 +84,4 @@ void trib_gate_decide(const struct trib_gate *gate, uint64_t round, struct trib_
     if (trib_gate_waits(gate) && closed) {
         cut->threshold = last;
     }
-}
-
-const char *trib_gate_rule_name(enum trib_gate_rule rule)
-{
-    static const char *const names[TRIB_GATE_RULE_COUNT] = {
-        [TRIB_GATE_OPEN] = "open",   [TRIB_GATE_CONSTANT] = "constant", [TRIB_GATE_DECAY] = "decay",
-        [TRIB_GATE_SHARE] = "share", [TRIB_GATE_BYTES] = "bytes",
-    };
-    return (unsigned)rule < TRIB_GATE_RULE_COUNT ? names[rule] : "unknown";
 }

@@ -1,4 +1,4 @@
-/* What selectors share: weighted sampling without replacement, the share of newcomers, quantiles. */
+/* Selectors share these: weighted sampling without replacement, the share of newcomers, quantiles. Pure. */
 #include "sampling.h"
 
 #include "base/mem.h"
@@ -61,10 +61,9 @@ struct trib_select_item *trib_select_split(const struct trib_selection *selectio
     return items;
 }
 
-size_t trib_select_explore_n(const struct trib_selection *selection, size_t n_unknown)
+size_t trib_select_explore_n(const struct trib_selection *selection, double explore, size_t n_unknown)
 {
-    double asked = selection->options->explore;
-    double begin = asked > explore_least ? fmin(asked, 1) : explore_least; /* nan: the least */
+    double begin = explore > explore_least ? fmin(explore, 1) : explore_least; /* nan: the least */
     double rounds = selection->round > 1 ? (double)(selection->round - 1) : 0;
     double share = fmax(begin * pow(explore_decay, rounds), fmin(begin, explore_settled));
     double part = share * (double)selection->wanted;

@@ -1,4 +1,4 @@
-/* The list of selectors. */
+/* The list of selectors. Any thread; nothing here changes. */
 #include "selector_tables.h"
 
 #include <string.h>
@@ -23,4 +23,16 @@ const struct trib_selector *trib_selector_find(const char *name)
         }
     }
     return NULL;
+}
+
+const char *trib_selector_names(size_t index)
+{
+    return index < sizeof selectors / sizeof selectors[0] ? selectors[index]->name : NULL;
+}
+
+void trib_selectors_add_rows(struct trib_config_table *table)
+{
+    for (size_t i = 0; i < sizeof selectors / sizeof selectors[0]; i++) {
+        trib_config_table_place(table, &selectors[i]->settings, selectors[i]->name);
+    }
 }

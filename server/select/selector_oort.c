@@ -1,4 +1,4 @@
-/* Guided selection by utility (Lai, Zhu, Madhyastha, Chowdhury: Oort, 2021). A client whose loss is known has
+/* Oort is guided selection by utility (Lai, Zhu, Madhyastha, Chowdhury: Oort, 2021). A client whose loss is known has
  *
  *   U_i     = examples_i |loss_i| reliability_i (T / seconds_i)^alpha     the last factor only where seconds_i > T
  *   score_i = normalised(clipped(U_i)) + sqrt(0.1 ln R / last_round_i)    R = this round
@@ -21,6 +21,16 @@
 
 #include <math.h>
 #include <stdlib.h>
+
+struct settings {
+    double explore;
+    double speed_penalty; /* alpha */
+};
+static const struct trib_config_row rows[] = {
+    TRIB_SELECT_EXPLORE_ROW(offsetof(struct settings, explore)),
+    TRIB_ROW("selection.speed_penalty", TRIB_TYPE_REAL, offsetof(struct settings, speed_penalty), "2", 0, 10, NULL, 0,
+             "how strongly slow clients are avoided; 0 = not at all."),
+};
 
 static const double clip_percent = 95;
 static const double cut_off = 0.7;
@@ -46,10 +56,10 @@ static double statistical_utility(uint64_t examples, double loss)
     return fmin((double)examples * fabs(loss), most_utility);
 }
 
-static void report(void *state, const struct trib_selector_options *options, uint64_t round,
-                   const struct trib_member_report *members, size_t n)
+static void report(void *state, const void *settings, uint64_t round, const struct trib_member_report *members,
+                   size_t n)
 {
-    (void)options;
+    (void)settings;
     (void)round;
     struct pacer *pacer = state;
     for (size_t i = 0; i < n; i++) {
@@ -94,7 +104,8 @@ static double preferred_seconds(const struct pacer *pacer, const struct trib_sel
 static void estimate_utility(const struct trib_selection *selection, double preferred, struct trib_select_item *items,
                              size_t n)
 {
-    double alpha = selection->options->speed_penalty, untold = trib_select_mean_examples(selection);
+    const struct settings *settings = selection->settings;
+    double alpha = settings->speed_penalty, untold = trib_select_mean_examples(selection);
     for (size_t i = 0; i < n; i++) {
         const struct trib_candidate *candidate = &selection->candidates[items[i].candidate];
         double utility = candidate->examples > 0 ? statistical_utility(candidate->examples, candidate->loss)
@@ -162,7 +173,8 @@ static enum trib_status pick(void *state, const struct trib_selection *selection
     if (status != TRIB_OK) {
         goto out;
     }
-    size_t n = trib_select_explore_n(selection, n_unknown);
+    const struct settings *settings = selection->settings;
+    size_t n = trib_select_explore_n(selection, settings->explore, n_unknown);
     trib_select_explore(selection, items, n_unknown, n, picked);
     if (n < selection->wanted) {
         exploit(state, selection, items + n_unknown, selection->n - n_unknown, selection->wanted - n, values,
@@ -178,6 +190,7 @@ out:
 const struct trib_selector trib_selector_oort = {
     .name = "oort",
     .help = "those with the highest utility (examples, loss, speed, time since the last turn), and some not tried yet",
+    .settings = {TRIB_GROUP_ROWS(rows), .size = sizeof(struct settings)},
     .state_size = sizeof(struct pacer),
     .pick = pick,
     .report = report,

@@ -12,6 +12,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+struct settings {
+    int64_t candidates; /* d */
+};
+static const struct trib_config_row rows[] = {
+    TRIB_ROW("selection.candidates", TRIB_TYPE_INT, offsetof(struct settings, candidates), "0", 0, 1000000, NULL, 0,
+             "clients among which those with the highest loss are chosen; 0 = twice as many as wanted."),
+};
+
 struct choice {
     double loss;   /* INFINITY = unknown */
     uint32_t turn; /* in the draw */
@@ -29,7 +37,8 @@ static int compare(const void *a, const void *b)
 
 static size_t count_drawn(const struct trib_selection *selection)
 {
-    size_t d = selection->options->candidates;
+    const struct settings *settings = selection->settings;
+    size_t d = (size_t)settings->candidates;
     if (d == 0) {
         d = selection->wanted > selection->n / 2 ? selection->n : 2 * selection->wanted;
     }
@@ -82,5 +91,6 @@ out:
 const struct trib_selector trib_selector_power_of_choice = {
     .name = "power_of_choice",
     .help = "of some drawn by their examples, those with the highest loss",
+    .settings = {TRIB_GROUP_ROWS(rows), .size = sizeof(struct settings)},
     .pick = pick,
 };

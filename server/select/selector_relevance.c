@@ -1,6 +1,6 @@
-/* Those whose updates agreed most with the direction of the model (the relevance of Wang et al. 2019), so that less
- * work is done only to be skipped. A share of the picks goes to those whose relevance is not known yet; the rest are
- * draws in proportion to
+/* The selector "relevance" prefers those whose updates agreed most with the direction of the model (the relevance of
+ * Wang et al. 2019), so that less work is done only to be skipped. A share of the picks goes to those whose relevance
+ * is not known yet; the rest are draws in proportion to
  *
  *   weight_i = max(relevance_i * reliability_i, 0.05 max_j relevance_j * reliability_j)
  *
@@ -12,6 +12,11 @@
 #include "base/mem.h"
 
 #include <math.h>
+
+struct settings {
+    double explore;
+};
+static const struct trib_config_row rows[] = {TRIB_SELECT_EXPLORE_ROW(offsetof(struct settings, explore))};
 
 static const double least_weight = 0.05;
 
@@ -41,7 +46,8 @@ static enum trib_status pick(void *state, const struct trib_selection *selection
     if (!items) {
         return TRIB_NO_MEMORY;
     }
-    size_t n = trib_select_explore_n(selection, n_unknown);
+    const struct settings *settings = selection->settings;
+    size_t n = trib_select_explore_n(selection, settings->explore, n_unknown);
     trib_select_explore(selection, items, n_unknown, n, picked);
     struct trib_select_item *known = items + n_unknown;
     weigh(selection, known, selection->n - n_unknown);
@@ -55,5 +61,6 @@ static enum trib_status pick(void *state, const struct trib_selection *selection
 const struct trib_selector trib_selector_relevance = {
     .name = "relevance",
     .help = "those whose updates agreed most with the model's direction, and some not tried yet",
+    .settings = {TRIB_GROUP_ROWS(rows), .size = sizeof(struct settings)},
     .pick = pick,
 };

@@ -27,7 +27,7 @@ static enum trib_status load_data(const struct trib_sim_settings *settings, uint
         return trib_error_prefix(error, status, "%s: data", settings->tree->file);
     }
     struct trib_error reason;
-    if (trib_dataset_normalise(dataset, settings->data_normalise, &reason) != TRIB_OK) {
+    if (trib_dataset_normalise(dataset, settings->data.normalise, &reason) != TRIB_OK) {
         return trib_sim_settings_fail(settings, "data.normalise", error, "%s", reason.message);
     }
     status =
@@ -39,10 +39,12 @@ static enum trib_status load_data(const struct trib_sim_settings *settings, uint
 static enum trib_status find_backend(const struct trib_sim_settings *settings, const struct trib_backend **backend,
                                      struct trib_error *error)
 {
-    const char *name = settings->server.backend;
-    const struct trib_backend *found = strcmp(name, "auto") == 0 ? trib_backend_default() : trib_backend_find(name);
+    const char *name = settings->server.compute.backend;
+    const struct trib_backend *found = trib_compute_backend(name);
     if (!found) {
-        return trib_sim_settings_fail(settings, "compute.backend", error, "\"%.40s\" is not known", name);
+        char names[256];
+        return trib_sim_settings_fail(settings, "compute.backend", error, "\"%.40s\" is not known; it is one of: %s",
+                                      name, trib_config_list_names(trib_compute_names, NULL, names, sizeof names));
     }
     *backend = found;
     return found->probe ? found->probe(error) : TRIB_OK;
@@ -101,7 +103,7 @@ static enum trib_status open_all(struct sim *sim, int threads, struct trib_error
     TRIB_TRY(find_backend(sim->settings, &backend, error));
     sim->server = sim->settings->server;
     sim->server.seed = (int64_t)sim->seed;
-    sim->server.threads = threads;
+    sim->server.compute.threads = threads;
     sim->driver = (struct trib_hub_driver){.now_ms = now_ms, .observe = observe, .context = sim};
     const struct trib_hub_setup setup = {.software = "tributary-sim", .driver = &sim->driver};
     TRIB_TRY(trib_hub_new_with(&setup, &sim->server, false, &sim->engine, error));

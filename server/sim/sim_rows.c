@@ -1,9 +1,9 @@
-/* The rows of a simulation's file: its own, and those of the server that it shares. */
+/* The rows of a simulation's file are its own, and those of the server that it shares. */
 #include "sim/sim_settings.h"
 
 #include "base/str.h"
 
-#include <assert.h>
+#include <pthread.h>
 #include <string.h>
 
 static const char *const straggler_works[] = {
@@ -12,32 +12,24 @@ static const char *const straggler_works[] = {
 #define AT(member) offsetof(struct trib_sim_settings, member)
 #define DAY        86400000.0
 
-static const struct trib_config_row own_rows[] = {
+static const struct trib_config_row experiment_rows[] = {
     TRIB_ROW("name", TRIB_TYPE_STRING, AT(name), "simulation", 1, 60, NULL, 0, "Short name of the experiment."),
     TRIB_ROW("title", TRIB_TYPE_STRING, AT(title), NULL, 0, 200, NULL, 0,
              "What stands above its picture; default the name."),
     TRIB_ROW("max_time", TRIB_TYPE_DURATION, AT(max_time_ms), "365d", 1000, 36500 * DAY, NULL, 0,
              "Simulated time after which a run is given up."),
-
-    TRIB_ROW("data.format", TRIB_TYPE_STRING, AT(data_format), "idx", 1, 255, NULL, 0,
-             "Format of the examples: idx, cifar, csv, npy or synthetic:ALPHA,BETA."),
-    TRIB_ROW("data.path", TRIB_TYPE_PATH, AT(data_path), NULL, 0, 4096, NULL, 0,
-             "The examples that are dealt out: a file, or the folder of an idx or cifar set."),
-    TRIB_ROW("data.labels", TRIB_TYPE_PATH, AT(data_labels), NULL, 0, 4096, NULL, 0,
-             "Their labels, where they are a file of their own."),
-    TRIB_ROW("data.split", TRIB_TYPE_STRING, AT(data_split), "train", 0, 64, NULL, 0,
-             "Which part of a folder or of a synthetic set the clients share: train or test."),
-    TRIB_ROW("data.normalise", TRIB_TYPE_STRING, AT(data_normalise), "unit", 0, 1024, NULL, 0,
-             "none, unit, auto, or m1,m2,m3/s1,s2,s3."),
-    TRIB_ROW("data.partition", TRIB_TYPE_STRING, AT(data_partition), "iid", 1, 255, NULL, 0,
-             "How they are dealt: iid, shards:2 (of two classes each), dirichlet:0.3, or by-key."),
-    TRIB_ROW("data.keys", TRIB_TYPE_PATH, AT(data_keys), NULL, 0, 4096, NULL, 0,
-             "by-key: a file with one key an example."),
-    TRIB_ROW("data.key_column", TRIB_TYPE_STRING, AT(data_key_column), NULL, 0, 255, NULL, 0,
-             "by-key, csv: name or number of the column of keys."),
-    TRIB_ROW("data.label_column", TRIB_TYPE_STRING, AT(data_label_column), NULL, 0, 255, NULL, 0,
-             "csv: name or number of the label's column."),
-
+};
+static const struct trib_config_row part_rows[] = {
+    {.key = "data.partition",
+     .type = TRIB_TYPE_STRING,
+     .offset = AT(data_partition),
+     .fallback = "iid",
+     .min = 1,
+     .max = 255,
+     .help = "How they are dealt: {names}; shards as shards:2 (of two classes each), dirichlet as dirichlet:0.3.",
+     .names = trib_partition_rule_names},
+};
+static const struct trib_config_row client_rows[] = {
     TRIB_ROW("clients.count", TRIB_TYPE_INT, AT(clients), "100", 1, 1000000, NULL, 0, "Clients of the federation."),
     TRIB_ROW("clients.speed", TRIB_TYPE_STRING, AT(speed), "fixed:1000", 1, 100, NULL, 0,
              "Examples that a client trains on in a second, drawn once for each: fixed:X, uniform:LO,HI, "
@@ -61,7 +53,6 @@ static const struct trib_config_row own_rows[] = {
              "offers."),
     TRIB_ROW("clients.time_limit", TRIB_TYPE_REAL, AT(time_limit), "0", 0, 1e9, NULL, 0,
              "Seconds of training after which a client stops by itself and offers the steps it did; 0 = none."),
-
     TRIB_ROW("targets", TRIB_TYPE_NODE, AT(target_list), NULL, 0, 0, NULL, 0,
              "Accuracies such as [0.8, 0.95]: what each variant spent until it first reached them is compared."),
     TRIB_ROW("stop_at", TRIB_TYPE_REAL, AT(stop_at), "0", 0, 1, NULL, 0,
@@ -90,36 +81,59 @@ static bool is_shared(const struct trib_config_row *row)
     return true;
 }
 
-enum { OWN_ROWS = sizeof own_rows / sizeof own_rows[0], MOST_ROWS = 200 };
+/* ---- the table ---- */
+
+#define ADD(list) trib_config_table_add(&table, NULL, list, sizeof(list) / sizeof(list)[0], 0, NULL)
+
+static struct trib_config_table table;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* What the clients share; the model says what it holds. */
+static void add_data(void)
+{
+    trib_dataset_add_rows(&table, "data", AT(data));
+    trib_config_table_drop(&table, "data.classes");
+    trib_config_table_drop(&table, "data.regression");
+    trib_config_table_row(&table, "data.path")->help =
+        "The examples that are dealt out: a file, or a folder with the format's usual names.";
+    ADD(part_rows);
+}
+
+/* The server's rows, with other words where more is known here. */
+static void add_server(void)
+{
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    for (size_t i = 0; i < n; i++) {
+        if (is_shared(&rows[i])) {
+            trib_config_table_add(&table, NULL, &rows[i], 1, AT(server), rows[i].owners);
+        }
+    }
+    struct trib_config_row *row = trib_config_table_row(&table, "federation.min_clients");
+    row->fallback = "0";
+    row->min = 0;
+    row->help = "A round begins when so many clients are connected; 0 = all of them, or as many as clients_per_round "
+                "where they come and go.";
+    trib_config_table_row(&table, "evaluation.path")->help =
+        "The test set; default the test split of the clients' data, where there is one.";
+}
+
+static void compose(void)
+{
+    ADD(experiment_rows);
+    add_data();
+    ADD(client_rows);
+    add_server();
+}
+
+const struct trib_config_table *trib_sim_table(void)
+{
+    (void)pthread_once(&once, compose);
+    return &table;
+}
 
 size_t trib_sim_rows(const struct trib_config_row **rows)
 {
-    static struct trib_config_row table[MOST_ROWS];
-    static size_t n;
-    *rows = table;
-    if (n > 0) {
-        return n;
-    }
-    const struct trib_config_row *servers;
-    size_t n_servers = trib_server_rows(&servers);
-    memcpy(table, own_rows, sizeof own_rows);
-    size_t made = OWN_ROWS;
-    for (size_t i = 0; i < n_servers; i++) {
-        if (!is_shared(&servers[i])) {
-            continue;
-        }
-        assert(made < MOST_ROWS);
-        table[made] = servers[i];
-        table[made].offset += offsetof(struct trib_sim_settings, server);
-        if (strcmp(servers[i].key, "federation.min_clients") == 0) { /* who they all are is known here */
-            table[made].fallback = "0";
-            table[made].min = 0;
-            table[made].help = "A round begins when so many clients are connected; 0 = all of them, or as many as "
-                               "clients_per_round where they come and go.";
-        } else if (strcmp(servers[i].key, "evaluation.path") == 0) {
-            table[made].help = "The test set; default the test split of the clients' data, where there is one.";
-        }
-        made++;
-    }
-    return n = made;
+    *rows = trib_sim_table()->rows;
+    return table.n;
 }

@@ -1,4 +1,4 @@
-/* Reading a simulation's file: the rows, then a variant's keys, then --set, then what rows cannot check. */
+/* A simulation's file is read here: the rows, then a variant's keys, then --set, then what rows cannot check. */
 #include "sim/sim_settings.h"
 
 #include "base/file.h"
@@ -15,25 +15,6 @@ enum { KEY_LEN = 160 };
 
 /* ---- where a value comes from ---- */
 
-/* The node of a dotted key, nested or not, below a map; NULL when it is not there. */
-static const struct trib_config_node *find_node(const struct trib_config_node *map, const char *key)
-{
-    if (!map || map->kind != TRIB_CONFIG_MAP) {
-        return NULL;
-    }
-    for (const struct trib_config_node *child = map->first; child; child = child->next) {
-        size_t len = strlen(child->key);
-        if (strncmp(child->key, key, len) != 0 || (key[len] != '\0' && key[len] != '.')) {
-            continue;
-        }
-        const struct trib_config_node *found = key[len] == '\0' ? child : find_node(child, key + len + 1);
-        if (found) {
-            return found;
-        }
-    }
-    return NULL;
-}
-
 enum trib_status trib_sim_settings_fail(const struct trib_sim_settings *settings, const char *key,
                                         struct trib_error *error, const char *format, ...)
 {
@@ -42,15 +23,12 @@ enum trib_status trib_sim_settings_fail(const struct trib_sim_settings *settings
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (trib_config_is_overridden(settings->overrides, settings->n_overrides, key)) {
-        return trib_fail(error, TRIB_CONFIG, "--set: %s: %s", key, text);
-    }
-    const struct trib_config_node *node = find_node(settings->variant_set, key);
-    node = node ? node : find_node(settings->tree, key);
-    if (node) {
-        return trib_config_fail(node, error, "%s", text);
-    }
-    return trib_fail(error, TRIB_CONFIG, "%s: %s: %s", settings->tree ? settings->tree->file : "", key, text);
+    struct trib_config_source source = {.maps = {settings->tree, settings->variant_set},
+                                        .overrides = settings->overrides,
+                                        .n_overrides = settings->n_overrides,
+                                        .file = settings->tree ? settings->tree->file : ""};
+    source.n_rows = trib_sim_rows(&source.rows);
+    return trib_config_fail_key(&source, key, error, "%s", text);
 }
 
 /* ---- variants ---- */
@@ -292,23 +270,23 @@ static enum trib_status replace_text(char **text, const char *by, struct trib_er
 static bool has_test_split(const struct trib_sim_settings *settings)
 {
     struct stat status;
-    if (!trib_dataset_needs_file(settings->data_format)) {
+    if (!trib_dataset_needs_file(settings->data.format)) {
         return true;
     }
-    return settings->data_path && stat(settings->data_path, &status) == 0 && S_ISDIR(status.st_mode);
+    return settings->data.path && stat(settings->data.path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* Without a test set of its own, the test split of the clients' data. */
 static enum trib_status choose_test_set(struct trib_sim_settings *settings, struct trib_error *error)
 {
     struct trib_server_settings *server = &settings->server;
-    if (server->evaluation_path || !has_test_split(settings)) {
+    if (server->evaluation.path || !has_test_split(settings)) {
         return TRIB_OK;
     }
-    const char *path = settings->data_path ? settings->data_path : settings->data_format;
-    TRIB_TRY(replace_text(&server->evaluation_path, path, error));
-    TRIB_TRY(replace_text(&server->evaluation_format, settings->data_format, error));
-    return replace_text(&server->evaluation_normalise, settings->data_normalise, error);
+    const char *path = settings->data.path ? settings->data.path : settings->data.format;
+    TRIB_TRY(replace_text(&server->evaluation.path, path, error));
+    TRIB_TRY(replace_text(&server->evaluation.format, settings->data.format, error));
+    return replace_text(&server->evaluation.normalise, settings->data.normalise, error);
 }
 
 static void choose_server(struct trib_sim_settings *settings)
@@ -326,7 +304,7 @@ static void choose_server(struct trib_sim_settings *settings)
 static enum trib_status check_numbers(const struct trib_sim_settings *settings, struct trib_error *error)
 {
     const struct trib_server_settings *server = &settings->server;
-    if (!settings->data_path && trib_dataset_needs_file(settings->data_format)) {
+    if (!settings->data.path && trib_dataset_needs_file(settings->data.format)) {
         return trib_sim_settings_fail(settings, "data.path", error,
                                       "is missing; name the examples that the clients share");
     }
@@ -369,7 +347,10 @@ static enum trib_status take_tree(struct trib_config_node *tree, const struct tr
     const struct trib_config_row *rows;
     size_t n = trib_sim_rows(&rows);
     struct trib_sim_settings read = {0};
-    enum trib_status status = trib_config_apply(tree, rows, n, &read, error);
+    enum trib_status status = trib_config_table_check(trib_sim_table(), error);
+    if (status == TRIB_OK) {
+        status = trib_config_apply(tree, rows, n, &read, error);
+    }
     if (status != TRIB_OK) {
         trib_config_free(tree);
         return status;
@@ -412,14 +393,8 @@ void trib_sim_settings_clear(struct trib_sim_settings *settings)
 
 struct trib_dataset_spec trib_sim_settings_data(const struct trib_sim_settings *settings)
 {
-    bool regression = settings->server.loss == TRIB_LOSS_MSE;
-    return (struct trib_dataset_spec){.format = settings->data_format,
-                                      .path = settings->data_path,
-                                      .labels = settings->data_labels,
-                                      .split = settings->data_split,
-                                      .label_column = settings->data_label_column,
-                                      .key_column = settings->data_key_column,
-                                      .keys = settings->data_keys,
-                                      .classes = regression ? 0 : settings->server.model_classes,
-                                      .regression = regression};
+    struct trib_dataset_spec spec = trib_dataset_spec_of(&settings->data);
+    spec.regression = settings->server.loss == TRIB_LOSS_MSE;
+    spec.classes = spec.regression ? 0 : settings->server.model_classes;
+    return spec;
 }

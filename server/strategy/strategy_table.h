@@ -16,7 +16,7 @@ struct trib_rate_options {
 /* The row of a learning rate, for an options struct with such a member. */
 #define TRIB_STRATEGY_RATE(type)                                                                                       \
     TRIB_ROW("strategy.learning_rate", TRIB_TYPE_REAL, TRIB_ROW_AT(type, learning_rate), "1", 1e-6, 100, NULL, 0,      \
-             "The server's step along the averaged update; 1 = plain averaging.")
+             "the server's step along the averaged update; 1 = plain averaging.")
 static inline double trib_strategy_rate(const struct trib_strategy_options *options)
 {
     const struct trib_rate_options *own = options->own;

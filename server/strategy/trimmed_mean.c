@@ -92,7 +92,7 @@ static enum trib_status finish(void *state, float *direction, double *step, stru
 static const struct trib_config_row rows[] = {
     TRIB_STRATEGY_RATE(struct options),
     TRIB_ROW("strategy.trim", TRIB_TYPE_REAL, TRIB_ROW_AT(struct options, trim), "0.1", 0, 0.499999, NULL, 0,
-             "trimmed_mean: share of the values that is left out at each end of every coordinate, below 0.5."),
+             "share of the values that is left out at each end of every coordinate, below 0.5."),
 };
 
 const struct trib_strategy trib_strategy_trimmed_mean = {
@@ -100,9 +100,7 @@ const struct trib_strategy trib_strategy_trimmed_mean = {
     .help = "mean at each coordinate without a share of its smallest and largest values, whatever the updates' weights "
             "(Yin et al., 2018)",
     .caps = TRIB_STRATEGY_NEEDS_SET,
-    .rows = rows,
-    .n_rows = sizeof rows / sizeof rows[0],
-    .options_size = sizeof(struct options),
+    .settings = {TRIB_GROUP_ROWS(rows), .size = sizeof(struct options)},
     .state_size = sizeof(struct trimmed),
     .begin = begin,
     .workspace = trib_sorted_columns_workspace,

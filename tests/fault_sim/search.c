@@ -163,13 +163,27 @@ static bool seal(const struct search *search, const struct version *base, struct
     return true;
 }
 
+/* strategy.learning_rate, whichever strategies have it: each has read the same. */
+static double learning_rate(const struct trib_server_settings *settings)
+{
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    double rate = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].key, "strategy.learning_rate") == 0) {
+            memcpy(&rate, (const char *)settings + rows[i].offset, sizeof rate);
+        }
+    }
+    return rate;
+}
+
 /* The round's arithmetic into search->made. */
 static void add_up(struct search *search, const struct naive_update *updates, size_t n, uint64_t first, int shift)
 {
     const struct world *world = search->world;
     const struct oracle *oracle = world->oracle;
     const struct version *base = &oracle->versions[oracle->n_versions - 1];
-    const double rate = world->server.settings.server_learning_rate;
+    const double rate = learning_rate(&world->server.settings);
     struct version *made = &search->made;
     memset(made, 0, sizeof *made);
     if (world->plan.with & WITH_EF21) {

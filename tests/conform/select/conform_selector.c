@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "fail_memory.h"
+#include "selector_options.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -16,7 +17,7 @@
 enum { MOST = 300 };
 
 static struct trib_candidate candidates[MOST];
-static struct trib_selector_options options;
+static struct selector_options options;
 static unsigned char *state; /* of the selector that is tried */
 
 static const char *const uniform[] = {"random"};
@@ -59,7 +60,7 @@ static void begin_run(const struct trib_selector *selector)
 
 static void setup(void)
 {
-    options = (struct trib_selector_options){.explore = 0.9, .speed_penalty = 2};
+    options = (struct selector_options){.explore = 0.9, .speed_penalty = 2};
 }
 
 static void teardown(void)
@@ -106,8 +107,15 @@ static void fill_candidates(uint64_t seed, bool absurd)
 
 static struct trib_selection selection_of(uint64_t seed, uint64_t round, size_t n, size_t wanted)
 {
-    return (struct trib_selection){
-        .options = &options, .seed = seed, .round = round, .candidates = candidates, .n = n, .wanted = wanted};
+    return (struct trib_selection){.seed = seed, .round = round, .candidates = candidates, .n = n, .wanted = wanted};
+}
+
+static enum trib_status pick(const struct trib_selector *selector, const struct trib_selection *of,
+                             struct trib_pick *picked)
+{
+    struct trib_selection selection = *of;
+    selection.settings = selector_settings(selector, &options);
+    return selector->pick(state, &selection, picked);
 }
 
 static bool equal_picks(const struct trib_pick *a, const struct trib_pick *b, size_t n)
@@ -147,10 +155,10 @@ static void check_pick(const struct trib_selector *selector, const struct trib_s
     memset(picked, 0, sizeof picked);
     memset(again, 0xff, sizeof again);
     picked[selection->wanted].candidate = 12345;
-    ck_assert_int_eq(selector->pick(state, selection, picked), TRIB_OK);
+    ck_assert_int_eq(pick(selector, selection, picked), TRIB_OK);
     const char *fault = find_fault(picked, selection);
     ck_assert_msg(!fault, "%s: %s, %zu of %zu", selector->name, fault, selection->wanted, selection->n);
-    ck_assert_int_eq(selector->pick(state, selection, again), TRIB_OK);
+    ck_assert_int_eq(pick(selector, selection, again), TRIB_OK);
     ck_assert(equal_picks(picked, again, selection->wanted));
     ck_assert_mem_eq(before, candidates, sizeof before);
     ck_assert_mem_eq(kept, state, selector->state_size + 1);
@@ -192,11 +200,11 @@ START_TEST(arrival_decides_nothing)
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct trib_selection selection = selection_of(seed, 9, 200, 50);
         fill_candidates(seed, false);
-        ck_assert_int_eq(selector->pick(state, &selection, picked), TRIB_OK);
+        ck_assert_int_eq(pick(selector, &selection, picked), TRIB_OK);
         for (uint32_t i = 0; i < MOST; i++) {
             candidates[i].client = MOST - i;
         }
-        ck_assert_int_eq(selector->pick(state, &selection, other), TRIB_OK);
+        ck_assert_int_eq(pick(selector, &selection, other), TRIB_OK);
         ck_assert(equal_picks(picked, other, 50));
     }
 }
@@ -239,7 +247,7 @@ static void play_round(const struct trib_selector *selector, uint64_t round, con
                                                  .folded = !fails && !skipped};
     }
     if (selector->report) {
-        selector->report(state, &options, round, members, n);
+        selector->report(state, selector_settings(selector, &options), round, members, n);
     }
 }
 
@@ -251,7 +259,7 @@ static void check_everybody_is_picked(const struct trib_selector *selector, size
     for (uint64_t round = 1; round <= 200; round++) {
         struct trib_pick picked[N];
         struct trib_selection selection = selection_of(1, round, N, wanted);
-        ck_assert_int_eq(selector->pick(state, &selection, picked), TRIB_OK);
+        ck_assert_int_eq(pick(selector, &selection, picked), TRIB_OK);
         play_round(selector, round, picked, wanted);
     }
     for (int i = 0; i < N; i++) {
@@ -282,7 +290,7 @@ START_TEST(a_run_can_be_repeated)
         begin_federation(N);
         for (uint64_t round = 1; round <= ROUNDS; round++) {
             struct trib_selection selection = selection_of(1, round, N, WANTED);
-            ck_assert_int_eq(selector->pick(state, &selection, runs[run][round - 1]), TRIB_OK);
+            ck_assert_int_eq(pick(selector, &selection, runs[run][round - 1]), TRIB_OK);
             play_round(selector, round, runs[run][round - 1], WANTED);
         }
         memcpy(ends[run], state, selector->state_size + 1);
@@ -303,7 +311,7 @@ START_TEST(short_memory_is_reported)
     for (int64_t after = 0; status != TRIB_OK; after++) {
         ck_assert_int_lt(after, 10);
         (void)fail_memory_after(after, false);
-        status = selector->pick(state, &selection, picked);
+        status = pick(selector, &selection, picked);
         int64_t allocations = fail_memory_after(-1, false);
         ck_assert_int_eq(status, allocations > after ? TRIB_NO_MEMORY : TRIB_OK);
     }
@@ -314,8 +322,8 @@ static size_t differing(const struct trib_selector *selector, const struct trib_
                         const struct trib_selection *b)
 {
     struct trib_pick x[MOST], y[MOST];
-    ck_assert_int_eq(selector->pick(state, a, x), TRIB_OK);
-    ck_assert_int_eq(selector->pick(state, b, y), TRIB_OK);
+    ck_assert_int_eq(pick(selector, a, x), TRIB_OK);
+    ck_assert_int_eq(pick(selector, b, y), TRIB_OK);
     size_t n = 0;
     for (size_t i = 0; i < a->wanted; i++) {
         n += x[i].candidate != y[i].candidate;
@@ -361,7 +369,7 @@ START_TEST(chance_is_uniform)
             struct trib_selection selection = selection_of(seed, round, N, WANTED);
             struct trib_pick picked[WANTED];
             bool now[N] = {false};
-            ck_assert(selector->pick(state, &selection, picked) == TRIB_OK);
+            ck_assert(pick(selector, &selection, picked) == TRIB_OK);
             for (int i = 0; i < WANTED; i++) {
                 counts[picked[i].candidate]++;
                 now[picked[i].candidate] = true;

@@ -227,16 +227,16 @@ START_TEST(rows_make_options)
     const struct trib_strategy *strategy = strategy_at(_i);
     struct trib_error error = {0};
     struct trib_config_node *empty;
-    for (size_t i = 0; i < strategy->n_rows; i++) {
-        ck_assert_int_eq(strncmp(strategy->rows[i].key, "strategy.", 9), 0);
-        ck_assert_uint_lt(strategy->rows[i].offset, strategy->options_size);
-        ck_assert(!(strategy->rows[i].flags & TRIB_ROW_REQUIRED));
+    for (size_t i = 0; i < strategy->settings.n_rows; i++) {
+        ck_assert_int_eq(strncmp(strategy->settings.rows[i].key, "strategy.", 9), 0);
+        ck_assert_uint_lt(strategy->settings.rows[i].offset, strategy->settings.size);
+        ck_assert(!(strategy->settings.rows[i].flags & TRIB_ROW_REQUIRED));
     }
-    void *own = calloc(1, strategy->options_size);
+    void *own = calloc(1, strategy->settings.size);
     ck_assert_ptr_nonnull(own);
     ck_assert_int_eq(trib_config_parse_text("empty", "", 0, &empty, &error), TRIB_OK);
-    ck_assert_msg(trib_config_apply(empty, strategy->rows, strategy->n_rows, own, &error) == TRIB_OK, "%s",
-                  error.message);
+    ck_assert_msg(trib_config_apply(empty, strategy->settings.rows, strategy->settings.n_rows, own, &error) == TRIB_OK,
+                  "%s", error.message);
     struct input *input = make_input(3); /* learning rate 1, which is the default */
     struct trib_rng rng = trib_rng_init(1, "rows", 0, 0);
     static float direction[2][N];
@@ -250,7 +250,7 @@ START_TEST(rows_make_options)
     }
     ck_assert_mem_eq(direction[0], direction[1], sizeof direction[0]);
     ck_assert(step[0] == 1 && step[1] == 1);
-    trib_config_clear(strategy->rows, strategy->n_rows, own);
+    trib_config_clear(strategy->settings.rows, strategy->settings.n_rows, own);
     trib_config_free(empty);
     free(input);
     free(own);

@@ -2,6 +2,9 @@
 #include "run/settings.h"
 
 #include "base/file.h"
+#include "model/zoo.h"
+#include "select/selector.h"
+#include "strategy/strategy.h"
 #include "test_main.h"
 
 #include <stdio.h>
@@ -66,7 +69,7 @@ START_TEST(a_short_file_is_enough)
     ck_assert_str_eq(settings.listen, "0.0.0.0:7443");
     snprintf(expected, sizeof expected, "%s/state", dir);
     ck_assert_str_eq(settings.state_dir, expected); /* from the file's folder, not from where we were started */
-    ck_assert_str_eq(settings.tls_certificate, "/etc/s.crt");
+    ck_assert_str_eq(settings.tls.certificate, "/etc/s.crt");
     ck_assert_int_eq(settings.rounds, 10);
     ck_assert_int_eq(settings.min_clients, 2);
     ck_assert_int_eq(settings.deadline_ms, 600000);
@@ -75,8 +78,8 @@ START_TEST(a_short_file_is_enough)
     ck_assert_str_eq(settings.selector, "random");
     ck_assert_str_eq(settings.strategy, "fedavg");
     ck_assert_str_eq(settings.codec_up, "f32");
-    ck_assert_int_eq(settings.log_level, TRIB_LOG_INFO);
-    ck_assert_ptr_null(settings.evaluation_path);
+    ck_assert_int_eq(settings.log.level, TRIB_LOG_INFO);
+    ck_assert_ptr_null(settings.evaluation.path);
     ck_assert_ptr_null(settings.model_layers);
     ck_assert_uint_eq(settings.model_example->n, 3);
     ck_assert_ptr_nonnull(settings.tree);
@@ -93,9 +96,9 @@ START_TEST(the_file_and_then_the_command_line_count)
     ck_assert_int_eq(settings.seed, 9);
     ck_assert_str_eq(settings.codec_up, "f16");
     ck_assert_str_eq(settings.codec_down, "f16");
-    ck_assert_int_eq(settings.log_level, TRIB_LOG_DEBUG);
+    ck_assert_int_eq(settings.log.level, TRIB_LOG_DEBUG);
     ck_assert_int_eq(settings.deadline_ms, 90000);
-    ck_assert_str_eq(settings.tls_key, "here.key");
+    ck_assert_str_eq(settings.tls.key, "here.key");
 }
 END_TEST
 
@@ -219,8 +222,8 @@ START_TEST(what_is_dumped_is_read_back)
     ck_assert_msg(load(trib_buf_text(&first)) == TRIB_OK, "%s in %s", error.message, trib_buf_text(&first));
     ck_assert_int_eq(settings.deadline_ms, 1500);
     ck_assert_double_eq(settings.learning_rate, 0.015625);
-    ck_assert_int_eq(settings.lookahead_bytes, 16 << 20);
-    ck_assert_int_eq(settings.log_format, TRIB_LOG_JSON);
+    ck_assert_int_eq(settings.net.lookahead_bytes, 16 << 20);
+    ck_assert_int_eq(settings.log.format, TRIB_LOG_JSON);
     ck_assert_int_eq(trib_config_dump(rows, n, &settings, &second), TRIB_OK);
     ck_assert_str_eq(trib_buf_text(&first), trib_buf_text(&second));
     trib_buf_clear(&first);
@@ -247,6 +250,106 @@ START_TEST(the_sample_can_be_loaded_once_the_model_is_given)
 }
 END_TEST
 
+/* ---- what the registries bring ---- */
+
+static const char *strategy_at(size_t i)
+{
+    const struct trib_strategy *const *list;
+    return i < trib_strategies(&list) ? list[i]->name : NULL;
+}
+
+static const char *model_at(size_t i)
+{
+    const struct trib_zoo_entry *const *list;
+    return i < trib_zoo(&list) ? list[i]->name : NULL;
+}
+
+static const char *gate_rule_at(size_t i)
+{
+    return i < TRIB_GATE_RULE_COUNT ? trib_gate_rule_name((enum trib_gate_rule)i) : NULL;
+}
+
+/* The comment lines above a key in the sample, as one line. */
+static void find_comment(const char *sample, const char *section, const char *key, char *to, size_t size)
+{
+    char mark[64];
+    snprintf(mark, sizeof mark, "\n%s:\n", section);
+    const char *at = strstr(sample, mark);
+    ck_assert_msg(at, "no section %s", section);
+    snprintf(mark, sizeof mark, "  # %s: ", key);
+    const char *end = strstr(at, mark), *begin = end;
+    ck_assert_msg(end, "no key %s.%s", section, key);
+    while (begin > at && strncmp(begin - 2, "\n\n", 2) != 0) {
+        begin--;
+    }
+    size_t used = 0;
+    for (; begin < end && used + 1 < size; begin++) {
+        bool space = strchr(" #\n", *begin) != NULL;
+        if (!space || (used > 0 && to[used - 1] != ' ')) {
+            to[used++] = space ? ' ' : *begin;
+        }
+    }
+    to[used] = '\0';
+}
+
+START_TEST(names_come_from_the_registries)
+{
+    static const struct {
+        const char *section, *key;
+        trib_config_names names;
+    } cases[] = {
+        {"federation", "selector", trib_selector_names},
+        {"strategy", "name", strategy_at},
+        {"relevance", "rule", gate_rule_at},
+        {"model", "name", model_at},
+        {"evaluation", "format", trib_dataset_reader_names},
+        {"compute", "backend", trib_compute_names},
+    };
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    struct trib_buf sample = {0};
+    char comment[1024], word[64];
+    ck_assert_int_eq(trib_config_sample(rows, n, "server", &sample), TRIB_OK);
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        find_comment(trib_buf_text(&sample), cases[c].section, cases[c].key, comment, sizeof comment);
+        ck_assert_ptr_nonnull(cases[c].names(0));
+        for (size_t i = 0; cases[c].names(i); i++) {
+            snprintf(word, sizeof word, "%s", cases[c].names(i));
+            ck_assert_msg(strstr(comment, word), "%s.%s: no %s in: %s", cases[c].section, cases[c].key, word, comment);
+        }
+    }
+    ck_assert_int_eq(load(NEEDED "federation: {selector: zzz}\n"), TRIB_CONFIG);
+    for (size_t i = 0; trib_selector_names(i); i++) {
+        ck_assert_ptr_nonnull(strstr(error.message, trib_selector_names(i)));
+    }
+    ck_assert_int_eq(load(NEEDED "strategy: {name: zzz}\n"), TRIB_CONFIG);
+    for (size_t i = 0; strategy_at(i); i++) {
+        ck_assert_ptr_nonnull(strstr(error.message, strategy_at(i)));
+    }
+    trib_buf_clear(&sample);
+}
+END_TEST
+
+/* As the rows of the selector's own struct: two doubles, the first the share of newcomers. */
+START_TEST(a_selectors_settings_are_its_own)
+{
+    const struct trib_selector *oort = trib_selector_find("oort"), *relevance = trib_selector_find("relevance");
+    ck_assert_int_eq(load(NEEDED "selection: {explore: 0.25, speed_penalty: 3}\n"), TRIB_OK);
+    const double *of_oort = trib_server_group_settings(&settings, &oort->settings);
+    const double *of_relevance = trib_server_group_settings(&settings, &relevance->settings);
+    ck_assert_ptr_ne(of_oort, of_relevance);
+    ck_assert_double_eq(of_oort[0], 0.25);
+    ck_assert_double_eq(of_oort[1], 3);
+    ck_assert_double_eq(of_relevance[0], 0.25);
+    ck_assert_int_eq(load(NEEDED), TRIB_OK);
+    ck_assert_double_eq(of_oort[0], 0.9);
+    ck_assert_double_eq(of_oort[1], 2);
+    ck_assert_double_eq(of_relevance[0], 0.9);
+    ck_assert_double_eq(settings.gate.value, 0.5);
+    ck_assert_int_eq(settings.gate.rule, TRIB_GATE_CONSTANT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("settings");
@@ -260,6 +363,8 @@ int main(void)
     tcase_add_test(tcase, a_model_is_given_in_one_way);
     tcase_add_test(tcase, overrides_are_checked_like_the_file);
     tcase_add_test(tcase, a_missing_file_is_named);
+    tcase_add_test(tcase, names_come_from_the_registries);
+    tcase_add_test(tcase, a_selectors_settings_are_its_own);
     tcase_add_test(tcase, what_is_dumped_is_read_back);
     tcase_add_test(tcase, the_sample_can_be_loaded_once_the_model_is_given);
     suite_add_tcase(suite, tcase);

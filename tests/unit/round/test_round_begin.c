@@ -243,11 +243,11 @@ END_TEST
 static struct trib_member_report reported[8];
 static size_t n_reported;
 
-static void keep_report(void *own, const struct trib_selector_options *options, uint64_t round,
-                        const struct trib_member_report *members, size_t n)
+static void keep_report(void *own, const void *settings, uint64_t round, const struct trib_member_report *members,
+                        size_t n)
 {
     (void)own;
-    (void)options;
+    (void)settings;
     (void)round;
     memcpy(reported, members, n * sizeof *members);
     n_reported = n;

@@ -1,6 +1,7 @@
 /* Random events against the round engine in all its modes: clients that flap, lie and repeat themselves, clocks that
  * jump, work that fails, answers nobody asked for, and a process that dies at any instant. The observer checks every
  * step; honest clients and time alone have to end what was begun. The seed is in every message. */
+#include "selector_options.h"
 #include "round_observer.h"
 
 enum { SEEDS = 2500, STEPS = 250, PATIENCE = 400 };
@@ -44,10 +45,11 @@ static struct trib_round_options random_options(struct observer *o)
         .evaluate = chance(o, 50),
         .evaluate_every = 1 + below(o, 3),
         .selector = selectors[below(o, n)],
-        .selection = {.explore = 0.5, .speed_penalty = 2},
         .separation = chance(o, 30) ? (uint32_t)below(o, 3) : 0,
         .penalty_rounds = (uint32_t)below(o, 3),
     };
+    const struct selector_options of = {.explore = 0.5, .speed_penalty = 2};
+    options.selector_settings = selector_settings(options.selector, &of);
     options.idle_timeout_ms = options.deadline_ms == 0 || chance(o, 60) ? 200 + (int64_t)below(o, 1500) : 0;
     if (options.clients_per_round > 0) {
         options.min_updates = 1 + (uint32_t)below(o, options.clients_per_round);

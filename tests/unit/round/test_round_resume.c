@@ -1,6 +1,7 @@
 /* A round engine that goes on where another one ended: with its open round, its gate's decisions, its next cohort, and
  * the members that outlive their round. */
 #include "round_snapshot_fixture.h"
+#include "selector_options.h"
 
 /* ---- to go on ---- */
 
@@ -361,8 +362,8 @@ END_TEST
 /* ---- the next cohort ---- */
 
 /* What a commit counts, and nothing else. */
-static void count_reports(void *state, const struct trib_selector_options *of, uint64_t round,
-                          const struct trib_member_report *members, size_t n)
+static void count_reports(void *state, const void *of, uint64_t round, const struct trib_member_report *members,
+                          size_t n)
 {
     uint64_t *counted = state;
     (void)of;
@@ -489,7 +490,8 @@ static void list_cohorts(const struct trib_selector *selector, bool dies, char *
     of.clients_per_round = 3;
     of.retry_ms = 0; /* a pause is not remembered */
     of.selector = selector;
-    of.selection = (struct trib_selector_options){.explore = 0.5, .speed_penalty = 2};
+    const struct selector_options options = {.explore = 0.5, .speed_penalty = 2};
+    of.selector_settings = selector_settings(selector, &options);
     begin(&of);
     text[0] = 0;
     for (int i = 0; i < PICKED_ROUNDS; i++) {

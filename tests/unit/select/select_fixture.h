@@ -5,6 +5,7 @@
 #include "select/selector.h"
 
 #include "base/rng.h"
+#include "selector_options.h"
 #include "test_main.h"
 
 #include <math.h>
@@ -14,7 +15,7 @@
 enum { MOST = 64, STATE_SIZE = 256 };
 
 static struct trib_candidate candidates[MOST];
-static struct trib_selector_options options;
+static struct selector_options options;
 static struct trib_pick picks[MOST];
 static _Alignas(max_align_t) unsigned char state[STATE_SIZE];
 
@@ -29,7 +30,7 @@ static inline double chi_square_limit(int degrees)
 static inline void reset(void)
 {
     memset(state, 0, sizeof state);
-    options = (struct trib_selector_options){.explore = 0.9, .speed_penalty = 2};
+    options = (struct selector_options){.explore = 0.9, .speed_penalty = 2};
     for (uint32_t i = 0; i < MOST; i++) {
         candidates[i] = (struct trib_candidate){.client = (i * 37 + 11) % MOST,
                                                 .key = ((uint64_t)i << 40) + 12345,
@@ -42,8 +43,7 @@ static inline void reset(void)
 
 static inline struct trib_selection selection_of(uint64_t round, size_t n, size_t wanted)
 {
-    return (struct trib_selection){
-        .options = &options, .seed = 7, .round = round, .candidates = candidates, .n = n, .wanted = wanted};
+    return (struct trib_selection){.seed = 7, .round = round, .candidates = candidates, .n = n, .wanted = wanted};
 }
 
 /* Into picks. */
@@ -54,6 +54,7 @@ static inline void pick_draw(const char *name, uint64_t round, uint64_t draw, si
     ck_assert_uint_le(selector->state_size, sizeof state);
     struct trib_selection selection = selection_of(round, n, wanted);
     selection.draw = draw;
+    selection.settings = selector_settings(selector, &options);
     if (selector->pick(state, &selection, picks) != TRIB_OK) {
         ck_abort_msg("%s: does not pick", name);
     }

@@ -217,7 +217,7 @@ END_TEST
 
 START_TEST(names_and_kinds)
 {
-    static const char *const names[] = {"open", "constant", "decay", "share", "bytes"};
+    static const char *const names[] = {"none", "constant", "decay", "share", "bytes"};
     for (int i = 0; i < TRIB_GATE_RULE_COUNT; i++) {
         struct trib_gate gate = {.rule = (enum trib_gate_rule)i};
         ck_assert_str_eq(trib_gate_rule_name(gate.rule), names[i]);

@@ -175,7 +175,7 @@ static void report(int rounds, double loss, bool folded)
                                             {.examples = 10, .loss = NAN, .seconds = NAN, .folded = true},
                                             {.examples = UINT64_MAX, .loss = 1e9, .seconds = 1}};
     for (int i = 0; i < rounds; i++) {
-        selector->report(state, &options, (uint64_t)i + 1, members, 3);
+        selector->report(state, selector_settings(selector, &options), (uint64_t)i + 1, members, 3);
     }
 }
 

@@ -125,11 +125,10 @@ END_TEST
 static double mean_explored(double explore, uint64_t round, size_t n, size_t wanted, size_t n_unknown)
 {
     double sum = 0;
-    options.explore = explore;
     for (uint64_t i = 0; i < DRAWS; i++) {
         struct trib_selection selection = selection_of(round, n, wanted);
         selection.draw = i;
-        sum += (double)trib_select_explore_n(&selection, n_unknown);
+        sum += (double)trib_select_explore_n(&selection, explore, n_unknown);
     }
     return sum / DRAWS;
 }

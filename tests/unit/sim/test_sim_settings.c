@@ -34,9 +34,9 @@ START_TEST(defaults_make_a_federation)
     ck_assert_ptr_null(settings.server.state_dir);
     ck_assert_double_eq(settings.behaviour.speed.a, 1000);
     ck_assert_double_eq(settings.behaviour.on_seconds, 0);
-    ck_assert_ptr_nonnull(settings.server.evaluation_path); /* the test split of the same */
-    ck_assert_str_eq(settings.server.evaluation_format, "synthetic:1,1");
-    ck_assert_str_eq(settings.server.evaluation_split, "test");
+    ck_assert_ptr_nonnull(settings.server.evaluation.path); /* the test split of the same */
+    ck_assert_str_eq(settings.server.evaluation.format, "synthetic:1,1");
+    ck_assert_str_eq(settings.server.evaluation.split, "test");
     ck_assert_uint_eq(trib_sim_settings_variants(&settings), 1);
     trib_sim_settings_clear(&settings);
 }

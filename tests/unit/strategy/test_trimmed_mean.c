@@ -15,10 +15,10 @@ static struct trib_strategy_options options_of(const struct trib_strategy *strat
     struct trib_error error;
     struct trib_config_node *tree;
     ck_assert_int_eq(trib_config_parse_text("none", "", 0, &tree, &error), TRIB_OK);
-    ck_assert_int_eq(trib_config_apply(tree, strategy->rows, strategy->n_rows, own, &error), TRIB_OK);
+    ck_assert_int_eq(trib_config_apply(tree, strategy->settings.rows, strategy->settings.n_rows, own, &error), TRIB_OK);
     trib_config_free(tree);
-    ck_assert_msg(trib_config_set(strategy->rows, strategy->n_rows, own, "strategy.trim", trim, "test", &error) ==
-                      TRIB_OK,
+    ck_assert_msg(trib_config_set(strategy->settings.rows, strategy->settings.n_rows, own, "strategy.trim", trim,
+                                  "test", &error) == TRIB_OK,
                   "%s", error.message);
     return (struct trib_strategy_options){.own = own, .gives = TRIB_STRATEGY_NEEDS_SET};
 }
@@ -56,7 +56,7 @@ static const struct {
 START_TEST(shares_leave_out)
 {
     const struct trib_strategy *strategy = trib_strategy_find("trimmed_mean");
-    void *own = trib_calloc(1, strategy->options_size), *state = trib_calloc(1, strategy->state_size);
+    void *own = trib_calloc(1, strategy->settings.size), *state = trib_calloc(1, strategy->state_size);
     const struct trib_strategy_options options = options_of(strategy, shares[_i].trim, own);
     size_t n = shares[_i].n_updates, out = shares[_i].left_out;
     const struct trib_update_set set = {.table = &table, .n_updates = n, .n = 5, .block = 16};
@@ -82,19 +82,21 @@ START_TEST(shares_refused)
 {
     static const double bad[] = {0.5, 0.7, -0.01, NAN, INFINITY};
     const struct trib_strategy *strategy = trib_strategy_find("trimmed_mean");
-    void *own = trib_calloc(1, strategy->options_size), *state = trib_calloc(1, strategy->state_size);
+    void *own = trib_calloc(1, strategy->settings.size), *state = trib_calloc(1, strategy->state_size);
     const struct trib_strategy_options options = options_of(strategy, "0.2", own);
     struct trib_error error;
     size_t offset = 0;
-    for (size_t i = 0; i < strategy->n_rows; i++) {
-        offset = strcmp(strategy->rows[i].key, "strategy.trim") == 0 ? strategy->rows[i].offset : offset;
+    for (size_t i = 0; i < strategy->settings.n_rows; i++) {
+        offset =
+            strcmp(strategy->settings.rows[i].key, "strategy.trim") == 0 ? strategy->settings.rows[i].offset : offset;
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         memcpy((char *)own + offset, &bad[i], sizeof bad[i]);
         ck_assert_int_eq(strategy->begin(state, &options, 5, 64, 100, &error), TRIB_INVALID);
         ck_assert_ptr_nonnull(strstr(error.message, "below 0.5"));
     }
-    ck_assert_int_eq(trib_config_set(strategy->rows, strategy->n_rows, own, "strategy.trim", "0.5", "test", &error),
+    ck_assert_int_eq(trib_config_set(strategy->settings.rows, strategy->settings.n_rows, own, "strategy.trim", "0.5",
+                                     "test", &error),
                      TRIB_CONFIG);
     trib_free(own);
     trib_free(state);

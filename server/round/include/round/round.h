@@ -70,7 +70,7 @@ struct trib_round_options {
     bool evaluate;              /* whether to ask for EVALUATE */
     uint64_t evaluate_every;    /* rounds; the last one always */
     const struct trib_selector *selector;
-    struct trib_selector_options selection;
+    const void *selector_settings; /* what the selector's rows fill; borrowed for the machine's life */
     uint32_t separation;     /* rounds that a client rests after one that it was picked for, unless none could begin */
     uint32_t penalty_rounds; /* that a client is left out after its upload contradicted its offer */
     struct trib_gate gate;

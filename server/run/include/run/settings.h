@@ -1,17 +1,24 @@
-/* The server's settings: one table of rows, read from server.yaml and --set. */
+/* The server's settings are read from server.yaml and --set. Their table is composed of rows of the server's own, of
+ * groups that all programs share, and of what the entries of registries (selectors, gate rules, readers, ...) bring. */
 #ifndef TRIB_RUN_SETTINGS_H
 #define TRIB_RUN_SETTINGS_H
 
+#include "backend/compute.h"
 #include "base/config.h"
-#include "base/log.h"
+#include "base/log_settings.h"
+#include "base/net_settings.h"
+#include "data/dataset_settings.h"
 #include "intake/uplink.h"
+#include "select/gate.h"
 
 enum trib_reference { TRIB_REFERENCE_LAST_UPDATE, TRIB_REFERENCE_MAJORITY };
 enum trib_weights { TRIB_WEIGHTS_EXAMPLES, TRIB_WEIGHTS_STEPS, TRIB_WEIGHTS_UNIFORM };
 
+enum { TRIB_SETTINGS_ROOM = 1024 }; /* bytes for the settings of entries */
+
 struct trib_server_settings {
     char *listen, *state_dir;
-    char *tls_ca, *tls_certificate, *tls_key;
+    struct trib_tls_settings tls;
 
     int64_t rounds, min_clients, clients_per_round, min_updates, uploads_in_flight, seed;
     double over_selection;
@@ -23,16 +30,15 @@ struct trib_server_settings {
     const struct trib_config_node *selection_tags;
     int64_t selection_min_examples, selection_min_threads, selection_min_memory, selection_min_battery;
     bool selection_metered;
-    int64_t selection_separation, selection_candidates;
-    double selection_explore, selection_speed_penalty;
+    int64_t selection_separation;
 
-    int64_t relevance_sketch, relevance_bytes, relevance_penalty;
-    int relevance_reference, relevance_rule; /* enum trib_reference; enum trib_gate_rule */
-    double relevance_threshold, relevance_share, relevance_patience;
+    int64_t relevance_sketch, relevance_penalty;
+    int relevance_reference; /* enum trib_reference */
+    struct trib_gate gate;   /* counts where relevance_sketch is above 0 */
+    double relevance_patience;
 
     char *strategy;
     int weights; /* enum trib_weights */
-    double server_learning_rate;
     int64_t max_examples;
     double max_abs, max_norm;
 
@@ -50,29 +56,34 @@ struct trib_server_settings {
     int64_t codec_down_history;
     bool codec_down_feedback;
 
-    char *evaluation_format, *evaluation_path, *evaluation_labels, *evaluation_split, *evaluation_label_column;
-    char *evaluation_normalise;
+    struct trib_dataset_settings evaluation; /* the test set; its path NULL = none */
     int64_t evaluation_every, evaluation_batch;
 
     int64_t checkpoints_keep, keep_uploads, history_rounds;
-    char *backend;
-    int64_t threads;
+    struct trib_compute_settings compute;
 
-    int log_level, log_format;
-    char *log_file;
-    int64_t keepalive_ms, lookahead_bytes, max_clients;
+    struct trib_log_settings log;
+    struct trib_net_settings net;
+    int64_t max_clients;
     int64_t limits_calls, limits_messages, limits_pause_ms, limits_upload_rate, limits_send_queue, limits_memory;
     int64_t limits_hello_ms, limits_idle_call_ms, limits_strangers, limits_connections;
+
+    _Alignas(max_align_t) unsigned char room[TRIB_SETTINGS_ROOM]; /* the entries' own, see trib_server_group_settings */
 
     struct trib_config_node *tree; /* owns what the NODE rows borrow */
 };
 
+/* trib_server_rows returns the whole table. */
 size_t trib_server_rows(const struct trib_config_row **rows);
-/* Read the file, then the overrides ("key=value"), then check what concerns several keys. */
+/* trib_server_group_settings returns what an entry's own rows have filled. */
+const void *trib_server_group_settings(const struct trib_server_settings *settings,
+                                       const struct trib_config_group *group);
+/* trib_server_settings_load reads the file, then the overrides ("key=value"), then checks what concerns several keys.
+ */
 TRIB_MUST_CHECK enum trib_status trib_server_settings_load(const char *path, const char *const *overrides, size_t n,
                                                            struct trib_server_settings *settings,
                                                            struct trib_error *error);
-/* What concerns several keys: TRIB_CONFIG names them. */
+/* trib_server_settings_check looks at what concerns several keys: TRIB_CONFIG names them. */
 TRIB_MUST_CHECK enum trib_status trib_server_settings_check(const struct trib_server_settings *settings,
                                                             struct trib_error *error);
 /* codec.*, as the uplink takes them. */

@@ -3,7 +3,7 @@
 #ifndef TRIB_SELECT_SELECTOR_H
 #define TRIB_SELECT_SELECTOR_H
 
-#include "base/status.h"
+#include "base/config_table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,15 +21,9 @@ struct trib_candidate {
     double seconds;   /* from its last task to its offer */
     double relevance; /* of its offers, the latest counting most */
 };
-/* The selector's settings; each uses what it needs. */
-struct trib_selector_options {
-    double explore;       /* oort, relevance: share of the picks that goes to clients not tried yet, in round 1; falls
-                             from there to 0.2, and is at least 0.05 */
-    double speed_penalty; /* oort: alpha, the power of the penalty of slow clients */
-    uint32_t candidates;  /* power_of_choice: d; 0 = twice the wanted number */
-};
+/* A selection is what a selector is asked. */
 struct trib_selection {
-    const struct trib_selector_options *options;
+    const void *settings;       /* the struct that the selector's rows fill; anything when it has none */
     uint64_t seed, round, draw; /* draw: counts the choices that were made for this round before */
     const struct trib_candidate *candidates;
     size_t n;
@@ -40,24 +34,30 @@ struct trib_pick {
     double score;       /* by which it was chosen, nan when by none */
     const char *why;    /* static text: "drawn at random", "not tried yet", "highest utility" */
 };
-/* What a committed round's members turned out to be worth. */
+/* A report says what a committed round's member turned out to be worth. */
 struct trib_member_report {
     uint64_t examples;
     double loss, seconds; /* nan = no offer */
     bool folded;
 };
+/* A selector is one way to choose. */
 struct trib_selector {
     const char *name; /* "random" */
     const char *help;
+    struct trib_config_group settings; /* of its own; whole keys, under "selection". Optional */
     size_t state_size; /* bytes of its own state, zeroed at the run's start; holds no pointers; may be 0 */
     /* Fill `wanted` picks, ascending by candidate, without repeats. Only report changes the state. */
     enum trib_status (*pick)(void *state, const struct trib_selection *selection, struct trib_pick *picked);
     /* NULL, or called when a round is committed. */
-    void (*report)(void *state, const struct trib_selector_options *options, uint64_t round,
-                   const struct trib_member_report *members, size_t n);
+    void (*report)(void *state, const void *settings, uint64_t round, const struct trib_member_report *members,
+                   size_t n);
 };
 
 size_t trib_selectors(const struct trib_selector *const **list);
 const struct trib_selector *trib_selector_find(const char *name); /* NULL when unknown */
+/* trib_selector_names are the names of the list. */
+const char *trib_selector_names(size_t index);
+/* trib_selectors_add_rows adds every selector's settings to a table, in its room. */
+void trib_selectors_add_rows(struct trib_config_table *table);
 
 #endif

@@ -1,10 +1,11 @@
-/* A simulation's settings: one file that describes an experiment. The rows of server.yaml that say how a federation
- * learns (not where it listens and writes), and rows of its own for the data, the clients and what is compared. */
+/* A simulation's settings are one file that describes an experiment. Its rows are the rows of server.yaml that say how
+ * a federation learns (not where it listens and writes), and rows of its own for the data, the clients and what is
+ * compared. */
 #ifndef TRIB_SIM_SIM_SETTINGS_H
 #define TRIB_SIM_SIM_SETTINGS_H
 
 #include "run/settings.h"
-#include "data/dataset.h"
+#include "data/dataset_settings.h"
 #include "sim/distribution.h"
 #include "sim/results.h"
 
@@ -12,7 +13,7 @@ enum trib_straggler_work {
     TRIB_STRAGGLER_PARTIAL, /* some epochs of those asked for, and offers them */
     TRIB_STRAGGLER_DROP     /* never offers */
 };
-/* How the simulated clients behave, read from the rows. */
+/* The simulated clients' behaviour, read from the rows. */
 struct trib_sim_behaviour {
     struct trib_distribution speed;            /* examples a second, drawn for each client */
     struct trib_distribution upload, download; /* bytes a second */
@@ -23,8 +24,8 @@ struct trib_sim_behaviour {
 struct trib_sim_settings {
     char *name, *title;
     int64_t max_time_ms;
-    char *data_format, *data_path, *data_labels, *data_split, *data_normalise, *data_partition, *data_keys;
-    char *data_key_column, *data_label_column;
+    struct trib_dataset_settings data;
+    char *data_partition;
     int64_t clients;
     char *speed, *upload, *download, *latency, *availability, *away;
     double dropout, stragglers, time_limit; /* seconds; 0 = none */
@@ -44,27 +45,30 @@ struct trib_sim_settings {
     const char *const *overrides; /* borrowed, for messages */
     size_t n_overrides;
 };
-/* Which part of a file counts. */
+/* A choice says which part of a file counts. */
 struct trib_sim_choice {
     size_t variant;               /* number in the list of variants; without such a list, 0 */
     const char *const *overrides; /* "KEY=VALUE", as from --set: they count more than the file and the variant */
     size_t n_overrides;
 };
 
-/* The table; made at the first call, by the thread that calls first. */
+/* trib_sim_table returns the table, composed at the first call; any thread. trib_sim_rows returns its rows. */
+const struct trib_config_table *trib_sim_table(void);
 size_t trib_sim_rows(const struct trib_config_row **rows);
-/* Read a file, apply a variant and the overrides, and check it all, short of the data. TRIB_CONFIG names file, line and
- * key. `settings` needs no initialisation and borrows the overrides; after a failure it holds nothing. */
+/* trib_sim_settings_load reads a file, applies a variant and the overrides, and checks it all, short of the data.
+ * TRIB_CONFIG names file, line and key. `settings` needs no initialisation and borrows the overrides; after a failure
+ * it holds nothing. */
 TRIB_MUST_CHECK enum trib_status trib_sim_settings_load(const char *path, const struct trib_sim_choice *choice,
                                                         struct trib_sim_settings *settings, struct trib_error *error);
-/* The same from text; `name` stands where the file's name would. */
+/* trib_sim_settings_parse reads a text likewise; `name` stands where the file's name would. */
 TRIB_MUST_CHECK enum trib_status trib_sim_settings_parse(const char *name, const char *text, size_t len,
                                                          const struct trib_sim_choice *choice,
                                                          struct trib_sim_settings *settings, struct trib_error *error);
 void trib_sim_settings_clear(struct trib_sim_settings *settings);
-/* How many variants the file describes; 1 when it has no list of them. */
+/* trib_sim_settings_variants returns how many variants the file describes; 1 when it has no list of them. */
 size_t trib_sim_settings_variants(const struct trib_sim_settings *settings);
-/* A failure about one key, with the file and line where its value comes from, or --set. Status TRIB_CONFIG. */
+/* trib_sim_settings_fail makes a failure about one key, with the file and line where its value comes from, or --set.
+ * Status TRIB_CONFIG. */
 enum trib_status trib_sim_settings_fail(const struct trib_sim_settings *settings, const char *key,
                                         struct trib_error *error, const char *format, ...) TRIB_PRINTF(4, 5);
 struct trib_dataset_spec trib_sim_settings_data(const struct trib_sim_settings *settings);

@@ -12,7 +12,7 @@
 #ifndef TRIB_STRATEGY_STRATEGY_H
 #define TRIB_STRATEGY_STRATEGY_H
 
-#include "base/config.h"
+#include "base/config_table.h"
 #include "strategy/accumulator.h"
 #include "strategy/update_set.h"
 
@@ -27,7 +27,7 @@ enum {
 
 struct trib_strategy_options {
     double server_learning_rate; /* 1 = plain averaging; not read when `own` is given */
-    const void *own;             /* the strategy's options_size bytes, filled from its rows; NULL: their defaults */
+    const void *own;             /* the struct that the strategy's rows fill; NULL: their defaults */
     unsigned gives;              /* what the caller can do: TRIB_STRATEGY_NEEDS_SET where it gives update sets */
 };
 
@@ -42,10 +42,9 @@ struct trib_strategy {
     const char *name; /* "fedavg" */
     const char *help;
     unsigned caps;
-    /* Settings rows, dotted keys from the configuration's root. Offsets go into a struct of the strategy's own, of
-     * options_size bytes; keys that several strategies have mean the same in each. */
-    const struct trib_config_row *rows;
-    size_t n_rows, options_size;
+    /* Of its own: rows with whole keys into a struct of its own, and rules. A key that several strategies have means
+     * the same in each. */
+    struct trib_config_group settings;
     const struct trib_strategy_forbids *forbids; /* [n_forbids] */
     size_t n_forbids;
     size_t state_size; /* bytes of its own state, zeroed by the caller */
