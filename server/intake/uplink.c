@@ -1,4 +1,4 @@
-/* The uplink's rules. */
+/* The uplink's rules are made from the settings here, and asked. */
 #include "intake/uplink.h"
 
 #include "base/str.h"
@@ -21,17 +21,6 @@ static enum trib_status choose_feedback(struct trib_uplink *uplink, const struct
     struct trib_feedback known;
     if (trib_feedback_read(wanted, options->momentum, &known, error) != TRIB_OK) {
         return trib_error_prefix(error, TRIB_CONFIG, "codec.feedback");
-    }
-    if (differences != (strcmp(wanted, "ef21") == 0)) {
-        return trib_fail(
-            error, TRIB_CONFIG,
-            "codec.feedback: %s does not go with strategy.name %s: clients send differences under ef21 and "
-            "strategy ef21 adds them up; set both or neither",
-            wanted, strategy->name);
-    }
-    if (strcmp(wanted, "dgc") == 0 && uplink->automatic) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "codec.feedback: dgc is made for sparsifiers; give codec.up one, such as \"topk:0.1%%|f16\"");
     }
     uplink->feedback = trib_feedback_name(known.kind);
     uplink->momentum = known.momentum;

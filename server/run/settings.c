@@ -4,10 +4,8 @@
 #include "base/mem.h"
 #include "settings_table.h"
 #include "select/selector.h"
-#include "strategy/strategy.h"
 #include "intake/uplink.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 struct trib_uplink_options trib_server_uplink(const struct trib_server_settings *s)
@@ -59,85 +57,12 @@ static enum trib_status check_tags(const struct trib_config_node *tags, struct t
     return TRIB_OK;
 }
 
-/* Relevance, staleness and buffers: what does not go together. */
-static enum trib_status check_decisions(const struct trib_server_settings *s, struct trib_error *error)
-{
-    bool compares = s->relevance_sketch > 0 && (s->relevance_reference == TRIB_REFERENCE_MAJORITY ||
-                                                s->gate.rule == TRIB_GATE_SHARE || s->gate.rule == TRIB_GATE_BYTES);
-    bool differences = trib_strategy_find(s->strategy)->caps & TRIB_STRATEGY_DIFFERENCES;
-    if (s->buffer > 0 && compares) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "relevance: with federation.buffer there is no round whose offers could be compared; use "
-                         "reference: last_update and rule: constant or decay");
-    }
-    if (differences && (s->buffer > 0 || s->max_staleness > 0)) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "strategy.name: \"%s\" needs every update in its round; it does not go with "
-                         "federation.buffer or max_staleness",
-                         s->strategy);
-    }
-    if (differences && s->relevance_sketch > 0) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "strategy.name: \"%s\" sends differences of updates, whose signs say nothing of their "
-                         "relevance; set relevance.sketch: 0",
-                         s->strategy);
-    }
-    if (s->max_staleness > 0 && s->relevance_sketch > 0 && s->relevance_reference == TRIB_REFERENCE_MAJORITY) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "relevance.reference: offers for different rounds have no majority in common; with "
-                         "federation.max_staleness use last_update");
-    }
-    if (s->buffer > 0 && s->max_staleness == 0) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "federation.buffer: give max_staleness as well, such as 20: updates are behind as soon as "
-                         "another version is made");
-    }
-    if (s->relevance_sketch > 0 && s->gate.rule == TRIB_GATE_CONSTANT && s->gate.value > 1) {
-        return trib_fail(error, TRIB_CONFIG, "relevance.threshold: no share of equal signs reaches %g; give 0 to 1",
-                         s->gate.value);
-    }
-    if (s->buffer > 0 && s->clients_per_round > 0 && s->buffer > s->clients_per_round) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "federation.buffer: %" PRId64 " is above clients_per_round %" PRId64
-                         ", the clients that are at work at a time; it would never fill",
-                         s->buffer, s->clients_per_round);
-    }
-    return TRIB_OK;
-}
-
 enum trib_status trib_server_settings_check(const struct trib_server_settings *s, struct trib_error *error)
 {
     TRIB_TRY(trib_config_table_check(trib_server_table(), error));
     TRIB_TRY(check_names(s, error));
     TRIB_TRY(check_tags(s->selection_tags, error));
-    TRIB_TRY(check_decisions(s, error));
-    if (!s->model_name == !s->model_layers) {
-        return trib_fail(error, TRIB_CONFIG, "model: give exactly one of model.name and model.layers");
-    }
-    if (!s->model_example) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "model.example: missing; give the shape of one example, such as [28, 28, 1]");
-    }
-    if (s->buffer == 0 && s->clients_per_round > 0 && s->min_updates > s->clients_per_round) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "federation.min_updates: %" PRId64 " is above clients_per_round %" PRId64
-                         "; no round could ever commit",
-                         s->min_updates, s->clients_per_round);
-    }
-    if (s->clients_per_round == 0 && s->min_updates > s->min_clients) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "federation.min_updates: %" PRId64 " is above min_clients %" PRId64
-                         "; a round could begin that cannot commit",
-                         s->min_updates, s->min_clients);
-    }
-    int64_t least = s->min_updates > s->min_clients ? s->min_updates : s->min_clients;
-    if (least > s->max_clients) {
-        return trib_fail(error, TRIB_CONFIG,
-                         "max_clients: %" PRId64 " is below the %" PRId64
-                         " clients that a round needs (federation.min_clients, min_updates); no round could ever begin",
-                         s->max_clients, least);
-    }
-    return TRIB_OK;
+    return trib_server_rules_check(s, error);
 }
 
 enum trib_status trib_server_settings_load(const char *path, const char *const *overrides, size_t n,

@@ -174,20 +174,28 @@ static enum trib_status load(void *state, size_t n, const void *from, size_t len
 
 static const struct trib_config_row rows[] = {TRIB_STRATEGY_RATE(struct trib_rate_options)};
 
-static const struct trib_strategy_forbids forbids[] = {
-    {(const char *const[]){"federation.buffer", "federation.max_staleness", NULL},
-     "needs every update in its round; it does not go with federation.buffer or max_staleness"},
-    {(const char *const[]){"relevance.sketch", NULL},
-     "sends differences of updates, whose signs say nothing of their relevance; set relevance.sketch: 0"},
+#define NEEDS_ITS_ROUND "\"{value}\" needs every update in its round; it does not go with {key}"
+static const struct trib_config_rule rules[] = {
+    {TRIB_RULE_FORBIDS, {.key = "federation.buffer", .relation = TRIB_ABOVE, .value = "0"}, .says = NEEDS_ITS_ROUND},
+    {TRIB_RULE_FORBIDS,
+     {.key = "federation.max_staleness", .relation = TRIB_ABOVE, .value = "0"},
+     .says = NEEDS_ITS_ROUND},
+    {TRIB_RULE_FORBIDS,
+     {.key = "relevance.sketch", .relation = TRIB_ABOVE, .value = "0"},
+     .says = "\"{value}\" sends differences of updates, whose signs say nothing of their relevance; set {key}: 0"},
+    {TRIB_RULE_NEEDS,
+     {.key = "codec.feedback", .relation = TRIB_IS, .value = "auto ef21"},
+     .at = "codec.feedback",
+     .says =
+         "{other} does not go with strategy.name {value}: clients send differences under ef21 and strategy ef21 adds "
+         "them up; set both or neither"},
 };
 
 const struct trib_strategy trib_strategy_ef21 = {
     .name = "ef21",
     .help = "mean of every client's last known update, from compressed differences (Richtarik et al., 2021)",
     .caps = TRIB_STRATEGY_ADDITIVE | TRIB_STRATEGY_REMEMBERS | TRIB_STRATEGY_DIFFERENCES,
-    .settings = {TRIB_GROUP_ROWS(rows), .size = sizeof(struct trib_rate_options)},
-    .forbids = forbids,
-    .n_forbids = sizeof forbids / sizeof forbids[0],
+    .settings = {TRIB_GROUP_ROWS(rows), TRIB_GROUP_RULES(rules), .size = sizeof(struct trib_rate_options)},
     .state_size = sizeof(struct ef21),
     .begin = begin,
     .fold_begin = fold_begin,

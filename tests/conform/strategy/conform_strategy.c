@@ -214,9 +214,9 @@ START_TEST(table_is_complete)
     ck_assert_int_eq(!strategy->load, !saves);
     ck_assert(!saves || strategy->caps & TRIB_STRATEGY_REMEMBERS);
 
-    for (size_t i = 0; i < strategy->n_forbids; i++) {
-        ck_assert_ptr_nonnull(strategy->forbids[i].keys[0]);
-        ck_assert_ptr_nonnull(strategy->forbids[i].why);
+    for (size_t i = 0; i < strategy->settings.n_rules; i++) {
+        ck_assert_ptr_nonnull(strategy->settings.rules[i].other.key);
+        ck_assert_ptr_nonnull(strategy->settings.rules[i].says);
     }
 }
 END_TEST

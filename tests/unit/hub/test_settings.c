@@ -330,6 +330,68 @@ START_TEST(names_come_from_the_registries)
 }
 END_TEST
 
+static bool has_row(const char *key)
+{
+    const struct trib_config_row *rows;
+    size_t n = trib_server_rows(&rows);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_condition(const char *name, const struct trib_config_condition *condition)
+{
+    ck_assert_msg(!condition->key || has_row(condition->key), "%s: %s", name, condition->key);
+    ck_assert_msg(!condition->than || has_row(condition->than), "%s: %s", name, condition->than);
+}
+
+/* Rows are in the table, rules are about keys that there are, and what they say names the other key. */
+static size_t check_group(const char *name, const struct trib_config_group *group, const char *section)
+{
+    char key[96];
+    for (size_t i = 0; i < group->n_rows; i++) {
+        snprintf(key, sizeof key, "%s%s%s", section ? section : "", section ? "." : "", group->rows[i].key);
+        ck_assert_msg(has_row(key), "%s: %s", name, key);
+    }
+    for (size_t i = 0; i < group->n_rules; i++) {
+        const struct trib_config_rule *rule = &group->rules[i];
+        check_condition(name, &rule->other);
+        check_condition(name, &rule->when[0]);
+        check_condition(name, &rule->when[1]);
+        bool named = strstr(rule->says, "{key}") || (rule->at && strcmp(rule->at, rule->other.key) == 0);
+        ck_assert_msg(named, "%s: does not name %s: %s", name, rule->other.key, rule->says);
+    }
+    return group->n_rows + group->n_rules;
+}
+
+START_TEST(what_entries_bring_is_about_keys_that_there_are)
+{
+    const struct trib_selector *const *selectors;
+    const struct trib_strategy *const *strategies;
+    const struct trib_backend *const *backends;
+    const size_t n_selectors = trib_selectors(&selectors), n_strategies = trib_strategies(&strategies);
+    const size_t n_backends = trib_backends(&backends);
+    size_t met = 0;
+    for (size_t i = 0; i < n_selectors; i++) {
+        met += check_group(selectors[i]->name, &selectors[i]->settings, NULL);
+    }
+    for (size_t i = 0; i < n_strategies; i++) {
+        met += check_group(strategies[i]->name, &strategies[i]->settings, NULL);
+    }
+    for (size_t i = 0; i < n_backends; i++) {
+        met += check_group(backends[i]->name, &backends[i]->settings, NULL);
+    }
+    for (int i = 0; i < TRIB_GATE_RULE_COUNT; i++) {
+        const struct trib_gate_rule_table *rule = trib_gate_rule_find((enum trib_gate_rule)i);
+        met += check_group(rule->name, &rule->settings, "relevance");
+    }
+    ck_assert_uint_gt(met, 10);
+}
+END_TEST
+
 /* As the rows of the selector's own struct: two doubles, the first the share of newcomers. */
 START_TEST(a_selectors_settings_are_its_own)
 {
@@ -364,6 +426,7 @@ int main(void)
     tcase_add_test(tcase, overrides_are_checked_like_the_file);
     tcase_add_test(tcase, a_missing_file_is_named);
     tcase_add_test(tcase, names_come_from_the_registries);
+    tcase_add_test(tcase, what_entries_bring_is_about_keys_that_there_are);
     tcase_add_test(tcase, a_selectors_settings_are_its_own);
     tcase_add_test(tcase, what_is_dumped_is_read_back);
     tcase_add_test(tcase, the_sample_can_be_loaded_once_the_model_is_given);

@@ -31,13 +31,6 @@ struct trib_strategy_options {
     unsigned gives;              /* what the caller can do: TRIB_STRATEGY_NEEDS_SET where it gives update sets */
 };
 
-/* A forbids row lists settings that a strategy does not go with. The check's message is: strategy.name: "NAME" + why.
- */
-struct trib_strategy_forbids {
-    const char *const *keys; /* NULL-terminated: each must be 0 */
-    const char *why;         /* "needs every update in its round; ..." */
-};
-
 struct trib_strategy {
     const char *name; /* "fedavg" */
     const char *help;
@@ -45,8 +38,6 @@ struct trib_strategy {
     /* Of its own: rows with whole keys into a struct of its own, and rules. A key that several strategies have means
      * the same in each. */
     struct trib_config_group settings;
-    const struct trib_strategy_forbids *forbids; /* [n_forbids] */
-    size_t n_forbids;
     size_t state_size; /* bytes of its own state, zeroed by the caller */
     /* begin starts a round: n elements, |value| <= max_abs, weights up to max_total_weight in all. A state that was
      * begun before starts over, but for what it remembers of committed rounds. After a failure it has nothing but that.
