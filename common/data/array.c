@@ -1,4 +1,4 @@
-/* Arrays of numbers from IDX and NumPy files, turned into examples, labels, targets and keys. Any thread. */
+/* Arrays of numbers, from IDX and NumPy files, are turned into examples, labels, targets and keys here. Any thread. */
 #include "reader.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Normalisation, and batches of normalised floats. Any thread; batches are on the training path. */
+/* Examples are normalised and gathered into batches of floats here. Any thread; batches are on the training path. */
 #include "data/dataset.h"
 
 #include "base/mem.h"

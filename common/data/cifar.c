@@ -1,5 +1,6 @@
-/* CIFAR-10, binary version: records of one label byte and 3 planes (red, green, blue) of 32 x 32 bytes. Any thread.
- * Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and its data set's page. */
+/* CIFAR-10 in its binary version is read here: records of one label byte and 3 planes (red, green, blue) of 32 x 32
+ * bytes. Any thread. Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and its data
+ * set's page. */
 #include "data/dataset.h"
 
 #include "base/file.h"

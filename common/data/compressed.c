@@ -1,4 +1,4 @@
-/* Whole files, decompressed when their first bytes say gzip or zstd. Any thread.
+/* Whole files are loaded here, and decompressed when their first bytes say gzip or zstd. Any thread.
  *
  * A few bytes of either can promise terabytes, so the output grows as it comes, never by what a header says, and stops
  * at the caller's limit. */

@@ -1,4 +1,5 @@
-/* Tables of comma-separated text: a label column, perhaps a key column, every other column a feature. Any thread.
+/* Tables of comma-separated text are read here: a label column, perhaps a key column, every other column a feature. Any
+ * thread.
  *
  * The first record is a header when a column is asked for by name, when none of its features is a number, or when its
  * label is text and the next one is a number. */

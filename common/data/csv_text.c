@@ -1,4 +1,4 @@
-/* Cutting CSV text into records of cells, in place. One thread.
+/* CSV text is cut into records of cells here, in place. One thread.
  * Source: RFC 4180, with line ends LF or CRLF and white space around cells dropped. */
 #include "csv_text.h"
 

@@ -1,4 +1,4 @@
-/* Opening a dataset: finds the reader, checks what it was asked, adds the keys. Any thread. */
+/* A dataset is opened here: its reader found, what was asked for checked, its keys added. Any thread. */
 #include "data/dataset.h"
 
 #include "base/mem.h"

@@ -1,5 +1,6 @@
-/* IDX, the format of MNIST and its kin: 00 00 TYPE RANK, big-endian 32-bit sizes, row-major data. Any thread.
- * Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file format section. */
+/* IDX files, as MNIST and its kin have them, are read here: 00 00 TYPE RANK, big-endian 32-bit sizes, row-major data.
+ * Any thread. Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file format section.
+ */
 #include "data/dataset.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Numbering of keys and text labels, and files of keys. Any thread.
+/* Keys and text labels are numbered here, and files of keys read. Any thread.
  *
  * Numbers follow the sorted order of what they stand for, so that they do not depend on the order of examples. */
 #include "reader.h"

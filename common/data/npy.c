@@ -1,5 +1,5 @@
-/* NumPy's .npy files, versions 1 to 3: \x93NUMPY, version, header length, a Python dict, the data. Any thread.
- * Source: NumPy, numpy.lib.format; NEP 1. The dict is read by a small parser of its own, never evaluated. */
+/* NumPy's .npy files, versions 1 to 3, are read here: \x93NUMPY, version, header length, a Python dict, the data. Any
+ * thread. Source: NumPy, numpy.lib.format; NEP 1. The dict is read by a small parser of its own, never evaluated. */
 #include "data/dataset.h"
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* Partitions: finds the rule by name and hands it its argument; what the rules share. Any thread. */
+/* A partition is made here: the rule is found by name and handed its argument. Also what the rules share. Any thread.
+ */
 #include "data/partition.h"
 
 #include "base/mem.h"

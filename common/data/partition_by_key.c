@@ -1,6 +1,6 @@
-/* "by-key": whole keys (writers, speakers, devices) dealt to clients: the key with the most examples goes to the client
- * with the fewest, until all are dealt. Keys of equal size come in an order that the seed decides. Any thread.
- * Source: the longest-processing-time rule, Graham 1969. */
+/* The rule "by-key" deals whole keys (writers, speakers, devices) to clients: the key with the most examples goes to
+ * the client with the fewest, until all are dealt. Keys of equal size come in an order that the seed decides. Any
+ * thread. Source: the longest-processing-time rule, Graham 1969. */
 #include "split.h"
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* "dirichlet:ALPHA": clients of equal size whose mixtures of classes are drawn from a Dirichlet distribution,
+/* The rule "dirichlet:ALPHA" makes clients of equal size whose mixtures of classes are drawn from a Dirichlet
+ * distribution,
  *
  *   q_c ~ Dirichlet(ALPHA * p),  p = the dataset's class frequencies (they sum to 1),
  *

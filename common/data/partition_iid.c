@@ -1,4 +1,5 @@
-/* "iid": all examples in random order, cut into equal parts. "file": all examples are one client's. Any thread. */
+/* The rule "iid" cuts all examples, in random order, into equal parts; "file" gives them all to one client. Any thread.
+ */
 #include "split.h"
 
 static enum trib_status split_iid(const struct trib_dataset *dataset, size_t n_clients, const char *argument,

@@ -1,6 +1,6 @@
-/* "shards:K": examples sorted by label and cut into K shards a client, dealt at random: clients see about K classes.
- * Source: McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data", section 3
- * (there 200 shards for 100 clients, K = 2). Any thread. */
+/* The rule "shards:K" sorts examples by label, cuts them into K shards a client and deals these at random: clients see
+ * about K classes. Source: McMahan et al. 2017, "Communication-Efficient Learning of Deep Networks from Decentralized
+ * Data", section 3 (there 200 shards for 100 clients, K = 2). Any thread. */
 #include "split.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Checks and messages that the dataset readers share. Any thread. */
+/* The dataset readers share these checks and messages. Any thread. */
 #include "reader.h"
 
 #include "base/file.h"

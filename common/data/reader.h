@@ -1,4 +1,4 @@
-/* What the dataset readers share. Private to this block; any thread.
+/* The dataset readers share these calls. Private to this block; any thread.
  *
  * A reader fills a zeroed struct trib_dataset; when it fails, trib_dataset_open clears whatever was filled. */
 #ifndef TRIB_DATA_READER_H
@@ -7,29 +7,33 @@
 #include "data/dataset.h"
 #include "data/dataset_settings.h"
 
-/* More classes than this are a wrong column or a broken file rather than a classification. */
+/* TRIB_DATA_MAX_CLASSES bounds a classification: more are a wrong column or a broken file. */
 enum { TRIB_DATA_MAX_CLASSES = 1 << 20 };
 
-/* Bytes that may be loaded under `spec`, in size_t. */
+/* trib_data_budget returns the bytes that may be loaded under `spec`. */
 size_t trib_data_budget(const struct trib_dataset_spec *spec);
-/* Aligned room for count elements; above the budget TRIB_LIMIT with a message that names `name`. */
+/* trib_data_reserve makes aligned room for count elements; above the budget TRIB_LIMIT with a message that names
+ * `name`. */
 TRIB_MUST_CHECK enum trib_status trib_data_reserve(const char *name, size_t count, size_t element_len, size_t budget,
                                                    void **to, struct trib_error *error);
 bool trib_data_is_dir(const char *path);
-/* DIR/NAME, or the same with .gz or .zst: the first that exists; caller frees. *found stays NULL when none does; then
- * the status is still TRIB_OK. */
+/* trib_data_find finds DIR/NAME, or that with .gz or .zst: the first that exists; caller frees. *found stays NULL when
+ * none does; then the status is still TRIB_OK. */
 TRIB_MUST_CHECK enum trib_status trib_data_find(const char *dir, const char *name, char **found,
                                                 struct trib_error *error);
-/* TRIB_CONFIG when `value`, an option that this format has no use for, was given; `instead` says what to do. */
+/* trib_data_refuse gives TRIB_CONFIG when `value`, an option that this format has no use for, was given; `instead` says
+ * what to do. */
 TRIB_MUST_CHECK enum trib_status trib_data_refuse(const char *format, const char *option, const char *value,
                                                   const char *instead, struct trib_error *error);
-/* TRIB_CONFIG: `what` "word" is unknown; the nearest of the names, and all of them. word may be NULL. */
+/* trib_data_fail_unknown gives TRIB_CONFIG: `what` "word" is unknown; the nearest of the names, and all of them. word
+ * may be NULL. */
 enum trib_status trib_data_fail_unknown(const char *what, const char *word, const char *const *names, size_t n,
                                         struct trib_error *error);
-/* true for "train" (also when NULL), false for "test"; anything else is TRIB_CONFIG. */
+/* trib_data_split tells "train" (also when NULL), true, from "test", false; anything else is TRIB_CONFIG. */
 TRIB_MUST_CHECK enum trib_status trib_data_split(const struct trib_dataset_spec *spec, bool *train,
                                                  struct trib_error *error);
-/* `text` with control bytes replaced and cut to fit, in double quotes: for messages. Always terminated. */
+/* trib_data_quote writes `text` with control bytes replaced and cut to fit, in double quotes: for messages. Always
+ * terminated. */
 const char *trib_data_quote(const char *text, char *to, size_t size);
 
 /* ---- rows that several readers have ---- */
@@ -65,34 +69,34 @@ struct trib_data_array {
     struct trib_shape shape;
     const uint8_t *data; /* borrowed, any alignment */
 };
-/* Length in bytes of an array of this shape; false on overflow. */
+/* trib_data_shape_len computes the bytes of an array of this shape; false on overflow. */
 TRIB_MUST_CHECK bool trib_data_shape_len(const struct trib_shape *shape, size_t element_len, size_t *len);
-/* Fill n, example, example_n, is_u8 and data from [n], [n, d], [n, h, w] or [n, h, w, c]. */
+/* trib_data_take_examples fills n, example, example_n, is_u8 and data from [n], [n, d], [n, h, w] or [n, h, w, c]. */
 TRIB_MUST_CHECK enum trib_status trib_data_take_examples(const struct trib_data_array *array, size_t budget,
                                                          struct trib_dataset *dataset, struct trib_error *error);
-/* Fill labels and classes from [dataset->n] or [dataset->n, 1] integers. */
+/* trib_data_take_labels fills labels and classes from [dataset->n] or [dataset->n, 1] integers. */
 TRIB_MUST_CHECK enum trib_status trib_data_take_labels(const struct trib_data_array *array, int64_t classes,
                                                        struct trib_dataset *dataset, struct trib_error *error);
-/* Fill targets from [dataset->n] or [dataset->n, 1] numbers. */
+/* trib_data_take_targets fills targets from [dataset->n] or [dataset->n, 1] numbers. */
 TRIB_MUST_CHECK enum trib_status trib_data_take_targets(const struct trib_data_array *array,
                                                         struct trib_dataset *dataset, struct trib_error *error);
-/* Fill keys and n_keys from [dataset->n] integers, numbered in ascending order. */
+/* trib_data_take_keys fills keys and n_keys from [dataset->n] integers, numbered in ascending order. */
 TRIB_MUST_CHECK enum trib_status trib_data_take_keys(const struct trib_data_array *array, struct trib_dataset *dataset,
                                                      struct trib_error *error);
 
 /* ---- labels and keys ---- */
-/* spec->classes within 0..TRIB_DATA_MAX_CLASSES. */
+/* trib_data_check_classes wants spec->classes within 0..TRIB_DATA_MAX_CLASSES. */
 TRIB_MUST_CHECK enum trib_status trib_data_check_classes(int64_t classes, struct trib_error *error);
-/* Number texts[0..n) 0, 1, ... in byte order of the distinct ones. */
+/* trib_data_number_texts numbers texts[0..n) 0, 1, ... in byte order of the distinct ones. */
 TRIB_MUST_CHECK enum trib_status trib_data_number_texts(const char *const *texts, size_t n, int32_t *numbers,
                                                         int32_t *count, struct trib_error *error);
-/* The same for integers, in ascending order. */
+/* trib_data_number_integers numbers integers, in ascending order. */
 TRIB_MUST_CHECK enum trib_status trib_data_number_integers(const int64_t *values, size_t n, int32_t *numbers,
                                                            int32_t *count, struct trib_error *error);
-/* Fill keys and n_keys from the file `path`: IDX of rank 1, or text with one key a line. */
+/* trib_data_read_keys fills keys and n_keys from the file `path`: IDX of rank 1, or text with one key a line. */
 TRIB_MUST_CHECK enum trib_status trib_data_read_keys(const char *path, size_t budget, struct trib_dataset *dataset,
                                                      struct trib_error *error);
-/* An array over the bytes of an IDX file. */
+/* trib_data_idx_array makes an array over the bytes of an IDX file. */
 TRIB_MUST_CHECK enum trib_status trib_data_idx_array(const char *name, const struct trib_buf *content,
                                                      struct trib_data_array *array, struct trib_error *error);
 

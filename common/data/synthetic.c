@@ -1,5 +1,5 @@
-/* Drawn examples instead of a file: Synthetic(alpha, beta) of Li, Sahu, Zaheer, Sanjabi, Talwalkar and Smith: Federated
- * optimization in heterogeneous networks (2020), section 5.1. For experiments; any thread.
+/* Drawn examples stand in for a file here: Synthetic(alpha, beta) of Li, Sahu, Zaheer, Sanjabi, Talwalkar and Smith:
+ * Federated optimization in heterogeneous networks (2020), section 5.1. For experiments; any thread.
  *
  *   n_k = floor(LogNormal(4, 2)) + 50                      examples of user k, here at most 20,000
  *   W_k [60, 10], b_k [10] ~ N(u_k, 1),  u_k ~ N(0, alpha) the user's own rule

@@ -1,5 +1,5 @@
-/* What does not go together in server.yaml: the rules of the server's own keys, and one walk over those of the entries
- * that the settings name. */
+/* server.yaml is checked here for what does not go together: the rules of the server's own keys, and one walk over
+ * those of the entries that the settings name. */
 #include "settings_table.h"
 
 #include "base/str.h"

@@ -1,6 +1,6 @@
-/* Power-of-choice (Cho, Wang, Joshi 2020), the variant "rpow-d" that uses the last known losses: draw d candidates in
- * proportion to their examples, without replacement; of these take the ones whose loss was highest. An unknown loss
- * counts as the highest; among equals the order of the draw decides.
+/* Power-of-choice (Cho, Wang, Joshi 2020) is here the variant "rpow-d" that uses the last known losses: draw d
+ * candidates in proportion to their examples, without replacement; of these take the ones whose loss was highest. An
+ * unknown loss counts as the highest; among equals the order of the draw decides.
  *
  * The paper's clients never fail. Ours do, and one that always fails keeps its unknown loss: the chance to be drawn is
  * multiplied by the share of its tasks that came to something. */

@@ -1,4 +1,5 @@
-/* Uniform sampling without replacement (McMahan et al. 2017), from the run's seed and the round. */
+/* The selector "random" samples uniformly, without replacement (McMahan et al. 2017), from the run's seed and the
+ * round. */
 #include "sampling.h"
 #include "selector_tables.h"
 

@@ -1,5 +1,5 @@
-/* Those whose last turn is longest ago. Among equals, those who had fewer turns; among these, as drawn from the run's
- * seed and the round, so that no name is favoured. */
+/* The selector "round_robin" picks those whose last turn is longest ago. Among equals, those who had fewer turns; among
+ * these, as drawn from the run's seed and the round, so that no name is favoured. */
 #include "sampling.h"
 #include "selector_tables.h"
 

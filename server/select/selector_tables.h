@@ -1,4 +1,4 @@
-/* The tables that selector_list.def names, for the files that define them and the one that lists them. */
+/* These are the tables that selector_list.def names, for the files that define them and the one that lists them. */
 #ifndef TRIB_SELECT_SELECTOR_TABLES_H
 #define TRIB_SELECT_SELECTOR_TABLES_H
 

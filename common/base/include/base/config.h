@@ -1,4 +1,4 @@
-/* Configuration: YAML read into a tree that remembers lines, and tables of typed, bounded, documented rows.
+/* A configuration is YAML read into a tree that remembers lines, and tables of typed, bounded, documented rows.
  *
  * One table of rows describes a section; it drives reading, checking, --dump-config, the sample file and the man
  * page, so that none of them can drift. Every message names file, line, key, what is wrong and what would be right:
@@ -51,7 +51,7 @@ enum trib_config_type {
     TRIB_TYPE_ALIAS     /* a former name of the key in `fallback`: it is read as that key, and never written */
 };
 enum { TRIB_ROW_REQUIRED = 1, TRIB_ROW_RELOADABLE = 2, TRIB_ROW_SECRET = 4 };
-/* The entries' names in a registry: the name at an index, NULL behind the last. */
+/* A list of names is a function: the name of a registry's entry at an index, NULL behind the last. */
 typedef const char *(*trib_config_names)(size_t index);
 /* A row describes one key. Rows with the same key (of several entries of a registry, each with its own struct) are all
  * filled by it; a dump and a sample show the first. */
@@ -68,7 +68,7 @@ struct trib_config_row {
     const char *owners;      /* of a composed table: the entries that have a use for the key, "a, b"; NULL = all */
 };
 #define TRIB_ROW_AT(type, member) offsetof(type, member)
-/* A row in one line, without names. */
+/* TRIB_ROW writes a row in one line, without names. */
 #define TRIB_ROW(key_, type_, offset_, fallback_, min_, max_, choices_, flags_, help_)                                 \
     {                                                                                                                  \
         .key = (key_), .type = (type_), .offset = (offset_), .fallback = (fallback_), .min = (min_), .max = (max_),    \
@@ -107,7 +107,8 @@ enum trib_status trib_config_fail(const struct trib_config_node *node, struct tr
 
 /* ---- where a value comes from ---- */
 
-/* The places that settings were read from, the later ones counting more: a file, then another map of it, then --set. */
+/* A source is the places that settings were read from, the later ones counting more: a file, then another map of it,
+ * then --set. */
 struct trib_config_source {
     const struct trib_config_row *rows;
     size_t n_rows;

@@ -1,4 +1,4 @@
-/* Datasets: examples held in memory, read from files by one of the readers (dataset_list.def).
+/* A dataset is examples held in memory, read from files by one of the readers (dataset_list.def).
  *
  * Examples are kept as the file has them (uint8 or float32) and normalised when a batch is made. A loaded dataset is
  * immutable: many threads may make batches from it. */
@@ -9,7 +9,7 @@
 #include "base/config.h"
 #include "tensor/tensor.h"
 
-/* What to read. Fields that a reader does not use stay NULL. All borrowed. */
+/* A spec says what to read. Fields that a reader does not use stay NULL. All borrowed. */
 struct trib_dataset_spec {
     const char *format;       /* "idx", "cifar", "csv", "npy", "synthetic:HOW" */
     const char *path;         /* features: a file; idx and cifar also take the folder with the usual file names;
@@ -52,29 +52,30 @@ struct trib_dataset_reader {
     size_t n_rows;
 };
 size_t trib_dataset_readers(const struct trib_dataset_reader *const **readers);
-/* Whether a spec with this format must name a path; true for unknown ones. */
+/* trib_dataset_needs_file tells whether a spec with this format must name a path; true for unknown ones. */
 bool trib_dataset_needs_file(const char *format);
 
-/* Messages name the file and, where there is one, line or example:
+/* trib_dataset_open reads a dataset. Messages name the file and, where there is one, line or example:
  *   train-labels-idx1-ubyte: label 11 of example 52 is outside 0..9
  *   train-images-idx3-ubyte.gz: truncated: header promises 60000 x 784 bytes, file holds 1234567 */
 TRIB_MUST_CHECK enum trib_status trib_dataset_open(const struct trib_dataset_spec *spec, struct trib_dataset *dataset,
                                                    struct trib_error *error);
 void trib_dataset_clear(struct trib_dataset *dataset);
-/* Normalisation: "none", "unit" (uint8 / 255), "auto" (mean and deviation of the first <= 10,000 examples, per
- * channel), or "m1,m2,m3/s1,s2,s3" in the units of the file. For a federation every side must use the same, so "auto"
- * is for experiments; the default is "unit". "none" leaves bytes at 0..255. */
+/* trib_dataset_normalise chooses how values are scaled: "none", "unit" (uint8 / 255), "auto" (mean and deviation of the
+ * first <= 10,000 examples, per channel), or "m1,m2,m3/s1,s2,s3" in the units of the file. For a federation every side
+ * must use the same, so "auto" is for experiments; the default is "unit". "none" leaves bytes at 0..255. */
 TRIB_MUST_CHECK enum trib_status trib_dataset_normalise(struct trib_dataset *dataset, const char *rule,
                                                         struct trib_error *error);
-/* Write examples indices[0..n) as floats to x [n, example_n] and their labels to y (int32) or targets to y (float),
- * by the dataset's kind. */
+/* trib_dataset_batch writes examples indices[0..n) as floats to x [n, example_n] and their labels to y (int32) or
+ * targets to y (float), by the dataset's kind. */
 void trib_dataset_batch(const struct trib_dataset *dataset, const uint32_t *indices, size_t n, float *x, void *y);
 
-/* Whole file, decompressed when it is gzip or zstd (told by its magic bytes), at most max_len bytes out. The caller
- * clears `content`, which is overwritten. */
+/* trib_dataset_load_file reads a whole file, decompressed when it is gzip or zstd (told by its magic bytes), at most
+ * max_len bytes out. The caller clears `content`, which is overwritten. */
 TRIB_MUST_CHECK enum trib_status trib_dataset_load_file(const char *path, size_t max_len, struct trib_buf *content,
                                                         struct trib_error *error);
-/* The parsers behind the readers, over bytes (for fuzzing); the dataset takes a copy of what it needs. */
+/* trib_idx_parse and its like are the parsers behind the readers, over bytes (for fuzzing); the dataset takes a copy of
+ * what it needs. */
 TRIB_MUST_CHECK enum trib_status trib_idx_parse(const char *name, const uint8_t *bytes, size_t len, int *type,
                                                 struct trib_shape *shape, const uint8_t **data,
                                                 struct trib_error *error);

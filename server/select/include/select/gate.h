@@ -57,7 +57,8 @@ struct trib_gate_rule_table {
     const char *help; /* which updates it lets through, with its name where that is none of the words */
     struct trib_config_group settings; /* rows into struct trib_gate; keys under "relevance" */
 };
-/* What comparing a round's offers does not go with: for the settings of all that does so. */
+/* TRIB_GATE_COMPARES_RULE says what comparing a round's offers does not go with, for the settings of all that does so.
+ */
 #define TRIB_GATE_COMPARES_RULE                                                                                        \
     {                                                                                                                  \
         TRIB_RULE_FORBIDS, {.key = "federation.buffer", .relation = TRIB_ABOVE, .value = "0"},                         \

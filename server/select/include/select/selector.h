@@ -1,5 +1,5 @@
-/* Selectors: which of the available clients take part in a round. One const table each; selector_list.def lists them.
- * Pure: the choice is a function of the arguments and of the selector's own state, never of arrival order. */
+/* A selector chooses which of the available clients take part in a round. One const table each; selector_list.def lists
+ * them. Pure: the choice is a function of the arguments and of the selector's own state, never of arrival order. */
 #ifndef TRIB_SELECT_SELECTOR_H
 #define TRIB_SELECT_SELECTOR_H
 
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A client that could be picked; candidates come in an order that depends on their names alone. */
+/* A candidate is a client that could be picked; candidates come in an order that depends on their names alone. */
 struct trib_candidate {
     uint32_t client;
     uint64_t key;        /* of its name; candidates are sorted by it */
