@@ -1,5 +1,6 @@
-/* YAML becomes a tree here, of nodes that know their file and line. Bounds on length, depth and number of nodes hold before
- * anything is built, since files may come from elsewhere. Any thread; a tree is not changed once it is parsed. */
+/* YAML becomes a tree here, of nodes that know their file and line. Bounds on length, depth and number of nodes hold
+ * before anything is built, since files may come from elsewhere. Any thread; a tree is not changed once it is parsed.
+ */
 #include "config_private.h"
 
 #include "base/file.h"

@@ -96,6 +96,10 @@ static void add_data(void)
     trib_config_table_drop(&table, "data.regression");
     trib_config_table_row(&table, "data.path")->help =
         "The examples that are dealt out: a file, or a folder with the format's usual names.";
+    trib_config_table_row(&table, "data.format")->help =
+        "How the examples are stored: {names}; synthetic as synthetic:ALPHA,BETA.";
+    trib_config_table_row(&table, "data.normalise")->help =
+        "How values are scaled: none, unit, auto, or \"m1,m2,m3/s1,s2,s3\".";
     ADD(part_rows);
 }
 
