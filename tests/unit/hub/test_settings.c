@@ -62,6 +62,12 @@ static void expect_fault_starting(const char *text, const char *message)
     ck_assert_msg(strncmp(error.message + strlen(path), message, strlen(message)) == 0, "%s", error.message);
 }
 
+static const char *strategy_at(size_t i)
+{
+    const struct trib_strategy *const *list;
+    return i < trib_strategies(&list) ? list[i]->name : NULL;
+}
+
 START_TEST(a_short_file_is_enough)
 {
     char expected[128];
@@ -145,10 +151,13 @@ END_TEST
 
 START_TEST(keys_that_contradict_each_other_are_named)
 {
-    expect_fault(NEEDED "federation: {selector: rnd}\n",
-                 ": federation.selector: \"rnd\" is unknown; known are random, round_robin, oort, power_of_choice, "
-                 "relevance");
-    expect_fault(NEEDED "strategy: {name: fedfoo}\n", ": strategy.name: \"fedfoo\" is unknown; known are fedavg, ef21");
+    char names[256], message[400];
+    trib_config_list_names(trib_selector_names, NULL, names, sizeof names);
+    snprintf(message, sizeof message, ": federation.selector: \"rnd\" is unknown; known are %s", names);
+    expect_fault(NEEDED "federation: {selector: rnd}\n", message);
+    trib_config_list_names(strategy_at, NULL, names, sizeof names);
+    snprintf(message, sizeof message, ": strategy.name: \"fedfoo\" is unknown; known are %s", names);
+    expect_fault(NEEDED "strategy: {name: fedfoo}\n", message);
     expect_fault_starting(NEEDED "codec: {up: q9}\n", ": codec.up: codec \"q9\" is not known");
     expect_fault_starting(NEEDED "codec: {feedback: fe}\n", ": codec.feedback: error feedback \"fe\" is not known");
     expect_fault_starting(NEEDED "codec: {feedback: ef21}\n",
@@ -252,12 +261,6 @@ END_TEST
 
 /* ---- what the registries bring ---- */
 
-static const char *strategy_at(size_t i)
-{
-    const struct trib_strategy *const *list;
-    return i < trib_strategies(&list) ? list[i]->name : NULL;
-}
-
 static const char *model_at(size_t i)
 {
     const struct trib_zoo_entry *const *list;
@@ -284,7 +287,7 @@ static void find_comment(const char *sample, const char *section, const char *ke
     }
     size_t used = 0;
     for (; begin < end && used + 1 < size; begin++) {
-        bool space = strchr(" #\n", *begin) != NULL;
+        bool space = strchr(" #\n", *begin);
         if (!space || (used > 0 && to[used - 1] != ' ')) {
             to[used++] = space ? ' ' : *begin;
         }
