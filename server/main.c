@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "hub/hub.h"
-#include "run/settings.h"
+#include "settings/settings.h"
 #include "rpc/federation_service.h"
 #include "store/state_check.h"
 

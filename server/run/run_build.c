@@ -172,8 +172,7 @@ static enum trib_status build_round(struct trib_run *run, struct trib_error *err
 static enum trib_status check_bounds(const struct trib_run *run, struct trib_error *error)
 {
     const struct trib_server_settings *s = run->settings;
-    const struct trib_strategy_options options = {
-        .own = trib_server_group_settings(s, &run->strategy->settings)};
+    const struct trib_strategy_options options = {.own = trib_server_group_settings(s, &run->strategy->settings)};
     void *state = trib_calloc(1, run->strategy->state_size);
     if (!state) {
         return trib_fail_no_memory(error);

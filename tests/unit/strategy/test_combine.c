@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+#include "fail_memory.h"
 #include "test_main.h"
 
 #include <stdlib.h>
@@ -171,9 +172,9 @@ START_TEST(memory_runs_out)
     enum trib_status status = TRIB_NO_MEMORY;
     int64_t after = 0;
     for (; status != TRIB_OK; after++) {
-        (void)trib_mem_fail_after(after, false);
+        (void)fail_memory_after(after, false);
         status = trib_combine(&combination, direction, &error);
-        (void)trib_mem_fail_after(-1, false);
+        (void)fail_memory_after(-1, false);
         ck_assert(status == TRIB_OK || status == TRIB_NO_MEMORY);
     }
     ck_assert_int_eq(after, 4); /* panel, block, workspace; then all is well */

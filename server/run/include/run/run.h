@@ -9,7 +9,7 @@
 
 #include "journal/observer.h"
 #include "run/job.h"
-#include "run/settings.h"
+#include "settings/settings.h"
 
 struct trib_run; /* opaque */
 

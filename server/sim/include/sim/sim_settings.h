@@ -4,7 +4,7 @@
 #ifndef TRIB_SIM_SIM_SETTINGS_H
 #define TRIB_SIM_SIM_SETTINGS_H
 
-#include "run/settings.h"
+#include "settings/settings.h"
 #include "data/dataset_settings.h"
 #include "sim/distribution.h"
 #include "sim/results.h"

@@ -2,7 +2,7 @@
 #ifndef TRIB_CORE_SETTINGS_TABLE_H
 #define TRIB_CORE_SETTINGS_TABLE_H
 
-#include "run/settings.h"
+#include "settings/settings.h"
 
 /* trib_server_table returns the table, composed at the first call; any thread. */
 const struct trib_config_table *trib_server_table(void);

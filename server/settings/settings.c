@@ -1,5 +1,5 @@
 /* server.yaml is read here, and checked beyond single rows. */
-#include "run/settings.h"
+#include "settings/settings.h"
 
 #include "base/mem.h"
 #include "settings_table.h"

@@ -1,5 +1,5 @@
 /* server.yaml: defaults, overrides, and what a user reads after a mistake. */
-#include "run/settings.h"
+#include "settings/settings.h"
 
 #include "base/file.h"
 #include "model/zoo.h"

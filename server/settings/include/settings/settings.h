@@ -1,7 +1,7 @@
 /* The server's settings are read from server.yaml and --set. Their table is composed of rows of the server's own, of
  * groups that all programs share, and of what the entries of registries (selectors, gate rules, readers, ...) bring. */
-#ifndef TRIB_RUN_SETTINGS_H
-#define TRIB_RUN_SETTINGS_H
+#ifndef TRIB_SETTINGS_SETTINGS_H
+#define TRIB_SETTINGS_SETTINGS_H
 
 #include "backend/compute.h"
 #include "base/config.h"
