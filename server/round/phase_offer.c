@@ -262,8 +262,8 @@ static void task(struct trib_round *round, struct member *member)
 }
 
 const struct trib_phase trib_phase_offer = {
-    .name = "offer",
-    .help = "clients tell of their updates, and the gate lets through those that are relevant",
+    .info = {.name = "offer",
+             .help = "clients tell of their updates, and the gate lets through those that are relevant"},
     .events = TRIB_PHASE_EVENT(TRIB_EVENT_OFFER) | TRIB_PHASE_EVENT(TRIB_EVENT_SCORED),
     .take = take,
     .begin = begin,

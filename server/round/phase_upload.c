@@ -155,8 +155,8 @@ static bool is_busy(const struct trib_round *round)
 }
 
 const struct trib_phase trib_phase_upload = {
-    .name = "upload",
-    .help = "clients that were let through upload their updates, which are verified and folded",
+    .info = {.name = "upload",
+             .help = "clients that were let through upload their updates, which are verified and folded"},
     .events = TRIB_PHASE_EVENT(TRIB_EVENT_UPLOADED) | TRIB_PHASE_EVENT(TRIB_EVENT_REFUSED) |
               TRIB_PHASE_EVENT(TRIB_EVENT_FOLDED),
     .take = take,

@@ -1,15 +1,27 @@
 /* The list of phases, and the spine's calls to all of them. */
 #include "phase.h"
 
-static const struct trib_phase *const phases[] = {
-#define PHASE(name) &trib_phase_##name,
+static const struct trib_phase *const phases[PHASES] = {
+#define PHASE(name) [PHASE_##name] = &trib_phase_##name,
 #include "phase_list.def"
 #undef PHASE
 };
-enum { PHASES = sizeof phases / sizeof phases[0] };
+
+const struct trib_phase_info *trib_round_phase(size_t index)
+{
+    return index < PHASES ? &phases[index]->info : NULL;
+}
+
+const struct trib_phase *trib_phase_at(size_t index)
+{
+    return phases[index];
+}
 
 const char *trib_phases_take(struct trib_round *round, const struct trib_round_event *event)
 {
+    if (event->phase) {
+        return trib_phases_take_named(round, event);
+    }
     for (size_t i = 0; i < PHASES; i++) {
         if (event->kind < 32 && (phases[i]->events & TRIB_PHASE_EVENT(event->kind))) {
             return phases[i]->take(round, event);

@@ -31,6 +31,7 @@ static const char *on_joined(struct trib_round *round, const struct trib_round_e
         trib_round_send_task(round, member, event->now_ms);
         trib_phases_returned(round, event->now_ms);
     }
+    trib_phases_came(round, member, event->now_ms);
     trib_round_refill(round, event->now_ms);
     return NULL;
 }
@@ -79,6 +80,9 @@ static const char *on_progress(struct trib_round *round, const struct trib_round
 
 static const char *on_failure(struct trib_round *round, const struct trib_round_event *event)
 {
+    if (event->phase) {
+        return trib_phases_take(round, event);
+    }
     struct member *member = trib_round_find(round, event->client);
     if (!member || event->round != member->task_round || !trib_round_is_pending(member->state)) {
         return "the client has nothing to do in this round";
@@ -189,6 +193,7 @@ static void drop_idle(struct trib_round *round, int64_t now_ms)
 static const char *on_tick(struct trib_round *round, const struct trib_round_event *event)
 {
     drop_idle(round, event->now_ms);
+    trib_phases_tick(round, event->now_ms);
     trib_round_move_on(round, event->now_ms);
     return NULL;
 }
@@ -198,6 +203,7 @@ static const char *on_resume(struct trib_round *round, const struct trib_round_e
     if (round->state != TRIB_ROUND_WAITING) {
         return "not after a restart";
     }
+    trib_phases_resumed(round, event->now_ms);
     trib_round_resume(round, event->now_ms);
     trib_round_move_on(round, event->now_ms);
     return NULL;
@@ -208,10 +214,10 @@ static const char *on_stop(struct trib_round *round, const struct trib_round_eve
     round->stopping = true;
     round->suspended = round->options.outlives;
     if (round->state == TRIB_ROUND_WAITING) {
-        trib_round_finish(round, "stopped");
+        trib_round_finish(round, event->now_ms, "stopped");
     } else if (trib_round_is_open(round) && round->suspended) {
         round->reopen = true;
-        trib_round_finish(round, "stopped");
+        trib_round_finish(round, event->now_ms, "stopped");
     } else if (trib_round_is_open(round)) {
         trib_round_abandon(round, event->now_ms, "the server is stopping");
     }
@@ -264,6 +270,7 @@ enum trib_status trib_round_step(struct trib_round *round, const struct trib_rou
     if (round->state == TRIB_ROUND_WAITING && !round->reopen) {
         trib_round_release_members(round); /* parts that end between two rounds */
     }
+    trib_round_maybe_end(round, event->now_ms);
     if (may_begin && !why) {
         trib_round_maybe_begin(round, event->now_ms);
     }
@@ -302,7 +309,7 @@ int64_t trib_round_next_tick(const struct trib_round *round)
     }
     struct trib_heap_entry first = {.key = INT64_MAX};
     (void)trib_heap_first(&round->lists.timers, &first);
-    int64_t next = first.key;
+    int64_t next = sooner(first.key, trib_phases_timer(round));
     if (round->state == TRIB_ROUND_WAITING && trib_round_may_begin(round)) {
         next = sooner(next, round->retry_at_ms);
     }
@@ -355,6 +362,11 @@ enum trib_status trib_round_new(const struct trib_round_options *options, struct
         }
     }
     result->options = *options;
+    enum trib_status status = trib_phases_open_rooms(result, error);
+    if (status != TRIB_OK) {
+        trib_round_free(result);
+        return status;
+    }
     result->number = options->first_round;
     result->last_round = options->rounds;
     *round = result;
@@ -369,6 +381,7 @@ void trib_round_free(struct trib_round *round)
         trib_free(round->next_selector_state);
         trib_free(round->actions);
         trib_round_clear_lists(round);
+        trib_phases_close_rooms(round);
         trib_free(round);
     }
 }

@@ -212,6 +212,9 @@ static void begin_with_cohort(struct trib_round *round, int64_t now_ms)
  * round, so they count. Without cohorts they are enough. */
 bool trib_round_may_begin(const struct trib_round *round)
 {
+    if (round->number > round->last_round) {
+        return false; /* phases are under way */
+    }
     uint32_t at_work = trib_round_count_at_work(round);
     if (trib_round_is_asynchronous(round) && at_work > 0) {
         return true;

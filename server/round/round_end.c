@@ -38,10 +38,11 @@ static void end_work(struct trib_round *round, const char *reason)
     }
 }
 
-void trib_round_finish(struct trib_round *round, const char *reason)
+void trib_round_finish(struct trib_round *round, int64_t now_ms, const char *reason)
 {
     if (!round->suspended) {
         end_work(round, reason);
+        trib_phases_end(round, now_ms, TRIB_OUTCOME_ABANDONED, reason);
     }
     round->state = TRIB_ROUND_FINISHED;
     trib_round_act_reason(round, TRIB_ACTION_FINISHED, reason);
@@ -64,7 +65,7 @@ void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *re
     round->retry_at_ms = now_ms + round->options.retry_ms;
     round->state = TRIB_ROUND_WAITING;
     if (round->stopping) {
-        trib_round_finish(round, "stopped");
+        trib_round_finish(round, now_ms, "stopped");
     }
 }
 
@@ -104,6 +105,9 @@ static void take_report(struct trib_round *round)
 void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carried)
 {
     round->summary.committed_ms = now_ms;
+    if (!carried) { /* so that the round's line can tell of it */
+        trib_phases_end(round, now_ms, TRIB_OUTCOME_LATE, "the next model is committed");
+    }
     trib_round_act(round, carried ? TRIB_ACTION_CARRIED : TRIB_ACTION_COMMITTED, 0);
     size_t n;
     const uint32_t *parts = trib_round_parts(round, &n);
@@ -125,10 +129,19 @@ void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carri
     round->attempt = 0;
     round->retry_at_ms = now_ms;
     round->state = TRIB_ROUND_WAITING;
-    if (round->number > round->last_round) {
-        trib_round_finish(round, "all rounds are done");
-    } else if (round->stopping) {
-        trib_round_finish(round, "stopped");
+    if (!carried && !round->stopping) {
+        trib_phases_committed(round, now_ms);
+    }
+    trib_round_maybe_end(round, now_ms);
+    if (round->state == TRIB_ROUND_WAITING && round->stopping) {
+        trib_round_finish(round, now_ms, "stopped");
+    }
+}
+
+void trib_round_maybe_end(struct trib_round *round, int64_t now_ms)
+{
+    if (round->state == TRIB_ROUND_WAITING && round->number > round->last_round && !trib_phases_open(round)) {
+        trib_round_finish(round, now_ms, "all rounds are done");
     }
 }
 

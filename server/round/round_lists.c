@@ -1,7 +1,7 @@
 /* The lists of members: who has a part, who is idle, whose time is over when, whose upload is next. They follow every
  * change of a member, so that an event costs what its cohort costs, however many clients are known or connected; and
  * room for a whole step is reserved before it. */
-#include "round_private.h"
+#include "phase.h"
 
 #include "base/mem.h"
 
@@ -81,11 +81,13 @@ enum trib_status trib_round_reserve_step(struct trib_round *round, size_t more)
 {
     struct lists *lists = &round->lists;
     size_t parts = lists->n_parts + more;
-    size_t changed = round->n_changed + parts + 1, actions = parts * ACTIONS_PER_MEMBER + ACTIONS_PER_STEP;
+    size_t changed = round->n_changed + parts + 1, actions;
     TRIB_TRY(reserve_idle(round, lists->n_idle + parts + 1));
     TRIB_TRY(reserve_parts(round, parts));
     TRIB_TRY(trib_heap_reserve(&lists->timers, round->n_members, parts));
     TRIB_TRY(trib_heap_reserve(&lists->admitted, round->n_members, parts));
+    TRIB_TRY(trib_phases_reserve(round, &actions));
+    actions += parts * ACTIONS_PER_MEMBER + ACTIONS_PER_STEP;
     if (changed > round->changed_capacity) {
         GROW(round->changed, changed + changed / 2);
         round->changed_capacity = changed + changed / 2;

@@ -106,6 +106,7 @@ struct trib_round_action *trib_round_act(struct trib_round *round, enum trib_rou
     action->round = round->number;
     action->attempt = round->attempt;
     action->staleness = 0;
+    action->phase = NULL;
     action->reason[0] = 0;
     return action;
 }

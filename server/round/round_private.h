@@ -44,6 +44,28 @@ struct lists {
     struct trib_heap admitted; /* members that are ADMITTED, by the order of their offers */
 };
 
+enum {
+#define PHASE(name) PHASE_##name,
+#include "phase_list.def"
+#undef PHASE
+    PHASES
+};
+
+/* A phase's room is what the engine keeps for it: its own state, and one record for each member that it has asked, in
+ * the order of their keys, because these outlive the process and the clients' numbers do not. */
+struct phase_room {
+    bool open;
+    uint64_t round, version; /* that it is about */
+    void *own;               /* [state_size] */
+    struct phase_asked *asked;
+    void *states; /* [n_asked] of member_size, one beside each of those asked */
+    size_t n_asked, capacity, member_size;
+};
+struct phase_asked {
+    uint64_t key;
+    uint32_t client; /* UINT32_MAX: not here since the restart */
+};
+
 struct trib_round {
     struct trib_round_options options;
     enum trib_round_state state;
@@ -77,6 +99,8 @@ struct trib_round {
     size_t n_actions, actions_capacity;
     struct trib_round_summary summary;
     char closing_reason[64];
+    struct phase_room rooms[PHASES];
+    uint64_t phase_changes;
 };
 
 /* ---- round_lists.c. What a step may need is reserved before it: within it nothing can fail. ---- */
@@ -165,6 +189,8 @@ void trib_round_abandon(struct trib_round *round, int64_t now_ms, const char *re
 void trib_round_commit_done(struct trib_round *round, int64_t now_ms, bool carried);
 /* Members whose part is over may be picked again; those at work go on. */
 void trib_round_release_members(struct trib_round *round);
-void trib_round_finish(struct trib_round *round, const char *reason);
+void trib_round_finish(struct trib_round *round, int64_t now_ms, const char *reason);
+/* All rounds are done: finish, unless phases are still under way. */
+void trib_round_maybe_end(struct trib_round *round, int64_t now_ms);
 
 #endif

@@ -305,6 +305,11 @@ static void run_action(struct trib_run *run, const struct trib_round_action *act
     case TRIB_ACTION_FINISHED:
         finished(run, action->reason);
         break;
+    case TRIB_ACTION_ASK: /* of phases that no setting switches on yet */
+    case TRIB_ACTION_TELL:
+    case TRIB_ACTION_WORK:
+    case TRIB_ACTION_PHASE_DONE:
+        break;
     }
 }
 

@@ -252,6 +252,8 @@ static inline void note_event(struct observer *o, const struct trib_round_event 
         break;
     case TRIB_EVENT_TICK:
     case TRIB_EVENT_RESUME:
+    case TRIB_EVENT_ANSWER:
+    case TRIB_EVENT_WORK_DONE:
         break;
     }
 }

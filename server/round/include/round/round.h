@@ -99,7 +99,10 @@ enum trib_round_event_kind {
     TRIB_EVENT_COMMITTED,
     TRIB_EVENT_TICK,   /* time has passed */
     TRIB_EVENT_RESUME, /* the first one after trib_round_restore: go on with the round that was open, if one was */
-    TRIB_EVENT_STOP    /* drain: finish what is being committed, abandon what is being collected */
+    TRIB_EVENT_STOP,   /* drain: finish what is being committed, abandon what is being collected */
+    /* for phases of any kind; a FAILURE with a phase is one, too: the member cannot do what it was asked */
+    TRIB_EVENT_ANSWER,   /* client, phase, round (of the ASK), payload, payload_len */
+    TRIB_EVENT_WORK_DONE /* phase, round, work, ok, reason: what a WORK came to */
 };
 struct trib_score {
     uint32_t client;
@@ -117,6 +120,10 @@ struct trib_round_event {
     const struct trib_score *scores;
     size_t n_scores;
     const char *reason;
+    const char *phase;   /* its name; NULL = of no phase but the task's own */
+    const void *payload; /* [payload_len] as the phase defines it: untrusted */
+    size_t payload_len;
+    uint32_t work; /* as the phase numbers it */
 };
 
 enum trib_round_action_kind {
@@ -134,7 +141,12 @@ enum trib_round_action_kind {
     TRIB_ACTION_COMMITTED, /* the round is done: log it, publish the model */
     TRIB_ACTION_CARRIED,   /* the round is done and no update was wanted: log it; the model stays */
     TRIB_ACTION_ABANDONED, /* reason: the round is given up: log it, forget its accumulator and new model */
-    TRIB_ACTION_FINISHED   /* reason: nothing more to do; who was still at work has been told ABANDONED */
+    TRIB_ACTION_FINISHED,  /* reason: nothing more to do; who was still at work has been told ABANDONED */
+    /* of phases of any kind: phase, round (that it is about; of an ASK, ANSWER gives it back) */
+    TRIB_ACTION_ASK,       /* client, version: ask it (again); answer ANSWER, or FAILURE with the phase */
+    TRIB_ACTION_TELL,      /* client, outcome, reason: what became of its answer; FOLDED = it was taken */
+    TRIB_ACTION_WORK,      /* work: do it; answer WORK_DONE */
+    TRIB_ACTION_PHASE_DONE /* reason: the phase is over, and its result can be read */
 };
 /* An outcome is what became of a member's part. The numbers are those of Outcome.Kind on the wire; records hold the
  * names. Neither changes. */
@@ -153,6 +165,9 @@ struct trib_round_action {
     uint64_t round, attempt; /* that it is about: of the member's task, maybe earlier ones */
     uint64_t staleness;      /* rounds since that task was sent */
     enum trib_outcome outcome;
+    const char *phase; /* its name; NULL = of no phase but the task's own */
+    uint64_t version;  /* ASK: models made before the one that it is about, and that one */
+    uint32_t work;
     char reason[TRIB_ROUND_REASON_LEN];
 };
 
@@ -227,6 +242,16 @@ TRIB_MUST_CHECK enum trib_status trib_round_restore(struct trib_round *round,
                                                     const struct trib_round_snapshot *snapshot,
                                                     const struct trib_member_snapshot *members, size_t n,
                                                     struct trib_error *error);
+
+/* trib_round_save_phases adds the state of phases that are under way to the buffer: versioned bytes, to be kept with
+ * the round's snapshot, which say nothing but to trib_round_load_phases. */
+TRIB_MUST_CHECK enum trib_status trib_round_save_phases(const struct trib_round *round, struct trib_buf *bytes);
+/* trib_round_phase_changes counts the changes of what trib_round_save_phases would add. */
+uint64_t trib_round_phase_changes(const struct trib_round *round);
+/* trib_round_load_phases takes saved bytes back, after trib_round_restore and before RESUME; none at all are right as
+ * well. TRIB_CORRUPT: the engine is of no use then. */
+TRIB_MUST_CHECK enum trib_status trib_round_load_phases(struct trib_round *round, const void *bytes, size_t len,
+                                                        struct trib_error *error);
 
 const char *trib_round_state_name(enum trib_round_state state);
 const char *trib_member_state_name(enum trib_member_state state);
