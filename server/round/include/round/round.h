@@ -32,6 +32,7 @@
 #define TRIB_ROUND_ROUND_H
 
 #include "base/buf.h"
+#include "round/evaluation.h"
 #include "select/gate.h"
 #include "select/selector.h"
 
@@ -79,6 +80,7 @@ struct trib_round_options {
     uint32_t buffer;        /* updates that close a round, without cohorts; 0 = rounds with cohorts */
     uint32_t max_staleness; /* rounds that an update may be behind */
     bool outlives;          /* what is being collected when it is stopped goes on after a restart: nobody is told */
+    struct trib_evaluate_options at_clients;
 };
 
 enum trib_round_event_kind {
