@@ -154,17 +154,8 @@ static void list_part(struct trib_round *round, struct member *member)
 
 void trib_round_begin_counts(struct trib_round *round)
 {
-    size_t n;
-    const uint32_t *parts = trib_round_parts(round, &n);
     memset(round->counts_now, 0, sizeof round->counts_now);
     round->returning_now = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct member *member = &round->members[parts[i]];
-        if (member->task_round == round->number) {
-            round->counts_now[member->state]++;
-            round->returning_now += member->state == TRIB_MEMBER_TASKED && member->admitted;
-        }
-    }
 }
 
 /* ---- who is idle ---- */

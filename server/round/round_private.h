@@ -124,7 +124,7 @@ void trib_round_touch(struct trib_round *round, struct member *member);
 void trib_round_set_timers(struct trib_round *round);
 /* trib_round_take_expired lists the clients whose time is over, ascending; their timers are gone. */
 const uint32_t *trib_round_take_expired(struct trib_round *round, int64_t now_ms, size_t *n);
-/* trib_round_begin_counts counts anew who has a task of this round, when its number has changed. */
+/* trib_round_begin_counts begins to count who has a task of this round, whose number is new: nobody has. */
 void trib_round_begin_counts(struct trib_round *round);
 
 /* ---- round_members.c ---- */

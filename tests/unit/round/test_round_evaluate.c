@@ -675,6 +675,21 @@ START_TEST(damaged_bytes_are_refused)
 }
 END_TEST
 
+/* What is saved begins with u32 version, u32 length and 8 letters of the name, u64 round, u64 version of the model. */
+START_TEST(a_model_that_was_not_made_is_refused)
+{
+    for (int which = 0; which < 4; which++) {
+        struct trib_error error;
+        amid_an_evaluation();
+        save();
+        uint8_t *at = saved.data + (which < 2 ? 16 : 24);
+        ck_assert_uint_eq(trib_load_u64(at), 1);
+        trib_store_u64(at, which == 0 ? 0 : which == 3 ? 1 : 2);
+        ck_assert_int_eq(try_restart(&error), which == 3 ? TRIB_OK : TRIB_CORRUPT);
+    }
+}
+END_TEST
+
 /* ---- options and memory ---- */
 
 START_TEST(wrong_options_are_refused)
@@ -769,6 +784,7 @@ int main(void)
     tcase_add_test(tests, a_stop_that_is_outlived_tells_nobody);
     tcase_add_test(tests, what_has_changed_is_told);
     tcase_add_test(tests, damaged_bytes_are_refused);
+    tcase_add_test(tests, a_model_that_was_not_made_is_refused);
     tcase_add_test(tests, wrong_options_are_refused);
     tcase_add_test(tests, phases_are_listed_with_their_settings);
     tcase_add_test(tests, short_memory_leaves_the_state);
