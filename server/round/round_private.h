@@ -12,10 +12,10 @@ enum member_meaning { PENDING = 1, WATCHED = 2, DELIVERED = 4, OVER = 8 };
 
 /* A member is a client's part in the rounds. */
 struct member {
-/* what outlives the process */
+/* fields that outlive the process */
 #define TRIB_MEMBER_FIELD(type, name) type name;
 #include "round/member_fields.def"
-    /* and what does not */
+    /* and fields that do not */
     bool known, available, eligible;
     bool changed;        /* it stands in the list of those that have */
     bool listed;         /* among those with a part */
@@ -129,16 +129,16 @@ void trib_round_begin_counts(struct trib_round *round);
 
 /* ---- round_members.c ---- */
 struct member *trib_round_find(struct trib_round *round, uint32_t client);
-/* What outlives the process of it is not what it was. */
+/* trib_round_note_change notes that the member's snapshot is not what it was. */
 void trib_round_note_change(struct trib_round *round, struct member *member);
 void trib_round_set_state(struct trib_round *round, struct member *member, enum trib_member_state state);
 /* Has the state one of these meanings? */
 bool trib_member_means(enum trib_member_state state, enum member_meaning meaning);
-/* Its part is open, and its next move is its own or a phase's. */
+/* A member is pending while its part is open, and its next move is its own or a phase's. */
 bool trib_round_is_pending(enum trib_member_state state);
 /* How many of those counted are in a state with this meaning. */
 uint32_t trib_round_count(const uint32_t counts[TRIB_MEMBER_STATE_COUNT], enum member_meaning meaning);
-/* What the selector learns of a member whose part is over. */
+/* trib_round_report_of tells the selector of a member whose part is over. */
 struct trib_member_report trib_round_report_of(const struct member *member);
 bool trib_round_is_asynchronous(const struct trib_round *round);
 /* Tasks are out: COLLECTING or DECIDING. */

@@ -1,4 +1,4 @@
-/* What outlives the process: told to who keeps it, and taken back. */
+/* The engine's snapshot outlives the process: it is told to whoever keeps it, and taken back. */
 #include "phase.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* What an event costs the round engine: nanoseconds per event, with the look at its next timer and its changes that
+/* The cost of an event to the round engine: nanoseconds per event, with the look at its next timer and its changes that
  * follows each, for a cohort of ten among few and among many clients. The best mean of several runs of whole rounds. */
 #include "bench_options.h"
 

@@ -1,6 +1,6 @@
-/* What a store keeps of a round engine, by the rules of whoever writes it down: the run's row when the round, its
- * attempt or what it is about has changed; a member's row when its part has. An offer is not kept until the gate has
- * let it through, and an upload only where there was room for it. */
+/* A keeper holds what a store would of a round engine, by the rules of whoever writes it down: the run's row when the
+ * round, its attempt or what it is about has changed; a member's row when its part has. An offer is not kept until the
+ * gate has let it through, and an upload only where there was room for it. */
 #ifndef TEST_ROUND_KEEPER_H
 #define TEST_ROUND_KEEPER_H
 
@@ -85,7 +85,7 @@ static inline void keep_run(struct kept_state *kept, const struct trib_round *ro
     }
 }
 
-/* What is folded now belongs to the version that is being made durable. */
+/* Updates that are folded now belong to the version that is being made durable. */
 static inline void keep_commit(struct kept_state *kept, const struct trib_round *round)
 {
     for (uint32_t i = 0; i < KEEPER_CLIENTS; i++) {

@@ -60,7 +60,7 @@ struct disk_state {
     struct books books;
 };
 
-/* What may not be forgotten whatever happens: the last of a client's tasks that is a part of a durable model. */
+/* A history may not be forgotten whatever happens: the last of a client's tasks that is a part of a durable model. */
 struct history {
     uint64_t round, attempt, times;
 };
@@ -414,7 +414,7 @@ static inline void note_outcome(struct observer *o, const struct trib_round_acti
     }
 }
 
-/* These clients' updates are in a model that will never vanish: none of them was in one before. */
+/* Folded updates are in a model that will never vanish: none of them was in one before. */
 static inline void note_durable(struct observer *o)
 {
     for (int i = 0; i < CLIENTS; i++) {
@@ -512,7 +512,7 @@ static inline void note_action(struct observer *o, const struct trib_round_event
 
 /* ---- after every step ---- */
 
-/* What the gate lets through and what not, told in one step. */
+/* The gate tells in one step what it lets through and what not. */
 static inline void check_gate(const struct observer *o, const struct trib_round_event *event,
                               const struct trib_round_action *actions, size_t n)
 {

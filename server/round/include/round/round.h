@@ -173,7 +173,7 @@ struct trib_round_action {
     char reason[TRIB_ROUND_REASON_LEN];
 };
 
-/* What a round's log line tells. */
+/* A round's summary holds what its log line tells. */
 struct trib_round_summary {
     uint64_t round, attempt;
     uint32_t available, eligible, cohort, offered, granted, uploaded, folded, skipped, rejected, failed, late;
@@ -208,7 +208,7 @@ const struct trib_round_summary *trib_round_summary(const struct trib_round *rou
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
 /* trib_round_members_in counts the members in this state. */
 uint32_t trib_round_members_in(const struct trib_round *round, enum trib_member_state state);
-/* Its update may still become a part of this round or a later one: TASKED to FOLDING. */
+/* A member is at work while its update may still become a part of this round or a later one: TASKED to FOLDING. */
 bool trib_round_is_at_work(enum trib_member_state state);
 /* The round and the attempt of a client's last task; 0 = it never had one. */
 uint64_t trib_round_task_of(const struct trib_round *round, uint32_t client, uint64_t *attempt);
