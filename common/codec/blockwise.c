@@ -1,5 +1,6 @@
-/* QSGD (Alistarh et al., 2017), with the largest magnitude in the norm's place for q8 and q4. A step stands in 16 bits,
- * those of a float below its sign, rounded up by less than 2^-8 so that no value lies beyond the last level. */
+/* Blockwise quantisation is QSGD (Alistarh et al., 2017), with the largest magnitude in the norm's place for q8 and q4.
+ * A step stands in 16 bits, those of a float below its sign, rounded up by less than 2^-8 so that no value lies beyond
+ * the last level. */
 #include "blockwise.h"
 
 #include "norm.h"

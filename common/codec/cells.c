@@ -1,4 +1,4 @@
-/* Grids: their heads, and the means of what falls to each of their points. */
+/* Grids have their heads here, and the means of what falls to each of their points. */
 #include "cells.h"
 
 #include "base/clones.h"
@@ -9,7 +9,7 @@
 
 enum { LANES = 16, BUNCH = 8, PIECE = 2048 /* added up in floats, which stay exact enough */ };
 
-/* In 1/128 of the scale. */
+/* Offsets count in 1/128 of the scale. */
 enum { OFFSET_UNIT = 128 };
 
 unsigned trib_cells_n_offsets(uint32_t alphabet)

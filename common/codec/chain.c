@@ -1,4 +1,4 @@
-/* Chains: their text, their stages' ids, and which stages go together. */
+/* A chain is made from its text or from its stages' ids, where the stages go together. */
 #include "codec/chain.h"
 
 #include "base/str.h"

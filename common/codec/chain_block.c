@@ -1,4 +1,5 @@
-/* One block through a chain, there and back; and the survey of the whole vector that some stages need before. */
+/* A block goes through a chain here, there and back; so does the survey of the whole vector that some stages need
+ * before. */
 #include "codec/chain.h"
 
 #include "finite.h"

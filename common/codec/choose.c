@@ -1,4 +1,5 @@
-/* Trial and error: candidates for the rate are run on a sample of the vector and the one with the least error wins.
+/* A chain is chosen by trial and error: candidates for the rate are run on a sample of the vector and the one with the
+ * least error wins.
  *
  * Which one that is depends on how the values are distributed. For the same error Gaussian values need the most bits of
  * all of one variance, and a rotation makes any values look Gaussian: so an even update is best left as it is, where an

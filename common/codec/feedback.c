@@ -1,4 +1,4 @@
-/* The formulas of error feedback. */
+/* The formulas of error feedback are loops over ranges of vectors. */
 #include "codec/feedback.h"
 
 #include "base/clones.h"

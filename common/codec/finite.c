@@ -1,3 +1,4 @@
+/* Floats are examined as integers: an exponent of all ones is nan or infinity. */
 #include "finite.h"
 
 #include "base/clones.h"

@@ -1,4 +1,5 @@
-/* Is every float of a vector finite? At the speed of memory: this runs over every byte a peer sends. Any thread. */
+/* trib_all_finite tells whether every float of a vector is finite, at the speed of memory, for every byte that a peer
+ * sends goes through it. Private to the codec block; any thread. */
 #ifndef TRIB_CODEC_FINITE_H
 #define TRIB_CODEC_FINITE_H
 

@@ -1,4 +1,4 @@
-/* Making frames. */
+/* Frames are made here: blocks are coded, in parallel where there is a pool, and put behind their head. */
 #include "frame_head.h"
 
 #include "finite.h"

@@ -1,4 +1,5 @@
-/* Every field comes from a peer or a disk: it is checked before the next one is believed, and nothing is allocated. */
+/* Every field of a head comes from a peer or a disk: each is checked before the next one is believed, and nothing is
+ * allocated. */
 #include "frame_head.h"
 
 #include "base/buf.h"

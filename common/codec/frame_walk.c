@@ -1,5 +1,5 @@
-/* Reading frames block by block. What was checked in the head is checked again where it is used: a spooled file could
- * have changed between the two reads. */
+/* Frames are read block by block here. What was checked in the head is checked again where it is used: a spooled file
+ * could have changed between the two reads. */
 #include "finite.h"
 #include "frame_head.h"
 

@@ -1,4 +1,4 @@
-/* Bits, and gaps between positions. */
+/* Bits are written and read here, and positions made into gaps and back. */
 #include "gaps.h"
 
 /* ---- bits ---- */

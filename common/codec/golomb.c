@@ -1,4 +1,4 @@
-/* Golomb-Rice codes. */
+/* Rice codes are chosen, written and read here. */
 #include "golomb.h"
 
 static uint64_t cost_of(const uint16_t *numbers, size_t n, unsigned rice)

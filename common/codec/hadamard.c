@@ -1,4 +1,4 @@
-/* Random signs and fast Walsh-Hadamard transforms (Ailon and Chazelle, 2006), twice over.
+/* The rotation is random signs and fast Walsh-Hadamard transforms (Ailon and Chazelle, 2006), twice over.
  *
  * Why twice: once makes of a few large values a sum of a few +-1 patterns, which is not normal. 1 bit of such a block
  * is the pattern of the largest value, whatever the signs: of (1, 0.9, 0, 0, ...) an "unbiased" code keeps (1.81, 0) in

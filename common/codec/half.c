@@ -1,3 +1,4 @@
+/* Halves are converted by integer arithmetic, and in bulk by the processor where it can. */
 #include "codec/half.h"
 
 #include "base/buf.h"

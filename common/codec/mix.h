@@ -1,5 +1,5 @@
-/* Random bits for each element, as a hash of a counter: one stream a (seed, purpose, block), which loops read at any
- * place and at any vector width. Private to the codec block. */
+/* A mix gives random bits for each element, as a hash of a counter: one stream a (seed, purpose, block), which loops
+ * read at any place and at any vector width. Private to the codec block. */
 #ifndef TRIB_CODEC_MIX_H
 #define TRIB_CODEC_MIX_H
 
@@ -15,8 +15,8 @@ static inline struct trib_mix trib_mix_init(uint64_t seed, const char *purpose, 
     return (struct trib_mix){.offset = rng.key[0], .key = rng.key[1]};
 }
 
-/* 32 random bits: the integer hash of C. Wellons' search (lowbias32, 2018), keyed before its second multiplication, so
- * that two streams whose counters overlap still differ. */
+/* trib_mix_bits returns 32 random bits: the integer hash of C. Wellons' search (lowbias32, 2018), keyed before its
+ * second multiplication, so that two streams whose counters overlap still differ. */
 static inline uint32_t trib_mix_bits(struct trib_mix mix, uint32_t counter)
 {
     uint32_t x = counter * UINT32_C(0x9e3779b9) + mix.offset;

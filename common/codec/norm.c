@@ -1,3 +1,4 @@
+/* Sums over a block are taken lane by lane, and the lanes added in order. */
 #include "norm.h"
 
 #include "base/clones.h"

@@ -1,5 +1,5 @@
-/* Bit packing. Neighbours are joined pair by pair into words while these fit in 16 bits, by loops that vectorise; what
- * is left to be packed one by one is few words, or none. */
+/* Symbols are packed by joining: neighbours are joined pair by pair into words while these fit in 16 bits, by loops
+ * that vectorise; what is left to be packed one by one is few words, or none. */
 #include "pack.h"
 
 #include "base/clones.h"

@@ -1,4 +1,5 @@
-/* rANS. A state x lies in [2^16, 2^32); a symbol of frequency f of 2^14, whose slots begin at b, makes of it
+/* The coder is rANS: a state x lies in [2^16, 2^32); a symbol of frequency f of 2^14, whose slots begin at b, makes of
+ * it
  *
  *     x / f * 2^14 + x % f + b,     after x's lower half was written out as a word if the result would not fit,
  *

@@ -1,4 +1,4 @@
-/* Models: made from counts, sent in few bits. */
+/* Models are made from counts and sent in few bits. */
 #include "rans_model.h"
 
 #include "pack.h"

@@ -1,4 +1,4 @@
-/* Steps for rates. */
+/* The step that a rate asks for is found here: from energies and curves, or by trial on a sample. */
 #include "rate.h"
 
 #include "rans.h"

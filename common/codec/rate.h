@@ -1,4 +1,4 @@
-/* The step of a quantiser with an entropy coder behind it: one for the whole vector, such that the frame, with all
+/* The step of a quantiser with an entropy coder behind it is one for the whole vector, such that the frame, with all
  * heads and tables, takes the bits that were asked for. One step for all blocks makes those of small variance take
  * fewer bits: reverse water-filling, the least error for a given sum.
  *
@@ -11,12 +11,13 @@
 
 #include "codec/stage.h"
 
-/* log2(x) for x > 0 and 2^x, the same bits on every machine, to about 1e-13. */
+/* trib_rate_log2 and trib_rate_exp2 return log2(x) for x > 0 and 2^x, the same bits on every machine, to about 1e-13.
+ */
 double trib_rate_log2(double x);
 double trib_rate_exp2(double x);
 
-/* A function of a positive ratio: values at ratios 2^(first + i / density), cubic between. The two values beyond either
- * end of what is asked for belong to the table; outside it the nearest one is taken. */
+/* A curve is a function of a positive ratio: values at ratios 2^(first + i / density), cubic between. The two values
+ * beyond either end of what is asked for belong to the table; outside it the nearest one is taken. */
 struct trib_rate_curve {
     const double *values;
     unsigned n, density;
@@ -24,29 +25,29 @@ struct trib_rate_curve {
 };
 double trib_rate_curve_at(const struct trib_rate_curve *curve, double ratio);
 
-/* Of many blocks of different variance that are decoded unbiased the sum of errors is least where d(error) / d(rate) is
- * the same for all. A block's error is D / (1 - D) of its energy, D the biased one's; at small steps that means one
- * step for all blocks, at large ones less. The step of a block where those of much larger variance have `step`, both in
- * the block's standard deviations. */
+/* trib_rate_unbiased_step returns the step of a block where those of much larger variance have `step`, both in the
+ * block's standard deviations. Of many blocks of different variance that are decoded unbiased the sum of errors is
+ * least where d(error) / d(rate) is the same for all. A block's error is D / (1 - D) of its energy, D the biased one's;
+ * at small steps that means one step for all blocks, at large ones less. */
 double trib_rate_unbiased_step(double step);
 
-/* Bits that the symbols of a block take with an ideal coder that knows the counts of each segment; *distinct of them
- * occur, for which it needs a table. `counts` has room for the alphabet. */
+/* trib_rate_of_symbols returns the bits that the symbols of a block take with an ideal coder that knows the counts of
+ * each segment; *distinct of them occur, for which it needs a table. `counts` has room for the alphabet. */
 double trib_rate_of_symbols(const struct trib_block *block, uint32_t *counts, uint32_t *distinct);
 
 /* ---- a quantiser's survey ---- */
 
-/* What the quantiser says about itself. */
+/* A rate model is what the quantiser says about itself. */
 struct trib_rate_model {
-    /* Bits for each of many values of N(0, 1) at this step. */
+    /* gaussian returns the bits for each of many values of N(0, 1) at this step. */
     double (*gaussian)(const struct trib_stage_use *use, double step);
-    /* Quantise block->values, which it may change; fills in symbols, alphabet and segments. */
+    /* quantize quantises block->values, which it may change; fills in symbols, alphabet and segments. */
     void (*quantize)(const struct trib_stage_use *use, float step, struct trib_block *block);
     unsigned head_len;        /* bytes in front of each block, about */
     unsigned measured_blocks; /* whole blocks to quantise, about, where values are not Gaussian; more cost more time */
 };
 
-/* State of the survey; `step` is what it finds, 0 for a vector of zeros. */
+/* The state of the survey; `step` is what the survey finds, 0 for a vector of zeros. */
 struct trib_rate_survey {
     float step;
     double rate; /* bits asked for, a value */
@@ -55,15 +56,16 @@ struct trib_rate_survey {
     struct trib_rate_plan *plan; /* NULL once done */
 };
 enum { TRIB_RATE_PASSES = 2 };
-/* For the stage's begin; the model is borrowed. */
+/* trib_rate_begin is for the stage's begin; the model is borrowed. */
 enum trib_status trib_rate_begin(struct trib_rate_survey *survey, const struct trib_rate_model *model,
                                  const struct trib_survey_info *info, double rate);
-/* The other slots of struct trib_stage_survey; their state is a struct trib_rate_survey. */
+/* trib_rate_block, _end and _clear are the other slots of struct trib_stage_survey; their state is a struct
+ * trib_rate_survey. */
 void trib_rate_block(const struct trib_stage_use *use, void *state, unsigned pass, const struct trib_block *block);
 void trib_rate_end(const struct trib_stage_use *use, void *state, unsigned pass);
 void trib_rate_clear(void *state);
 
-/* The sum of squares and the largest magnitude. */
+/* A size is the sum of squares and the largest magnitude of values. */
 struct trib_rate_size {
     double energy;
     float largest;

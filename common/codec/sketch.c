@@ -1,4 +1,4 @@
-/* Positions by arithmetic, and the passes over blocks of a vector. */
+/* A sketch's positions are found by arithmetic; the passes over blocks of a vector take and check its signs. */
 #include "codec/sketch.h"
 
 #include "base/buf.h"

@@ -1,5 +1,5 @@
-/* The common part of topk, randk and ternary; and the warm-up of Deep Gradient Compression (Lin et al., 2018, section
- * 3.3), which begins with a larger share and takes a quarter of it at a time. */
+/* Sparsifiers have their common part here (topk, randk, ternary), and the warm-up of Deep Gradient Compression (Lin et
+ * al., 2018, section 3.3), which begins with a larger share and takes a quarter of it at a time. */
 #include "sparse.h"
 
 #include "stage_table.h"

@@ -1,4 +1,4 @@
-/* The list of stages, by position, name and id; and the writer that they share. */
+/* The list of stages is looked up by position, name and id here; the writer that they share is below. */
 #include "codec/stage.h"
 
 #include "stage_table.h"

@@ -1,4 +1,4 @@
-/* The arguments of a stage, read as its table's rows say, and its usage, written from the same rows. */
+/* The arguments of a stage are read as its table's rows say, and its usage is written from the same rows. */
 #include "codec/stage.h"
 
 #include "base/str.h"

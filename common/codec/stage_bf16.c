@@ -1,5 +1,5 @@
-/* bf16: the upper half of a float (1 sign, 8 exponent, 7 fraction bits), nearest even. Relative error at most 2^-8 down
- * to the subnormals, with float32's range. Magnitudes that would round up to infinity are refused. */
+/* bf16 is the upper half of a float (1 sign, 8 exponent, 7 fraction bits), nearest even. Relative error at most 2^-8
+ * down to the subnormals, with float32's range. Magnitudes that would round up to infinity are refused. */
 #include "stage_table.h"
 
 #include "base/clones.h"

@@ -1,5 +1,5 @@
-/* f16: IEEE half precision, nearest even. Relative error at most 2^-11, absolute at most 2^-25 below 2^-14. Magnitudes
- * from 65520 up are refused, never saturated: a clipped update would be wrong without anyone knowing. */
+/* f16 is IEEE half precision, nearest even. Relative error at most 2^-11, absolute at most 2^-25 below 2^-14.
+ * Magnitudes from 65520 up are refused, never saturated: a clipped update would be wrong without anyone knowing. */
 #include "stage_table.h"
 
 #include "codec/half.h"

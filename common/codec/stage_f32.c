@@ -1,4 +1,4 @@
-/* f32: the floats themselves, little-endian. Lossless. */
+/* f32 is the floats themselves, little-endian. Lossless. */
 #include "finite.h"
 #include "stage_table.h"
 

@@ -1,5 +1,5 @@
-/* golomb: positions as Golomb-Rice coded gaps with the best parameter, symbols and numbers packed as without an entropy
- * coder: the stream of sparse ternary compression (Sattler et al., 2019). */
+/* golomb codes positions as Golomb-Rice coded gaps with the best parameter, symbols and numbers packed as without an
+ * entropy coder: the stream of sparse ternary compression (Sattler et al., 2019). */
 #include "stage_table.h"
 
 #include "golomb.h"

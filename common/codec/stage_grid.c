@@ -1,4 +1,4 @@
-/* grid: 2^BITS levels from -RANGE to +RANGE, the same for every block of every client, rounded at random. So sums of
+/* grid is 2^BITS levels from -RANGE to +RANGE, the same for every block of every client, rounded at random. So sums of
  * symbols are symbols of sums, which is what secure aggregation adds up. A value beyond RANGE is refused rather than
  * clipped: nobody downstream could tell.
  *

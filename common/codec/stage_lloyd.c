@@ -1,4 +1,4 @@
-/* lloyd: the 2^BITS levels of least mean square error for N(0, 1) (Lloyd, 1982; Max, 1960), with one scale a block
+/* lloyd is the 2^BITS levels of least mean square error for N(0, 1) (Lloyd, 1982; Max, 1960), with one scale a block
  * fitted to what was rounded. After a rotation this is EDEN (Vargaftik et al., 2022), at 1 bit DRIVE (2021).
  *
  *     biased    S = <c, x> / <c, c>     the least error

@@ -1,5 +1,5 @@
-/* q8, q4: a byte or half a byte a value, one of 255 or 15 levels fitted to each group's largest magnitude, rounded at
- * random. */
+/* q8 and q4 are a byte or half a byte a value, one of 255 or 15 levels fitted to each group's largest magnitude,
+ * rounded at random. */
 #include "blockwise.h"
 #include "stage_table.h"
 

@@ -1,5 +1,5 @@
-/* qsgd: LEVELS levels of the Euclidean norm of each bucket and a sign, rounded at random (Alistarh et al., 2017). Most
- * symbols are near zero where a bucket is long: worth an entropy coder. */
+/* qsgd is LEVELS levels of the Euclidean norm of each bucket and a sign, rounded at random (Alistarh et al., 2017).
+ * Most symbols are near zero where a bucket is long: worth an entropy coder. */
 #include "blockwise.h"
 #include "stage_table.h"
 

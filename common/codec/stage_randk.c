@@ -1,5 +1,5 @@
-/* randk: random elements of each block, ceil(SHARE * n) of n, scaled by n/k, so that each keeps its mean (Wangni et
- * al., 2018; Konecny et al., 2016). Which ones follows from seed and block number, by both sides: no positions are
+/* randk keeps random elements of each block, ceil(SHARE * n) of n, scaled by n/k, so that each keeps its mean (Wangni
+ * et al., 2018; Konecny et al., 2016). Which ones follows from seed and block number, by both sides: no positions are
  * sent. */
 #include "sparse.h"
 #include "stage_table.h"

@@ -1,5 +1,5 @@
-/* range: interleaved rANS (rans.h) of symbols, each segment with statistics of its own; of positions as gaps; of plain
- * numbers byte plane by byte plane, since their upper bytes repeat themselves and their lower ones do not. */
+/* range is interleaved rANS (rans.h) of symbols, each segment with statistics of its own; of positions as gaps; of
+ * plain numbers byte plane by byte plane, since their upper bytes repeat themselves and their lower ones do not. */
 #include "stage_table.h"
 
 #include "gaps.h"

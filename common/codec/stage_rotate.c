@@ -1,4 +1,4 @@
-/* rotate: the randomised Hadamard rotation. Whatever the block was, its values then look like draws from one normal
+/* rotate is the randomised Hadamard rotation. Whatever the block was, its values then look like draws from one normal
  * distribution, which is what lloyd, sign and uniform are fitted to. Nothing stands in the frame: the signs follow from
  * its seed and the block's number. */
 #include "hadamard.h"

@@ -1,4 +1,4 @@
-/* sign: one bit a value and one scale a block, the mean magnitude: the best scale for the mean square error. After a
+/* sign is one bit a value and one scale a block, the mean magnitude: the best scale for the mean square error. After a
  * rotation this is DRIVE's biased form (Vargaftik et al., 2021); alone it is signSGD with a norm (Karimireddy et al.,
  * 2019), which needs error feedback. Zero counts as positive. */
 #include "stage_table.h"

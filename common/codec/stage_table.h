@@ -1,4 +1,5 @@
-/* What stage_list.def says, for the files that define the tables and the one that lists them: their ids and names. */
+/* The ids and names of stages, as stage_list.def says them, are for the files that define the tables and the one that
+ * lists them. */
 #ifndef TRIB_CODEC_STAGE_TABLE_H
 #define TRIB_CODEC_STAGE_TABLE_H
 

@@ -1,5 +1,5 @@
-/* ternary: sparse ternary compression (Sattler et al., 2019): the largest magnitudes of the whole vector, ceil(SHARE *
- * n) of them, each as its sign times mu = mean |kept|. One bit and a position for each; wants error feedback, and an
+/* ternary is sparse ternary compression (Sattler et al., 2019): the largest magnitudes of the whole vector, ceil(SHARE
+ * * n) of them, each as its sign times mu = mean |kept|. One bit and a position for each; wants error feedback, and an
  * entropy coder for the positions. */
 #include "sparse.h"
 #include "stage_table.h"

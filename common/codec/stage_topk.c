@@ -1,5 +1,6 @@
-/* topk: the largest magnitudes of the whole vector (Aji and Heafield, 2017; Stich et al., 2018), exactly ceil(SHARE *
- * n) of them, wherever they lie: a block keeps what it has of them. Biased: what is left out is for error feedback. */
+/* topk keeps the largest magnitudes of the whole vector (Aji and Heafield, 2017; Stich et al., 2018), exactly
+ * ceil(SHARE * n) of them, wherever they lie: a block keeps what it has of them. Biased: what is left out is for error
+ * feedback. */
 #include "sparse.h"
 #include "stage_table.h"
 

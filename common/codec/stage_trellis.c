@@ -1,7 +1,7 @@
-/* trellis: as uniform, but trellis-coded (trellis.h): of a grid of half the spacing only every second value is possible
- * at a time. Symbols of even and of odd numbers are two segments, each with statistics of its own; their decoded values
- * are the means of what fell to them. Of the 0.254 bit a value by which a scalar grid with entropy coding misses
- * Shannon's bound this misses 0.046 from 0.6 bits on; below, the two draw level.
+/* trellis is as uniform, but trellis-coded (trellis.h): of a grid of half the spacing only every second value is
+ * possible at a time. Symbols of even and of odd numbers are two segments, each with statistics of its own; their
+ * decoded values are the means of what fell to them. Of the 0.254 bit a value by which a scalar grid with entropy
+ * coding misses Shannon's bound this misses 0.046 from 0.6 bits on; below, the two draw level.
  *
  * The head: cells of even numbers (cells.h), cells of odd ones without scale and alphabet, u32 count of even ones. */
 #include "stage_table.h"

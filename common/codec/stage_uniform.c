@@ -1,4 +1,4 @@
-/* uniform: a grid of evenly spaced values, at any rate.
+/* uniform is a grid of evenly spaced values, at any rate.
  *
  * Before an entropy coder the grid has one step for the whole vector, which the survey finds (rate.h), and as many
  * values as it takes. Scalar quantisers with entropy coding can hardly do better (Gish and Pierce, "Asymptotically

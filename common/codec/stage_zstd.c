@@ -1,4 +1,4 @@
-/* zstd: positions, symbols and numbers through libzstd, for what repeats itself in ways that statistics of single
+/* zstd sends positions, symbols and numbers through libzstd, for what repeats itself in ways that statistics of single
  * symbols do not see. The bytes are the same for one version of libzstd and one level, not across versions; any
  * version decodes them.
  *

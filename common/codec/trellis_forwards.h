@@ -1,13 +1,13 @@
-/* The forward half of Viterbi's search through the trellis (trellis.h), and the machine of 64 states that it shares
- * with the way back and the decoder. Private to the codec block; any thread. */
+/* The forward half of Viterbi's search through the trellis (trellis.h) is a file of its own, for its speed; the machine
+ * of 64 states is shared with the way back and the decoder. Private to the codec block; any thread. */
 #ifndef TRIB_CODEC_TRELLIS_FORWARDS_H
 #define TRIB_CODEC_TRELLIS_FORWARDS_H
 
 #include "trellis.h"
 
-/* Ungerboeck's code in its systematic feedback form, with parity polynomials 103 and 024 in octal. From an even state s
- * the machine goes to s / 2, from an odd one to s / 2 ^ FEEDBACK; where k is odd the next state is flipped by INPUT as
- * well. So the states below HALF follow even ones, and the others odd ones. */
+/* The machine is Ungerboeck's code in its systematic feedback form, with parity polynomials 103 and 024 in octal. From
+ * an even state s the machine goes to s / 2, from an odd one to s / 2 ^ FEEDBACK; where k is odd the next state is
+ * flipped by INPUT as well. So the states below HALF follow even ones, and the others odd ones. */
 enum {
     TRIB_TRELLIS_STATES = 64,
     TRIB_TRELLIS_HALF = TRIB_TRELLIS_STATES / 2,

@@ -1,5 +1,6 @@
-/* What a sketch of K signs tells of how far an update agrees with a direction, and what it costs: the estimate against
- * the exact share over many draws of positions, bytes on the wire, and times (the best of several runs).
+/* The benchmark of sketches shows what K signs tell of how far an update agrees with a direction, and what they cost:
+ * the estimate against the exact share over many draws of positions, bytes on the wire, and times (the best of several
+ * runs).
  *
  * The update agrees with the direction to a different degree in each stretch of the vector, as in the layers of a
  * model. Every third value is lost by the codec, so that both the decoded values and those before coding are looked at.

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a chain promises for a Gaussian block of GAUSSIAN elements: the mean square error against the vector's own (a
- * little above what the theory or the format gives), and the bits a value. */
+/* A row is what a chain promises for a Gaussian block of GAUSSIAN elements: the mean square error against the vector's
+ * own (a little above what the theory or the format gives), and the bits a value. */
 struct row {
     char text[TRIB_CHAIN_TEXT];
     double nmse, bits;

@@ -1,4 +1,4 @@
-/* A frame: a coded vector with everything needed to check it before it is used. Any thread. Layout, little-endian:
+/* A frame is a coded vector with everything needed to check it before it is used. Any thread. Layout, little-endian:
  *
  *   0   "TRF1"                       magic and version
  *   4   u8 kind                      1 = update (delta), 2 = whole model
@@ -34,6 +34,7 @@ struct trib_frame_header {
     uint64_t frame_len;      /* whole frame with its CRC */
 };
 
+/* A job is what an encoder is given. */
 struct trib_frame_job {
     enum trib_frame_kind kind;
     const struct trib_chain *chain;
@@ -42,26 +43,27 @@ struct trib_frame_job {
     const float *vector;   /* [n] */
     size_t n;
     struct trib_thread_pool *pool; /* NULL: this thread alone */
-    /* Called for each block after it is coded, with the values that a receiver will decode; the block's part of
-     * `vector` is not read any more and may be overwritten. Several threads, disjoint ranges. NULL: nobody wants to
+    /* decoded is called for each block after it is coded, with the values that a receiver will decode; the block's part
+     * of `vector` is not read any more and may be overwritten. Several threads, disjoint ranges. NULL: nobody wants to
      * know. */
     void (*decoded)(void *context, size_t first, const float *values, size_t n);
     void *context;
 };
-/* Encode a vector; the caller owns the blob. The same bytes for any pool. TRIB_INVALID when n is 0 or too large,
- * TRIB_NOT_FINITE with the element when the chain cannot carry it, TRIB_NO_MEMORY. */
+/* trib_frame_encode encodes a vector; the caller owns the blob. The same bytes for any pool. TRIB_INVALID when n is 0
+ * or too large, TRIB_NOT_FINITE with the element when the chain cannot carry it, TRIB_NO_MEMORY. */
 TRIB_MUST_CHECK enum trib_status trib_frame_encode(const struct trib_frame_job *job, struct trib_blob **frame,
                                                    struct trib_error *error);
-/* The length of an encoded f32 frame of n elements (0 when n is 0 or too large), and an encoder that only writes
- * header, table and CRC around a vector which the caller has put at payload_offset already: a model is published
- * without a second copy. `frame` is 4-byte aligned, frame_len is what trib_frame_raw_len gave. The same bytes as
- * trib_frame_encode with f32 and seed 0. TRIB_NOT_FINITE names the element. */
+/* trib_frame_raw_len returns the length of an encoded f32 frame of n elements (0 when n is 0 or too large);
+ * trib_frame_seal_raw is an encoder that only writes header, table and CRC around a vector which the caller has put at
+ * payload_offset already: a model is published without a second copy. `frame` is 4-byte aligned, frame_len is what
+ * trib_frame_raw_len gave. The same bytes as trib_frame_encode with f32 and seed 0. TRIB_NOT_FINITE names the element.
+ */
 size_t trib_frame_raw_len(size_t n, size_t *payload_offset);
 TRIB_MUST_CHECK enum trib_status trib_frame_seal_raw(enum trib_frame_kind kind,
                                                      const uint8_t schema[TRIB_FRAME_HASH_LEN], size_t n,
                                                      uint8_t *frame, size_t frame_len, struct trib_error *error);
 
-/* What a receiver expects; anything else is refused with the reason. */
+/* An expectation is what a receiver wants; anything else is refused with the reason. */
 struct trib_frame_expect {
     enum trib_frame_kind kind;
     const uint8_t *schema; /* 32 bytes, or NULL = any */
@@ -75,14 +77,14 @@ struct trib_frame_source {
     uint64_t len;
     const uint8_t *memory; /* all `len` bytes where they are in memory: then nothing is copied; else NULL */
 };
-/* Borrows the blob. */
+/* trib_frame_source_memory borrows the blob. */
 struct trib_frame_source trib_frame_source_memory(const struct trib_blob *blob);
 
-/* Walk a frame block by block, in memory for one block (coded and decoded) a thread. `visit` gets the decoded elements
- * of each block: in order on this thread without a pool, else from several threads at once, blocks in any order. A
- * status other than TRIB_OK ends the walk with it (the one of the first block that failed). NULL only verifies. Checks
- * the header, every length and the schema before the first block is visited and that all values of a block are finite
- * before it is, and the CRC at the end. So: walk once to verify, walk again to fold.
+/* trib_frame_walk walks a frame block by block, in memory for one block (coded and decoded) a thread. `visit` gets the
+ * decoded elements of each block: in order on this thread without a pool, else from several threads at once, blocks in
+ * any order. A status other than TRIB_OK ends the walk with it (the one of the first block that failed). NULL only
+ * verifies. Checks the header, every length and the schema before the first block is visited and that all values of a
+ * block are finite before it is, and the CRC at the end. So: walk once to verify, walk again to fold.
  *
  * TRIB_CORRUPT: not a frame, cut, or changed. TRIB_MISMATCH: a sound frame, but not what is expected. TRIB_NOT_FINITE
  * with the block. TRIB_UNSUPPORTED: a version, flag or codec (by number) that this build does not know. TRIB_LIMIT:
@@ -94,11 +96,11 @@ TRIB_MUST_CHECK enum trib_status trib_frame_walk(const struct trib_frame_source 
                                                  const struct trib_frame_expect *expect, struct trib_thread_pool *pool,
                                                  trib_frame_visit visit, void *context,
                                                  struct trib_frame_header *header, struct trib_error *error);
-/* Check header and table alone, against the source's length as well; reads no block. */
+/* trib_frame_parse_header checks header and table alone, against the source's length as well; no block is read. */
 TRIB_MUST_CHECK enum trib_status trib_frame_parse_header(const struct trib_frame_source *source,
                                                          struct trib_frame_header *header, struct trib_error *error);
-/* Decode a whole frame into a vector of n elements (TRIB_MISMATCH when it has another number); after a failure the
- * vector may hold anything. */
+/* trib_frame_decode decodes a whole frame into a vector of n elements (TRIB_MISMATCH when it has another number); after
+ * a failure the vector may hold anything. */
 TRIB_MUST_CHECK enum trib_status trib_frame_decode(const struct trib_frame_source *source,
                                                    const struct trib_frame_expect *expect, float *vector, size_t n,
                                                    struct trib_error *error);

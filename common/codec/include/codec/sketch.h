@@ -1,4 +1,4 @@
-/* Sign sketches: the signs of an update at K of its N positions, which a client offers before it uploads, and from
+/* A sketch is the signs of an update at K of its N positions, which a client offers before it uploads, and from
  * which a server estimates how far the update agrees with a direction (CMFL, Wang et al. 2019).
  *
  * Positions are derived by both sides from (run, round): one at random in each of K equal parts of the vector, so they
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* With the offer that it is part of, the largest sketch (8,388,608 signs) is half of the longest message that a
+/* The largest sketch, with the offer that it is part of, (8,388,608 signs) is half of the longest message that a
  * transport takes. */
 enum { TRIB_SKETCH_MAX_BYTES = 1 << 20 };
 
@@ -27,28 +27,32 @@ struct trib_sketch_plan {
 };
 
 struct trib_sketch_plan trib_sketch_plan(const char *run, uint64_t round, uint64_t k, uint64_t n);
-/* Position i < k; ascending in i. */
+/* trib_sketch_position returns position i < k; ascending in i. */
 uint64_t trib_sketch_position(const struct trib_sketch_plan *plan, uint64_t i);
-/* The first i whose position is at least `element`; k when there is none. */
+/* trib_sketch_first returns the first i whose position is at least `element`; k when there is none. */
 uint64_t trib_sketch_first(const struct trib_sketch_plan *plan, uint64_t element);
-/* Bytes of a packed sketch: bit i in byte i / 8, the lowest first; bits beyond k are 0. */
+/* trib_sketch_bytes returns the bytes of a packed sketch: bit i in byte i / 8, the lowest first; bits beyond k are 0.
+ */
 size_t trib_sketch_bytes(uint64_t k);
 
-/* A client's side. signs [k], one byte a position, so that blocks may be taken by several threads at once: fill those
- * of the elements [first, first + n), whose values before and after coding are given. Then pack them. */
+/* trib_sketch_take is a client's side. signs [k] has one byte a position, so that blocks may be taken by several
+ * threads at once: those are filled in of the elements [first, first + n), whose values before and after coding are
+ * given. Then trib_sketch_pack packs them. */
 void trib_sketch_take(const struct trib_sketch_plan *plan, uint8_t *signs, size_t first, const float *original,
                       const float *decoded, size_t n);
 void trib_sketch_pack(const uint8_t *signs, uint64_t k, uint8_t *packed);
 
-/* A server's side. The number of positions in [first, first + n) where the decoded value is not 0 and its sign is not
- * the sketch's. */
+/* trib_sketch_contradictions is a server's side: the number of positions in [first, first + n) where the decoded value
+ * is not 0 and its sign is not the sketch's. */
 uint64_t trib_sketch_contradictions(const struct trib_sketch_plan *plan, const uint8_t *packed, size_t first,
                                     const float *decoded, size_t n);
-/* Equal signs of two packed sketches. */
+/* trib_sketch_agreement returns the number of equal signs of two packed sketches. */
 uint64_t trib_sketch_agreement(const uint8_t *a, const uint8_t *b, uint64_t k);
-/* The packed sketch of a whole vector of signs (bit j in word j / 64, the lowest first), such as a past update's. */
+/* trib_sketch_sample makes the packed sketch of a whole vector of signs (bit j in word j / 64, the lowest first), such
+ * as a past update's. */
 void trib_sketch_sample(const struct trib_sketch_plan *plan, const uint64_t *signs, uint8_t *packed);
-/* Standard error of the share e of equal signs among k of n positions, with the correction for a finite vector. */
+/* trib_sketch_error returns the standard error of the share e of equal signs among k of n positions, with the
+ * correction for a finite vector. */
 double trib_sketch_error(double e, uint64_t k, uint64_t n);
 
 #endif

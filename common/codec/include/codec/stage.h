@@ -1,4 +1,4 @@
-/* Stages: the links of a chain that makes a vector of floats (an update, a model) into bytes. One const table each;
+/* Stages are the links of a chain that makes a vector of floats (an update, a model) into bytes. Each is a const table;
  * stage_list.def lists them. codec/chain.h puts them together.
  *
  * A vector is cut into blocks of TRIB_CODEC_BLOCK elements (the last may be shorter), each coded on its own, so that a
@@ -74,13 +74,13 @@ struct trib_block {
     float *scratch; /* [TRIB_CODEC_BLOCK], 64-byte aligned: any stage's, for the length of a call */
 };
 
-/* What a stage's open finds in its head and its decode uses. */
+/* A stage's memory is RAM for what its open finds in its head and its decode uses. */
 union trib_stage_memory {
     double align;
     uint8_t bytes[128];
 };
 
-/* A bounded writer: after the first write that does not fit, `full` stays true and nothing more is written. */
+/* A writer is bounded: after the first write that does not fit, `full` stays true and nothing more is written. */
 struct trib_writer {
     uint8_t *data;
     size_t capacity, len;
@@ -92,18 +92,19 @@ void trib_write_u16(struct trib_writer *writer, uint16_t value);
 void trib_write_u32(struct trib_writer *writer, uint32_t value);
 void trib_write_float(struct trib_writer *writer, float value);
 void trib_write_bytes(struct trib_writer *writer, const void *bytes, size_t len);
-/* The other way, with trib_read_* of base/buf.h. False when the bytes are short or it is not finite. */
+/* trib_read_float reads beside trib_read_* of base/buf.h. False when the bytes are short or the float is not finite. */
 bool trib_read_float(struct trib_reader *reader, float *value);
 
 /* ---- what needs to see the whole vector first ---- */
 
+/* A survey is told this of the vector before it begins. */
 struct trib_survey_info {
     uint64_t n;        /* elements of the whole vector */
     uint32_t n_blocks; /* of it */
     uint64_t seed;
 };
-/* Passes over all blocks, in order, on one thread, before the first block is encoded. Isometric transforms are not run
- * for a survey; sparsifiers before the stage are. */
+/* A survey is passes over all blocks, in order, on one thread, before the first block is encoded. Isometric transforms
+ * are not run for a survey; sparsifiers before the stage are. */
 struct trib_stage_survey {
     size_t state_size; /* zeroed before begin */
     unsigned passes;
@@ -146,14 +147,15 @@ struct trib_stage {
     const struct trib_stage_arg *args; /* [n_args]; NULL: it takes none */
     unsigned n_args;
     const char *examples; /* "lloyd:2 or lloyd:1,unbiased", for messages; NULL: its usage says enough */
-    /* Look at what stands around it in a chain that was parsed (rotated, entropy_follows), after its arguments: sets
-     * use->caps where that changes them. TRIB_INVALID with what it needs. NULL: it goes with everything. */
+    /* check looks at what stands around the stage in a chain that was parsed (rotated, entropy_follows), after its
+     * arguments: sets use->caps where that changes them. TRIB_INVALID with what it needs. NULL: it goes with
+     * everything. */
     enum trib_status (*check)(struct trib_stage_use *use, struct trib_error *error);
     const struct trib_stage_survey *survey; /* NULL: it needs none */
 
-    /* Every kind but plain quantisers. Take the block one step on; write the head (an entropy stage: everything) to
-     * `out`. `survey` is the state after the last pass, read only, NULL without one. TRIB_NOT_FINITE for a value that
-     * cannot be carried. Whether `out` was too short is the caller's to see. */
+    /* encode, of every kind but plain quantisers, takes the block one step on, and writes the head (an entropy stage:
+     * everything) to `out`. `survey` is the state after the last pass, read only, NULL without one. TRIB_NOT_FINITE for
+     * a value that cannot be carried. Whether `out` was too short is the caller's to see. */
     enum trib_status (*encode)(const struct trib_stage_use *use, const void *survey, struct trib_block *block,
                                struct trib_writer *out);
     /* Decoding comes in two parts. `open` in the order of encoding: read the head, check it, and say what the following
@@ -161,10 +163,11 @@ struct trib_stage {
      * symbols (each below alphabet), numbers and positions (each below n, ascending). Pointers into the bytes may be
      * kept. TRIB_CORRUPT, TRIB_NOT_FINITE for what no encoder writes. */
     enum trib_status (*open)(struct trib_block *block, struct trib_reader *in, union trib_stage_memory *memory);
-    /* Then `decode` in reverse order: take the block one step back. NULL for entropy stages. */
+    /* decode, in reverse order, takes the block one step back. NULL for entropy stages. */
     enum trib_status (*decode)(struct trib_block *block, const union trib_stage_memory *memory);
 
-    /* Plain quantisers, instead of the three: a number of `width` bytes for each value. False: not finite. */
+    /* pack and unpack are for plain quantisers, instead of the three: a number of `width` bytes for each value. False:
+     * not finite. */
     unsigned width;
     bool (*pack)(const float *from, size_t n, uint8_t *to);
     bool (*unpack)(const uint8_t *from, size_t n, float *to);
