@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "bench_options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,8 +122,9 @@ static void bench(const struct trib_strategy *strategy, const struct trib_update
     trib_thread_pool_free(pool);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bench_options(argc, argv, "bench-combine", "Coordinates that strategies combine in a second.", NULL, 0);
     static const size_t cohorts[] = {10, 100, 1000};
     float *rows = malloc(sizeof *rows * UPDATES_IN_MEMORY * N), *direction = malloc(sizeof *direction * N);
     struct trib_rng rng = trib_rng_init(1, "bench", 0, 0);
