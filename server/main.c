@@ -5,6 +5,7 @@
 #include "base/signals.h"
 #include "hub/hub.h"
 #include "settings/settings.h"
+#include "setup/rooms.h"
 #include "rpc/federation_service.h"
 #include "store/state_check.h"
 
@@ -65,7 +66,7 @@ static int check_settings(const struct trib_server_settings *settings, const cha
     struct trib_net_tls tls = trib_net_tls_of(&settings->tls);
     enum trib_status status = trib_net_tls_check(&tls, true, &error);
     if (status == TRIB_OK) {
-        status = trib_run_check(settings, &error);
+        status = trib_rooms_check(settings, &error);
     }
     if (status != TRIB_OK) {
         return fail(&error);
@@ -78,7 +79,7 @@ static int explain_model(const struct trib_server_settings *settings)
 {
     struct trib_buf text = {0};
     struct trib_error error;
-    enum trib_status status = trib_run_explain(settings, &text, &error);
+    enum trib_status status = trib_rooms_explain(settings, &text, &error);
     if (status != TRIB_OK) {
         trib_buf_clear(&text);
         return fail(&error);

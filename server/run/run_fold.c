@@ -3,32 +3,13 @@
 
 #include <math.h>
 
-/* A stale update weighs less than it is counted for, in parts of this. */
-enum { WEIGHT_PARTS = 64 };
-
-uint64_t trib_run_most_weight(const struct trib_server_settings *s, uint64_t updates)
-{
-    return updates * (uint64_t)s->max_examples * (trib_run_may_be_stale(s) ? WEIGHT_PARTS : 1);
-}
-
-uint64_t trib_run_most_updates(const struct trib_server_settings *s)
-{
-    uint64_t clients = (uint64_t)s->max_clients, updates = clients;
-    if (s->buffer > 0) { /* and those that are being folded when it is full, or wait for the next */
-        updates = (uint64_t)(s->buffer + 2 * s->uploads_in_flight);
-    } else if (s->clients_per_round > 0) {
-        updates = (uint64_t)(ceil((double)s->clients_per_round * s->over_selection) * (double)(1 + s->max_staleness));
-    }
-    return updates < clients ? updates : clients; /* nobody is folded twice in a round */
-}
-
 /* Whose updates may come: this round's cohort, which may be small or none, and those of earlier ones. */
 static uint64_t count_at_work(const struct trib_run *run)
 {
     uint64_t n = 0;
     for (int state = 0; state < TRIB_MEMBER_STATE_COUNT; state++) {
         n += trib_round_is_at_work((enum trib_member_state)state)
-                 ? trib_round_members_in(run->round, (enum trib_member_state)state)
+                 ? trib_round_members_in(run->rooms.round, (enum trib_member_state)state)
                  : 0;
     }
     return n;
@@ -36,7 +17,7 @@ static uint64_t count_at_work(const struct trib_run *run)
 
 void trib_run_begin_round(struct trib_run *run)
 {
-    const struct trib_round_summary *s = trib_round_summary(run->round);
+    const struct trib_round_summary *s = trib_round_summary(run->rooms.round);
     run->evaluation = (struct trib_evaluation){0};
     run->train_loss_sum = 0;
     run->train_weight_sum = 0;
@@ -46,9 +27,10 @@ void trib_run_begin_round(struct trib_run *run)
     trib_run_tell(run, &(struct trib_fact){
                            .kind = TRIB_FACT_ROUND_STARTED, .round = s->round, .attempt = s->attempt, .summary = s});
     /* Without cohorts, clients may still come and be folded into this round. */
-    uint64_t updates = run->settings->buffer > 0 ? trib_run_most_updates(run->settings) : count_at_work(run);
+    uint64_t updates =
+        run->rooms.settings->buffer > 0 ? trib_server_most_updates(run->rooms.settings) : count_at_work(run);
     struct trib_job *job = trib_run_job(run, TRIB_JOB_BEGIN);
-    job->max_total_weight = trib_run_most_weight(run->settings, updates);
+    job->max_total_weight = trib_server_most_weight(run->rooms.settings, updates);
     run->host.submit(run->host.context, job);
 }
 
@@ -67,12 +49,12 @@ static uint64_t count_steps(const struct trib_server_settings *s, uint64_t claim
 /* What an update weighs before staleness. */
 static uint64_t base_weight(const struct trib_run *run, const struct trib_part *part)
 {
-    const struct trib_server_settings *s = run->settings;
+    const struct trib_server_settings *s = run->rooms.settings;
     uint64_t examples = part->offer_examples;
     uint64_t weight = s->weights == TRIB_WEIGHTS_EXAMPLES ? examples
                       : s->weights == TRIB_WEIGHTS_STEPS  ? count_steps(s, part->offer_steps, examples)
                                                           : 1;
-    bool remembered = (run->strategy->caps & TRIB_STRATEGY_REMEMBERS) && part->folded_round > 0;
+    bool remembered = (run->rooms.strategy->caps & TRIB_STRATEGY_REMEMBERS) && part->folded_round > 0;
     return remembered ? part->weight : weight > (uint64_t)s->max_examples ? (uint64_t)s->max_examples : weight;
 }
 
@@ -80,14 +62,14 @@ static uint64_t base_weight(const struct trib_run *run, const struct trib_part *
  * room for that. */
 static void keep_upload(struct trib_run *run, uint32_t client, struct trib_part *part, struct trib_upload *upload)
 {
-    if (!upload || !run->journal || part->kept) {
+    if (!upload || !run->rooms.journal || part->kept) {
         return;
     }
-    part->kept = run->kept_bytes + part->offer_len <= (uint64_t)run->settings->keep_uploads;
+    part->kept = run->rooms.kept_bytes + part->offer_len <= (uint64_t)run->rooms.settings->keep_uploads;
     if (part->kept) {
         const struct trib_present present = trib_run_look(run);
-        run->kept_bytes += part->offer_len;
-        trib_journal_note_upload(run->journal, &present, client);
+        run->rooms.kept_bytes += part->offer_len;
+        trib_journal_note_upload(run->rooms.journal, &present, client);
     } else {
         trib_upload_unwanted(upload);
     }
@@ -95,23 +77,23 @@ static void keep_upload(struct trib_run *run, uint32_t client, struct trib_part 
 
 void trib_run_let_upload_go(struct trib_run *run, uint32_t client)
 {
-    struct trib_part *part = trib_parts_of(&run->parts, client);
+    struct trib_part *part = trib_parts_of(&run->rooms.parts, client);
     if (part && part->kept) {
         part->kept = false;
-        run->kept_bytes -= part->offer_len;
-        trib_uploads_remove(run->uploads, trib_roster_node(run->roster, client), part->offer_sha256);
+        run->rooms.kept_bytes -= part->offer_len;
+        trib_uploads_remove(run->rooms.uploads, trib_roster_node(run->rooms.roster, client), part->offer_sha256);
     }
 }
 
 void trib_run_fold(struct trib_run *run, const struct trib_round_action *action)
 {
-    const struct trib_server_settings *s = run->settings;
-    struct trib_part *part = trib_parts_of(&run->parts, action->client);
+    const struct trib_server_settings *s = run->rooms.settings;
+    struct trib_part *part = trib_parts_of(&run->rooms.parts, action->client);
     struct trib_job *job = trib_run_job(run, TRIB_JOB_FOLD);
     struct trib_update_info *info = &job->fold.info;
     job->client = action->client;
-    job->upload = trib_uploads_take_complete(run->uploads, action->client);
-    job->fold.claim = (struct trib_update_claim){.run = run->id, .task_round = action->round};
+    job->upload = trib_uploads_take_complete(run->rooms.uploads, action->client);
+    job->fold.claim = (struct trib_update_claim){.run = run->rooms.id, .task_round = action->round};
     part->weight = base_weight(run, part);
     keep_upload(run, action->client, part, job->upload);
     job->sketch = part->sketch;
@@ -119,8 +101,8 @@ void trib_run_fold(struct trib_run *run, const struct trib_round_action *action)
     info->examples = part->offer_examples;
     info->weight = info->counted = part->weight;
     info->first = part->folded_round == 0;
-    if (trib_run_may_be_stale(s)) {
-        info->counted *= WEIGHT_PARTS;
+    if (trib_server_may_be_stale(s)) {
+        info->counted *= TRIB_WEIGHT_PARTS;
         double weight = (double)info->counted * pow(1 + (double)action->staleness, -s->staleness_power);
         info->weight = weight < 1 ? 1 : (uint64_t)llround(weight);
     }

@@ -14,7 +14,7 @@
 static void check_codecs(const struct trib_run *run, const Tributary__V1__Hello *hello,
                          char refusal[TRIB_ERROR_MESSAGE_LEN])
 {
-    const char *lacking = trib_uplink_lacks(&run->uplink, hello->codecs, hello->n_codecs);
+    const char *lacking = trib_uplink_lacks(&run->rooms.uplink, hello->codecs, hello->n_codecs);
     if (!lacking) {
         return;
     }
@@ -26,26 +26,15 @@ static void check_codecs(const struct trib_run *run, const Tributary__V1__Hello 
     }
 }
 
-struct trib_filters trib_run_filters(const struct trib_server_settings *s)
-{
-    return (struct trib_filters){.tags = s->selection_tags,
-                                 .min_examples = (uint64_t)s->selection_min_examples,
-                                 .min_threads = (uint64_t)s->selection_min_threads,
-                                 .min_memory = (uint64_t)s->selection_min_memory,
-                                 .min_battery = (uint64_t)s->selection_min_battery,
-                                 .metered = s->selection_metered};
-}
-
 void trib_run_introduce(const struct trib_run *run, const Tributary__V1__Hello *hello, const char *address,
                         struct trib_introduction *introduction, char refusal[TRIB_ERROR_MESSAGE_LEN])
 {
-    const struct trib_filters filters = trib_run_filters(run->settings);
-    *introduction =
-        (struct trib_introduction){.examples = hello->examples,
-                                   .protocol = hello->protocol,
-                                   .takes_deltas = !trib_chain_lacks(&run->sealer.down, hello->codecs, hello->n_codecs),
-                                   .filtered = trib_filter_hello(&filters, hello),
-                                   .device = trib_device_of(hello->device)};
+    *introduction = (struct trib_introduction){
+        .examples = hello->examples,
+        .protocol = hello->protocol,
+        .takes_deltas = !trib_chain_lacks(&run->rooms.sealer.down, hello->codecs, hello->n_codecs),
+        .filtered = trib_filter_hello(&run->rooms.filters, hello),
+        .device = trib_device_of(hello->device)};
     trib_str_copy(introduction->address, sizeof introduction->address, address);
     trib_str_copy(introduction->software, sizeof introduction->software, hello->software);
     refusal[0] = 0;
@@ -56,10 +45,10 @@ void trib_run_introduce(const struct trib_run *run, const Tributary__V1__Hello *
 
 static void tell_filtered(struct trib_run *run, uint32_t client)
 {
-    const char *why = trib_roster_filtered(run->roster, client);
+    const char *why = trib_roster_filtered(run->rooms.roster, client);
     if (why) {
         trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_NODE_FILTERED,
-                                               .node = trib_roster_node(run->roster, client),
+                                               .node = trib_roster_node(run->rooms.roster, client),
                                                .reason = why});
     }
 }
@@ -67,32 +56,32 @@ static void tell_filtered(struct trib_run *run, uint32_t client)
 /* Why this peer may not have a session; NULL: it may, as this client. */
 static const char *admit(struct trib_run *run, const char *node, uint32_t *client, uint32_t *retry_seconds)
 {
-    bool known = trib_roster_find(run->roster, node, client);
+    bool known = trib_roster_find(run->rooms.roster, node, client);
     *retry_seconds = 60;
-    if ((!known || !trib_roster_session(run->roster, *client)) &&
-        trib_roster_connected(run->roster) >= (size_t)run->settings->max_clients) {
+    if ((!known || !trib_roster_session(run->rooms.roster, *client)) &&
+        trib_roster_connected(run->rooms.roster) >= (size_t)run->rooms.settings->max_clients) {
         return "the server serves as many clients as it may";
     }
-    return known || trib_roster_add(run->roster, node, client) == TRIB_OK ? NULL : "the server is out of memory";
+    return known || trib_roster_add(run->rooms.roster, node, client) == TRIB_OK ? NULL : "the server is out of memory";
 }
 
 static void join(struct trib_run *run, uint32_t client, const struct trib_introduction *introduction)
 {
-    const char *node = trib_roster_node(run->roster, client);
+    const char *node = trib_roster_node(run->rooms.roster, client);
     trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_NODE_JOINED,
                                            .node = node,
                                            .address = introduction->address,
                                            .software = introduction->software,
                                            .examples = introduction->examples,
-                                           .connected = trib_roster_connected(run->roster),
-                                           .joined = trib_roster_joined(run->roster, client),
-                                           .first_seen_ms = trib_roster_first_seen_ms(run->roster, client)});
+                                           .connected = trib_roster_connected(run->rooms.roster),
+                                           .joined = trib_roster_joined(run->rooms.roster, client),
+                                           .first_seen_ms = trib_roster_first_seen_ms(run->rooms.roster, client)});
     tell_filtered(run, client);
     trib_run_send_welcome(run, client);
     trib_run_step(run, &(struct trib_round_event){.kind = TRIB_EVENT_JOINED,
                                                   .client = client,
                                                   .examples = trib_run_most_examples(run, introduction->examples),
-                                                  .eligible = trib_roster_eligible(run->roster, client),
+                                                  .eligible = trib_roster_eligible(run->rooms.roster, client),
                                                   .key = trib_hash64(node, strlen(node), 0)});
 }
 
@@ -115,17 +104,18 @@ void trib_run_connect(struct trib_run *run, struct trib_peer *peer, const char *
         peer->ops->close(peer, why, false, retry_seconds);
         return;
     }
-    const struct trib_session_facts *former = trib_roster_session(run->roster, client);
+    const struct trib_session_facts *former = trib_roster_session(run->rooms.roster, client);
     if (former) {
         trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_NODE_REPLACED,
                                                .node = node,
                                                .old_address = former->said.address,
                                                .address = introduction->address});
-        trib_roster_end(run->roster, client, "another session of this node has taken over", false, 30);
+        trib_roster_end(run->rooms.roster, client, "another session of this node has taken over", false, 30);
     }
-    bool has_part = trib_parts_make(&run->parts, client) && trib_round_reserve_client(run->round, client) == TRIB_OK;
-    if (!has_part ||
-        trib_roster_join(run->roster, client, peer, introduction, run->host.wall_ms(run->host.context)) != TRIB_OK) {
+    bool has_part =
+        trib_parts_make(&run->rooms.parts, client) && trib_round_reserve_client(run->rooms.round, client) == TRIB_OK;
+    if (!has_part || trib_roster_join(run->rooms.roster, client, peer, introduction,
+                                      run->host.wall_ms(run->host.context)) != TRIB_OK) {
         peer->ops->close(peer, "the server is out of memory", false, 60);
         return;
     }
@@ -136,16 +126,16 @@ void trib_run_connect(struct trib_run *run, struct trib_peer *peer, const char *
 void trib_run_disconnect(struct trib_run *run, struct trib_peer *peer, const char *reason)
 {
     uint32_t client;
-    if (run->done || !trib_roster_of_peer(run->roster, peer, &client)) {
+    if (run->done || !trib_roster_of_peer(run->rooms.roster, peer, &client)) {
         return;
     }
-    enum trib_member_state state = trib_round_member(run->round, client);
-    trib_roster_end(run->roster, client, NULL, false, 0);
+    enum trib_member_state state = trib_round_member(run->rooms.round, client);
+    trib_roster_end(run->rooms.roster, client, NULL, false, 0);
     trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_NODE_LEFT,
-                                           .node = trib_roster_node(run->roster, client),
+                                           .node = trib_roster_node(run->rooms.roster, client),
                                            .reason = reason,
                                            .state = trib_member_state_name(state),
-                                           .connected = trib_roster_connected(run->roster)});
+                                           .connected = trib_roster_connected(run->rooms.roster)});
     trib_run_step(run, &(struct trib_round_event){.kind = TRIB_EVENT_LEFT, .client = client});
 }
 
@@ -159,26 +149,26 @@ static void on_progress(struct trib_run *run, uint32_t client, const Tributary__
         return;
     }
     const struct trib_client_device device = trib_device_of(progress->device);
-    if (trib_roster_device(run->roster, client, &device)) {
+    if (trib_roster_device(run->rooms.roster, client, &device)) {
         tell_filtered(run, client);
         trib_run_step(run, &(struct trib_round_event){.kind = TRIB_EVENT_ELIGIBLE,
                                                       .client = client,
-                                                      .eligible = trib_roster_eligible(run->roster, client)});
+                                                      .eligible = trib_roster_eligible(run->rooms.roster, client)});
     }
 }
 
 static void on_failure(struct trib_run *run, uint32_t client, const Tributary__V1__Failure *failure)
 {
-    struct trib_part *part = trib_parts_of(&run->parts, client);
+    struct trib_part *part = trib_parts_of(&run->rooms.parts, client);
     bool counts = trib_run_step(
         run, &(struct trib_round_event){.kind = TRIB_EVENT_FAILURE, .client = client, .round = failure->round});
-    trib_roster_note_graph(run->roster, client, false); /* for all we know, it has not got it */
+    trib_roster_note_graph(run->rooms.roster, client, false); /* for all we know, it has not got it */
     if (counts) {
         trib_part_forget_sketch(part);
     }
     trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_FAILED,
                                            .round = failure->round,
-                                           .node = trib_roster_node(run->roster, client),
+                                           .node = trib_roster_node(run->rooms.roster, client),
                                            .status = failure->status,
                                            .reason = failure->reason,
                                            .current = counts,
@@ -188,7 +178,7 @@ static void on_failure(struct trib_run *run, uint32_t client, const Tributary__V
 void trib_run_message(struct trib_run *run, struct trib_peer *peer, const Tributary__V1__ClientMessage *message)
 {
     uint32_t client;
-    if (run->done || !trib_roster_of_peer(run->roster, peer, &client)) {
+    if (run->done || !trib_roster_of_peer(run->rooms.roster, peer, &client)) {
         return;
     }
     switch (message->kind_case) {
@@ -203,12 +193,13 @@ void trib_run_message(struct trib_run *run, struct trib_peer *peer, const Tribut
         break;
     case TRIBUTARY__V1__CLIENT_MESSAGE__KIND_GOODBYE:
         trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_NODE_GOODBYE,
-                                               .node = trib_roster_node(run->roster, client),
+                                               .node = trib_roster_node(run->rooms.roster, client),
                                                .reason = message->goodbye->reason});
-        trib_roster_dismiss(run->roster, client, "goodbye");
+        trib_roster_dismiss(run->rooms.roster, client, "goodbye");
         break;
     default:
-        trib_log(TRIB_LOG_WARN, "engine", "message_ignored", TRIB_F_STR("node", trib_roster_node(run->roster, client)),
+        trib_log(TRIB_LOG_WARN, "engine", "message_ignored",
+                 TRIB_F_STR("node", trib_roster_node(run->rooms.roster, client)),
                  TRIB_F_INT("kind", message->kind_case));
         break;
     }
@@ -219,7 +210,7 @@ void trib_run_message(struct trib_run *run, struct trib_peer *peer, const Tribut
 void trib_run_progress(struct trib_run *run, const char *node)
 {
     uint32_t client;
-    if (!run->done && trib_roster_find(run->roster, node, &client)) {
+    if (!run->done && trib_roster_find(run->rooms.roster, node, &client)) {
         trib_run_step(run, &(struct trib_round_event){.kind = TRIB_EVENT_PROGRESS, .client = client});
     }
 }
@@ -228,7 +219,7 @@ void trib_run_upload_ended(struct trib_run *run, const struct trib_upload_owner 
                            const char *fault)
 {
     /* Another upload may have been granted meanwhile, or the round went on. */
-    if (!run->done && (fault || trib_uploads_holds(run->uploads, upload))) {
+    if (!run->done && (fault || trib_uploads_holds(run->rooms.uploads, upload))) {
         trib_run_step(run, &(struct trib_round_event){.kind = fault ? TRIB_EVENT_REFUSED : TRIB_EVENT_UPLOADED,
                                                       .client = owner->client,
                                                       .round = owner->round,
@@ -248,8 +239,8 @@ void trib_run_upload_refused(struct trib_run *run, const char *node, enum trib_s
              TRIB_F_STR("status", trib_status_name(status)), TRIB_F_STR("reason", reason));
     /* An upload for a round that is over is no breach: its sender may be taking part in this one already. */
     bool breach = status == TRIB_PROTOCOL || status == TRIB_CORRUPT || status == TRIB_LIMIT;
-    if (breach && trib_roster_find(run->roster, node, &client)) {
-        uint64_t attempt = 0, round = trib_round_task_of(run->round, client, &attempt);
+    if (breach && trib_roster_find(run->rooms.roster, node, &client)) {
+        uint64_t attempt = 0, round = trib_round_task_of(run->rooms.round, client, &attempt);
         trib_run_step(
             run,
             &(struct trib_round_event){

@@ -13,7 +13,7 @@
 static const char *check_offer(const struct trib_run *run, const struct trib_part *part,
                                const Tributary__V1__Offer *offer)
 {
-    uint64_t most = trib_uplink_most_bytes(&run->uplink, run->schema.n_floats);
+    uint64_t most = trib_uplink_most_bytes(&run->rooms.uplink, run->rooms.schema.n_floats);
     if (!offer->update || offer->update->sha256.len != TRIB_SHA256_LEN || offer->update->len == 0) {
         return "the offer lacks the update's hash or length";
     }
@@ -23,7 +23,7 @@ static const char *check_offer(const struct trib_run *run, const struct trib_par
     if (offer->examples == 0) {
         return "the offer is for no examples";
     }
-    if (run->settings->weights == TRIB_WEIGHTS_STEPS && offer->steps == 0) {
+    if (run->rooms.settings->weights == TRIB_WEIGHTS_STEPS && offer->steps == 0) {
         return "the offer is for no steps, by which this run weighs";
     }
     if (!isfinite(offer->loss) || !isfinite(offer->norm) || offer->norm < 0) {
@@ -32,11 +32,12 @@ static const char *check_offer(const struct trib_run *run, const struct trib_par
     if (fabs(offer->loss) > MOST_LOSS) {
         return "the offer's loss is absurd";
     }
-    if (trib_relevance_positions(run->relevance) > 0 &&
-        offer->sketch.len != trib_sketch_bytes(trib_relevance_positions(run->relevance))) {
+    if (trib_relevance_positions(run->rooms.relevance) > 0 &&
+        offer->sketch.len != trib_sketch_bytes(trib_relevance_positions(run->rooms.relevance))) {
         return "the offer's sketch has not the length that was asked for";
     }
-    if (run->strategy->caps & TRIB_STRATEGY_DIFFERENCES && offer->feedback_round != (part ? part->folded_round : 0)) {
+    if (run->rooms.strategy->caps & TRIB_STRATEGY_DIFFERENCES &&
+        offer->feedback_round != (part ? part->folded_round : 0)) {
         return "its ef21 state is not that of its last folded update: it was lost, and this run cannot go on with it";
     }
     return NULL;
@@ -45,7 +46,7 @@ static const char *check_offer(const struct trib_run *run, const struct trib_par
 static bool keep_sketch(const struct trib_run *run, struct trib_part *part, const Tributary__V1__Offer *offer)
 {
     trib_part_forget_sketch(part);
-    if (trib_relevance_positions(run->relevance) == 0) {
+    if (trib_relevance_positions(run->rooms.relevance) == 0) {
         return true;
     }
     part->sketch = trib_malloc(offer->sketch.len);
@@ -58,7 +59,7 @@ static bool keep_sketch(const struct trib_run *run, struct trib_part *part, cons
 static void keep_offer(struct trib_run *run, uint32_t client, struct trib_part *part, const Tributary__V1__Offer *offer,
                        double relevance)
 {
-    uint64_t told = trib_roster_session(run->roster, client)->said.examples;
+    uint64_t told = trib_roster_session(run->rooms.roster, client)->said.examples;
     bool claims_more = told > 0 && offer->examples > told; /* than it told of when it came */
     struct trib_offer_figures figures = {.examples = offer->examples,
                                          .steps = offer->steps,
@@ -75,26 +76,26 @@ static void keep_offer(struct trib_run *run, uint32_t client, struct trib_part *
     memcpy(part->offer_sha256, offer->update->sha256.data, sizeof part->offer_sha256);
     memcpy(figures.sha256, part->offer_sha256, sizeof figures.sha256);
     part->offer_len = offer->update->len;
-    trib_roster_note_held(run->roster, client, part->task.version);
+    trib_roster_note_held(run->rooms.roster, client, part->task.version);
     trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_OFFERED,
                                            .round = offer->round,
-                                           .node = trib_roster_node(run->roster, client),
+                                           .node = trib_roster_node(run->rooms.roster, client),
                                            .offer = &figures,
                                            .relevance = relevance,
-                                           .relevance_error = trib_relevance_error(run->relevance, relevance)});
+                                           .relevance_error = trib_relevance_error(run->rooms.relevance, relevance)});
 }
 
 uint64_t trib_run_most_examples(const struct trib_run *run, uint64_t told)
 {
-    uint64_t most = (uint64_t)run->settings->max_examples;
+    uint64_t most = (uint64_t)run->rooms.settings->max_examples;
     return told < most ? told : most;
 }
 
 void trib_run_on_offer(struct trib_run *run, uint32_t client, const Tributary__V1__Offer *offer)
 {
-    struct trib_part *part = trib_parts_of(&run->parts, client);
-    uint64_t attempt = 0, task_round = trib_round_task_of(run->round, client, &attempt);
-    enum trib_member_state state = trib_round_member(run->round, client);
+    struct trib_part *part = trib_parts_of(&run->rooms.parts, client);
+    uint64_t attempt = 0, task_round = trib_round_task_of(run->rooms.round, client, &attempt);
+    enum trib_member_state state = trib_round_member(run->rooms.round, client);
     const char *fault = check_offer(run, part, offer);
     double relevance = (double)NAN;
     bool awaited =
@@ -103,7 +104,7 @@ void trib_run_on_offer(struct trib_run *run, uint32_t client, const Tributary__V
         if (!keep_sketch(run, part, offer)) {
             fault = "the server is out of memory for its sketch";
         } else {
-            relevance = trib_relevance_of(run->relevance, run->id, task_round, part->sketch);
+            relevance = trib_relevance_of(run->rooms.relevance, run->rooms.id, task_round, part->sketch);
             keep_offer(run, client, part, offer, relevance);
         }
     }
@@ -128,11 +129,11 @@ struct comparison {
 
 static void list_offers(const struct trib_run *run, struct comparison *comparison)
 {
-    uint64_t attempt, round = trib_round_number(run->round);
-    for (uint32_t i = 0; i < trib_roster_known(run->roster); i++) {
-        const struct trib_part *part = trib_parts_of(&run->parts, i);
-        if (trib_round_member(run->round, i) == TRIB_MEMBER_OFFERED && part && part->sketch &&
-            trib_round_task_of(run->round, i, &attempt) == round) {
+    uint64_t attempt, round = trib_round_number(run->rooms.round);
+    for (uint32_t i = 0; i < trib_roster_known(run->rooms.roster); i++) {
+        const struct trib_part *part = trib_parts_of(&run->rooms.parts, i);
+        if (trib_round_member(run->rooms.round, i) == TRIB_MEMBER_OFFERED && part && part->sketch &&
+            trib_round_task_of(run->rooms.round, i, &attempt) == round) {
             comparison->sketches[comparison->n] = part->sketch;
             comparison->scores[comparison->n++] = (struct trib_score){.client = i};
         }
@@ -141,23 +142,23 @@ static void list_offers(const struct trib_run *run, struct comparison *compariso
 
 void trib_run_score(struct trib_run *run)
 {
-    uint64_t round = trib_round_number(run->round);
-    size_t most = trib_round_members_in(run->round, TRIB_MEMBER_OFFERED);
+    uint64_t round = trib_round_number(run->rooms.round);
+    size_t most = trib_round_members_in(run->rooms.round, TRIB_MEMBER_OFFERED);
     struct comparison comparison = {.scores = trib_calloc(most + 1, sizeof *comparison.scores),
                                     .sketches = trib_calloc(most + 1, sizeof *comparison.sketches)};
     if (comparison.scores && comparison.sketches) {
         list_offers(run, &comparison);
-        trib_relevance_vote(run->relevance, round, comparison.sketches, comparison.n);
+        trib_relevance_vote(run->rooms.relevance, round, comparison.sketches, comparison.n);
     } else {
         trib_log(TRIB_LOG_ERROR, "round", "offers_not_compared", TRIB_F_INT("round", round),
                  TRIB_F_STR("reason", "out of memory; all of them are let through"));
     }
     for (size_t i = 0; i < comparison.n; i++) {
         struct trib_score *score = &comparison.scores[i];
-        score->relevance = trib_relevance_of(run->relevance, run->id, round, comparison.sketches[i]);
+        score->relevance = trib_relevance_of(run->rooms.relevance, run->rooms.id, round, comparison.sketches[i]);
         trib_run_tell(run, &(struct trib_fact){.kind = TRIB_FACT_SCORED,
                                                .round = round,
-                                               .node = trib_roster_node(run->roster, score->client),
+                                               .node = trib_roster_node(run->rooms.roster, score->client),
                                                .relevance = score->relevance});
     }
     trib_run_step(

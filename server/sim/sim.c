@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "scratch.h"
+#include "setup/rooms.h"
 #include "sim_private.h"
 
 #include <inttypes.h>
@@ -230,7 +231,7 @@ enum trib_status trib_sim_check(const struct trib_sim_settings *settings, size_t
     enum trib_status status = load_data(settings, (uint64_t)settings->server.seed, &dataset, &partition, error);
     if (status == TRIB_OK) {
         *examples = dataset.n;
-        status = trib_run_check(&settings->server, error);
+        status = trib_rooms_check(&settings->server, error);
     }
     trib_partition_clear(&partition);
     trib_dataset_clear(&dataset);

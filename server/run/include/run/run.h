@@ -8,7 +8,7 @@
 #define TRIB_RUN_RUN_H
 
 #include "journal/observer.h"
-#include "run/job.h"
+#include "jobs/job.h"
 #include "settings/settings.h"
 
 struct trib_run; /* opaque */
@@ -44,11 +44,6 @@ TRIB_MUST_CHECK enum trib_status trib_run_new(const struct trib_run_setup *setup
 /* No job of it may be under way. To end without trib_run_stop is what a crash does: the state directory is as the last
  * event left it. */
 void trib_run_free(struct trib_run *run); /* NULL is allowed */
-/* What a start would find wrong with the model, the test set and the arithmetic; touches nothing on disk. */
-TRIB_MUST_CHECK enum trib_status trib_run_check(const struct trib_server_settings *settings, struct trib_error *error);
-/* The settings' model in words: the training graph before and after each pass, and its execution plan. */
-TRIB_MUST_CHECK enum trib_status trib_run_explain(const struct trib_server_settings *settings, struct trib_buf *text,
-                                                  struct trib_error *error);
 
 /* ---- fixed ---- */
 const char *trib_run_id(const struct trib_run *run);

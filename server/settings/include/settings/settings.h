@@ -88,6 +88,14 @@ TRIB_MUST_CHECK enum trib_status trib_server_settings_check(const struct trib_se
                                                             struct trib_error *error);
 /* codec.*, as the uplink takes them. */
 struct trib_uplink_options trib_server_uplink(const struct trib_server_settings *settings);
+/* trib_server_may_be_stale tells whether updates may be folded into a later round than that of their task. */
+bool trib_server_may_be_stale(const struct trib_server_settings *settings);
+/* A stale update weighs less than it is counted for, in parts of this. */
+enum { TRIB_WEIGHT_PARTS = 64 };
+/* trib_server_most_weight is the largest sum of weights of so many updates. */
+uint64_t trib_server_most_weight(const struct trib_server_settings *settings, uint64_t updates);
+/* trib_server_most_updates is the most updates that a round may fold. */
+uint64_t trib_server_most_updates(const struct trib_server_settings *settings);
 void trib_server_settings_clear(struct trib_server_settings *settings);
 
 #endif

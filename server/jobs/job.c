@@ -1,5 +1,5 @@
 /* What each kind of job does. */
-#include "run/job.h"
+#include "jobs/job.h"
 
 #include "base/mem.h"
 

@@ -1,8 +1,8 @@
 /* A job is a piece of a run's arithmetic or disk work, with its inputs and results by value and references to immutable
  * blobs: it never looks at the run. Arithmetic and disk have separate queues, each worked off in order by one thread.
  */
-#ifndef TRIB_RUN_JOB_H
-#define TRIB_RUN_JOB_H
+#ifndef TRIB_JOBS_JOB_H
+#define TRIB_JOBS_JOB_H
 
 #include "base/mailbox.h"
 #include "intake/uploads.h"
