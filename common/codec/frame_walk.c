@@ -184,6 +184,59 @@ enum trib_status trib_frame_walk(const struct trib_frame_source *source, const s
     return status;
 }
 
+/* The blocks before it are passed over by their lengths. */
+static enum trib_status seek_block(struct walk *walk, uint32_t block, struct trib_error *error)
+{
+    for (uint32_t i = 0; i < block; i++) {
+        uint32_t len;
+        TRIB_TRY(next_len(walk, i, trib_frame_block_n(walk->header.n_elements, i), &len, error));
+        walk->offset += len;
+    }
+    walk->first_block = block;
+    return TRIB_OK;
+}
+
+static enum trib_status read_one(struct walk *walk, uint32_t block, struct trib_error *error)
+{
+    struct lane *lane = walk->lanes;
+    TRIB_TRY(seek_block(walk, block, error));
+    TRIB_TRY(read_block(walk, block, lane, error));
+    visit_lane(walk, 0, 0);
+    if (lane->error.status != TRIB_OK && error) {
+        *error = lane->error;
+    }
+    return lane->error.status;
+}
+
+struct part {
+    size_t n;
+    float *values;
+};
+
+static enum trib_status copy_part(void *context, size_t first, const float *values, size_t n, struct trib_error *error)
+{
+    (void)error, (void)first;
+    const struct part *part = context;
+    memcpy(part->values, values, (part->n < n ? part->n : n) * sizeof *values);
+    return TRIB_OK;
+}
+
+enum trib_status trib_frame_read_block(const struct trib_frame_source *source, const struct trib_frame_expect *expect,
+                                       uint32_t block, size_t n, float *values, struct trib_error *error)
+{
+    struct part part = {.n = n, .values = values};
+    struct walk walk = {.source = source, .visit = copy_part, .context = &part};
+    TRIB_TRY(trib_frame_head_read(source, expect, &walk.header, &walk.crc, error));
+    if (block >= walk.header.n_blocks || n > trib_frame_block_n(walk.header.n_elements, block)) {
+        return trib_fail(error, TRIB_INVALID, "frame: %zu elements of block %" PRIu32 " of %" PRIu32, n, block,
+                         walk.header.n_blocks);
+    }
+    walk.offset = walk.header.payload_offset;
+    enum trib_status status = make_lanes(&walk) ? read_one(&walk, block, error) : trib_fail_no_memory(error);
+    free_lanes(&walk);
+    return status;
+}
+
 static enum trib_status copy_out(void *context, size_t first, const float *values, size_t n, struct trib_error *error)
 {
     (void)error;

@@ -3,12 +3,14 @@
 
 #include "base/mem.h"
 #include "select/relevance.h"
+#include "strategy/combine.h"
 
 struct trib_aggregate {
     struct trib_aggregate_options options;
-    void *state; /* the strategy's */
-    bool begun;  /* its sums are those of the round */
-    bool spoilt; /* ... and not worth anything any more */
+    void *state;                 /* the strategy's */
+    struct trib_spooled_set set; /* of a strategy that combines: the round's updates */
+    bool begun;                  /* the round's sums, or its set, are ready */
+    bool spoilt;                 /* ... and not worth anything any more */
 };
 
 enum trib_status trib_aggregate_new(const struct trib_aggregate_options *options, struct trib_aggregate **aggregate,
@@ -22,6 +24,8 @@ enum trib_status trib_aggregate_new(const struct trib_aggregate_options *options
         return trib_fail_no_memory(error);
     }
     made->options = *options;
+    made->options.strategy_options.gives = TRIB_STRATEGY_NEEDS_SET;
+    made->set.rules = &made->options.rules;
     made->state = state;
     *aggregate = made;
     return TRIB_OK;
@@ -30,6 +34,7 @@ enum trib_status trib_aggregate_new(const struct trib_aggregate_options *options
 void trib_aggregate_free(struct trib_aggregate *aggregate)
 {
     if (aggregate) {
+        trib_spooled_set_clear(&aggregate->set);
         aggregate->options.strategy->clear(aggregate->state);
         trib_free(aggregate->state);
         trib_free(aggregate);
@@ -40,6 +45,7 @@ void trib_aggregate_free(struct trib_aggregate *aggregate)
 static void forget_round(struct trib_aggregate *aggregate)
 {
     const struct trib_strategy *strategy = aggregate->options.strategy;
+    trib_spooled_set_clear(&aggregate->set);
     if (aggregate->begun && !(strategy->caps & TRIB_STRATEGY_REMEMBERS)) {
         strategy->clear(aggregate->state);
     }
@@ -86,6 +92,9 @@ enum trib_status trib_aggregate_fold(struct trib_aggregate *aggregate, const str
         return trib_fail(error, TRIB_UNAVAILABLE, "the round's accumulator is not ready");
     }
     TRIB_TRY(trib_update_verify(&fold->source, &o->rules, &fold->claim, &result->lied, error));
+    if (o->strategy->combine) {
+        return trib_spooled_set_add(&aggregate->set, fold->upload, &fold->source, &fold->info, error);
+    }
     TRIB_TRY(o->strategy->fold_begin(aggregate->state, &fold->info, error));
     enum trib_status status = trib_frame_walk(&fold->source, &expect, o->rules.pool, fold_block, &folding, NULL, error);
     if (status != TRIB_OK) { /* a part of it is in the sums already */
@@ -130,6 +139,17 @@ static enum trib_status save_strategy(struct trib_aggregate *aggregate, struct t
     return TRIB_OK;
 }
 
+/* Every update at once, by panels: the direction into next[n]. */
+static enum trib_status combine(struct trib_aggregate *aggregate, float *next, struct trib_error *error)
+{
+    const struct trib_update_set set = trib_spooled_set_view(&aggregate->set);
+    const struct trib_combination combination = {.strategy = aggregate->options.strategy,
+                                                 .state = aggregate->state,
+                                                 .set = &set,
+                                                 .pool = aggregate->options.rules.pool};
+    return trib_combine(&combination, next, error);
+}
+
 static enum trib_status finish(struct trib_aggregate *aggregate, const struct trib_version *base,
                                struct trib_blob **raw, struct trib_error *error)
 {
@@ -140,7 +160,10 @@ static enum trib_status finish(struct trib_aggregate *aggregate, const struct tr
         return trib_fail(error, TRIB_NO_MEMORY, "out of memory for the next model");
     }
     double step = 1;
-    enum trib_status status = o->strategy->finish(aggregate->state, next, &step, error);
+    enum trib_status status = o->strategy->combine ? combine(aggregate, next, error) : TRIB_OK;
+    if (status == TRIB_OK) {
+        status = o->strategy->finish(aggregate->state, next, &step, error);
+    }
     forget_round(aggregate);
     if (status == TRIB_OK) {
         trib_strategy_apply(base->vector, next, step, o->rules.n, next);

@@ -1,4 +1,4 @@
-/* What each kind of job does. */
+/* Each kind of job is done here. */
 #include "jobs/job.h"
 
 #include "base/mem.h"
@@ -21,6 +21,7 @@ static enum trib_status fold(struct trib_job *job)
         return trib_fail(&job->error, TRIB_NOT_FOUND, "the upload is gone");
     }
     job->fold.source = trib_upload_source(job->upload);
+    job->fold.upload = job->upload;
     job->fold.claim.sketch = job->sketch;
     return trib_aggregate_fold(job->aggregate, &job->fold, &job->folded, &job->error);
 }

@@ -168,7 +168,8 @@ enum trib_status trib_setup_round(struct trib_rooms *rooms, struct trib_error *e
 static enum trib_status check_bounds(const struct trib_rooms *rooms, struct trib_error *error)
 {
     const struct trib_server_settings *s = rooms->settings;
-    const struct trib_strategy_options options = {.own = trib_server_group_settings(s, &rooms->strategy->settings)};
+    const struct trib_strategy_options options = {.own = trib_server_group_settings(s, &rooms->strategy->settings),
+                                                  .gives = TRIB_STRATEGY_NEEDS_SET};
     void *state = trib_calloc(1, rooms->strategy->state_size);
     if (!state) {
         return trib_fail_no_memory(error);

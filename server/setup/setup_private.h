@@ -1,4 +1,4 @@
-/* What the two files of this room call in each other. */
+/* Calls between the two files of this room. */
 #ifndef TRIB_SETUP_SETUP_PRIVATE_H
 #define TRIB_SETUP_SETUP_PRIVATE_H
 

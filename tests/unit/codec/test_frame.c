@@ -294,6 +294,31 @@ START_TEST(huge_claims)
 }
 END_TEST
 
+START_TEST(one_block_is_what_the_whole_has_there)
+{
+    enum { LEN = 2 * TRIB_CODEC_BLOCK + 100 };
+    struct trib_blob *frame = make_frame(_i ? "rotate|uniform:4|range" : "f32", LEN);
+    struct trib_frame_source source = trib_frame_source_memory(frame);
+    static float whole[LEN], part[TRIB_CODEC_BLOCK];
+    struct trib_error error;
+    ck_assert_int_eq(trib_frame_decode(&source, NULL, whole, LEN, &error), TRIB_OK);
+    for (uint32_t block = 0; block < 3; block++) {
+        size_t n = block < 2 ? TRIB_CODEC_BLOCK : 100;
+        for (size_t asked = 1; asked <= n; asked = asked < n && asked * 300 > n ? n : asked * 300) {
+            memset(part, 0xff, sizeof part);
+            ck_assert_int_eq(trib_frame_read_block(&source, NULL, block, asked, part, &error), TRIB_OK);
+            ck_assert_mem_eq(part, whole + (size_t)block * TRIB_CODEC_BLOCK, asked * sizeof part[0]);
+            if (asked == n) {
+                break;
+            }
+        }
+    }
+    ck_assert_int_eq(trib_frame_read_block(&source, NULL, 3, 1, part, &error), TRIB_INVALID);
+    ck_assert_int_eq(trib_frame_read_block(&source, NULL, 2, 101, part, &error), TRIB_INVALID);
+    trib_blob_unref(frame);
+}
+END_TEST
+
 START_TEST(cut_at_every_length)
 {
     const size_t n = _i == 0 ? 5 : 17;
@@ -550,6 +575,7 @@ int main(void)
     tcase_add_test(tests, encode_refuses);
     tcase_add_loop_test(tests, every_field, 0, (int)(sizeof faults / sizeof faults[0]));
     tcase_add_test(tests, huge_claims);
+    tcase_add_loop_test(tests, one_block_is_what_the_whole_has_there, 0, 2);
     tcase_add_loop_test(tests, cut_at_every_length, 0, 2);
     tcase_add_loop_test(tests, every_bit_flipped, 0, 2);
     tcase_add_test(tests, not_finite_inside);

@@ -96,6 +96,13 @@ TRIB_MUST_CHECK enum trib_status trib_frame_walk(const struct trib_frame_source 
                                                  const struct trib_frame_expect *expect, struct trib_thread_pool *pool,
                                                  trib_frame_visit visit, void *context,
                                                  struct trib_frame_header *header, struct trib_error *error);
+/* trib_frame_read_block decodes the first n elements of one block (block b holds elements from b * TRIB_CODEC_BLOCK on)
+ * into values[n], for a reader that needs no more: in memory for that block. The frame was walked before; header, table
+ * and the block's values are checked again, the CRC is not. TRIB_INVALID: the frame has no such block, or it is shorter
+ * than n. Otherwise fails as trib_frame_walk does; then `values` may hold anything. */
+TRIB_MUST_CHECK enum trib_status trib_frame_read_block(const struct trib_frame_source *source,
+                                                       const struct trib_frame_expect *expect, uint32_t block, size_t n,
+                                                       float *values, struct trib_error *error);
 /* trib_frame_parse_header checks header and table alone, against the source's length as well; no block is read. */
 TRIB_MUST_CHECK enum trib_status trib_frame_parse_header(const struct trib_frame_source *source,
                                                          struct trib_frame_header *header, struct trib_error *error);

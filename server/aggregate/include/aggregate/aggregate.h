@@ -4,7 +4,7 @@
 #ifndef TRIB_AGGREGATE_AGGREGATE_H
 #define TRIB_AGGREGATE_AGGREGATE_H
 
-#include "intake/verify.h"
+#include "intake/spooled_set.h"
 #include "release/version.h"
 #include "strategy/strategy.h"
 #include "train/evaluate.h"
@@ -30,6 +30,7 @@ TRIB_MUST_CHECK enum trib_status trib_aggregate_begin(struct trib_aggregate *agg
                                                       struct trib_error *error);
 struct trib_fold {
     struct trib_frame_source source;
+    struct trib_upload *upload; /* that the source reads; borrowed; NULL: the source outlives the round */
     struct trib_update_info info;
     struct trib_update_claim claim;
 };
@@ -37,7 +38,8 @@ struct trib_fold_result {
     bool harmful; /* the sums were spoilt on the way: the round cannot be finished */
     bool lied;    /* the update is not what was offered */
 };
-/* Verify an update, and fold it. *result is written in any case. */
+/* Verify an update, and fold it; with a strategy that combines, keep it until the round is applied. *result is written
+ * in any case. */
 TRIB_MUST_CHECK enum trib_status trib_aggregate_fold(struct trib_aggregate *aggregate, const struct trib_fold *fold,
                                                      struct trib_fold_result *result, struct trib_error *error);
 /* What a round came to; references of the caller's. */

@@ -20,7 +20,7 @@ enum trib_job_kind {
     TRIB_JOB_NOTE
 };
 
-/* What the hub's mailbox holds: jobs that are done, and what comes from outside. */
+/* A parcel is what the hub's mailbox holds: jobs that are done, and what comes from outside. */
 struct trib_parcel {
     struct trib_letter letter; /* first */
     bool is_job;
