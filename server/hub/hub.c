@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -509,7 +510,7 @@ enum trib_status trib_hub_failure(const struct trib_hub *hub, struct trib_error 
 
 /* ---- from any thread ---- */
 
-/* The run by its id; the first one, where the id names none. */
+/* NULL: there is no such run. */
 static struct trib_run *find_run(const struct trib_hub *hub, const char *id)
 {
     for (size_t i = 0; i < hub->n; i++) {
@@ -517,19 +518,30 @@ static struct trib_run *find_run(const struct trib_hub *hub, const char *id)
             return hub->runs[i];
         }
     }
-    return hub->runs[0];
+    return NULL;
+}
+
+/* The run that an id names, else the first one, which then says what is wrong with the id. */
+static struct trib_run *run_or_first(const struct trib_hub *hub, const char *id)
+{
+    struct trib_run *run = find_run(hub, id);
+    return run ? run : hub->runs[0];
 }
 
 enum trib_status trib_hub_connect(struct trib_hub *hub, struct trib_peer *peer, const char *node, const char *address,
                                   const Tributary__V1__Hello *hello)
 {
-    struct item *item = new_item(CONNECT, find_run(hub, ""));
+    struct item *item = new_item(CONNECT, run_or_first(hub, hello->run));
     if (!item) {
         return TRIB_NO_MEMORY;
     }
     item->peer = peer->ops->ref(peer);
     trib_str_copy(item->node, sizeof item->node, node);
     trib_run_introduce(item->run, hello, address, &item->introduction, item->reason);
+    if (hello->run[0] && !find_run(hub, hello->run)) {
+        snprintf(item->reason, sizeof item->reason, "run \"%.32s\" is not served here; leave the run open, or ask %s",
+                 hello->run, trib_run_id(item->run));
+    }
     post(hub, item);
     return TRIB_OK;
 }
@@ -588,12 +600,12 @@ struct trib_blob *trib_hub_blob(struct trib_hub *hub, const uint8_t sha256[32])
 enum trib_status trib_hub_upload_open(struct trib_hub *hub, const char *node, const struct trib_chunk *first,
                                       struct trib_upload **upload, struct trib_error *error)
 {
-    return trib_uploads_open(trib_run_uploads(find_run(hub, first->run)), node, first, upload, error);
+    return trib_uploads_open(trib_run_uploads(run_or_first(hub, first->run)), node, first, upload, error);
 }
 
 void trib_hub_upload_refused(struct trib_hub *hub, const char *node, const struct trib_error *fault)
 {
-    struct item *item = new_item(UPLOAD_REFUSED, find_run(hub, ""));
+    struct item *item = new_item(UPLOAD_REFUSED, hub->runs[0]);
     if (item) {
         trib_str_copy(item->node, sizeof item->node, node);
         trib_str_copy(item->reason, sizeof item->reason, fault->message);

@@ -23,6 +23,11 @@
 
 enum { MAX_MESSAGES = 64, WAIT_SECONDS = 30 };
 
+#define FOLDED    TRIBUTARY__V1__OUTCOME__KIND__FOLDED
+#define REJECTED  TRIBUTARY__V1__OUTCOME__KIND__REJECTED
+#define LATE      TRIBUTARY__V1__OUTCOME__KIND__LATE
+#define ABANDONED TRIBUTARY__V1__OUTCOME__KIND__ABANDONED
+
 /* One lock for all that the tests wait for. */
 static pthread_mutex_t world_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t world_cond = PTHREAD_COND_INITIALIZER;
@@ -272,6 +277,9 @@ static inline void end_engine(void)
 static char **hello_tags;
 static size_t n_hello_tags;
 static Tributary__V1__Device *hello_device;
+static char no_run[] = "", *hello_run = no_run;
+/* The run that uploads name; NULL: the first. */
+static const char *upload_run;
 
 /* codec NULL: it knows all. */
 static inline struct fake *connect_with(const char *node, char *codec)
@@ -290,6 +298,7 @@ static inline struct fake *connect_with(const char *node, char *codec)
     hello.tags = hello_tags;
     hello.n_tags = n_hello_tags;
     hello.device = hello_device;
+    hello.run = hello_run;
     hello.n_codecs = codec ? 1 : n_stages;
     hello.codecs = codec ? &codec : names;
     ck_assert_int_eq(trib_hub_connect(engine, &fake->peer, node, "test:1", &hello), TRIB_OK);
@@ -390,7 +399,7 @@ static inline enum trib_status upload_range(const struct fake *fake, uint64_t ro
         chunk.payload_len = len - offset < 50 ? (size_t)(len - offset) : 50;
         chunk.last = offset + chunk.payload_len == len;
         chunk.crc32c = trib_crc32c(0, trib_blob_data(blob) + offset, chunk.payload_len);
-        snprintf(chunk.run, sizeof chunk.run, "%s", trib_run_id(trib_hub_run(engine, 0)));
+        snprintf(chunk.run, sizeof chunk.run, "%s", upload_run ? upload_run : trib_run_id(trib_hub_run(engine, 0)));
         TRIB_TRY(trib_sha256(trib_blob_data(blob), len, chunk.sha256));
         if (!upload) {
             TRIB_TRY(trib_hub_upload_open(engine, fake->node, &chunk, &upload, &error));
@@ -414,6 +423,22 @@ static inline enum trib_status upload_range(const struct fake *fake, uint64_t ro
 static inline void upload_blob(const struct fake *fake, uint64_t round, const struct trib_blob *blob)
 {
     ck_assert_msg(upload_range(fake, round, blob, 0, trib_blob_len(blob)) == TRIB_OK, "%s", error.message);
+}
+
+/* An offer, its decision, its upload. */
+static inline void deliver_blob(struct fake *fake, uint64_t round, uint64_t examples, const struct trib_blob *blob)
+{
+    offer_blob(fake, round, examples, blob);
+    const Tributary__V1__Decision *decision = wait_decision(fake);
+    ck_assert_int_eq(decision->kind, TRIBUTARY__V1__DECISION__KIND__UPLOAD);
+    ck_assert_uint_eq(decision->round, round);
+    ck_assert_uint_eq(decision->offset, 0);
+    upload_blob(fake, round, blob);
+}
+
+static inline void let_go(struct fake *fake)
+{
+    fake->peer.ops->unref(&fake->peer);
 }
 
 /* ---- models ---- */

@@ -4,27 +4,6 @@
 
 #include <math.h>
 
-#define FOLDED    TRIBUTARY__V1__OUTCOME__KIND__FOLDED
-#define REJECTED  TRIBUTARY__V1__OUTCOME__KIND__REJECTED
-#define LATE      TRIBUTARY__V1__OUTCOME__KIND__LATE
-#define ABANDONED TRIBUTARY__V1__OUTCOME__KIND__ABANDONED
-
-/* Offer, wait for the decision, upload. */
-static void deliver(struct fake *fake, uint64_t round, uint64_t examples, const struct trib_blob *blob)
-{
-    offer_blob(fake, round, examples, blob);
-    const Tributary__V1__Decision *decision = wait_decision(fake);
-    ck_assert_int_eq(decision->kind, TRIBUTARY__V1__DECISION__KIND__UPLOAD);
-    ck_assert_uint_eq(decision->round, round);
-    ck_assert_uint_eq(decision->offset, 0);
-    upload_blob(fake, round, blob);
-}
-
-static void drop(struct fake *fake)
-{
-    fake->peer.ops->unref(&fake->peer);
-}
-
 START_TEST(two_rounds_average_what_clients_send)
 {
     static const char *const overrides[] = {"strategy.learning_rate=0.5", "strategy.max_examples=50", NULL};
@@ -60,7 +39,7 @@ START_TEST(two_rounds_average_what_clients_send)
         }
         for (int c = 0; c < 2; c++) {
             struct trib_blob *blob = encode_update("f32", schema, updates[c]);
-            deliver(clients[c], round, examples[c], blob);
+            deliver_blob(clients[c], round, examples[c], blob);
             trib_blob_unref(blob);
         }
         expect_outcome(clients[0], FOLDED, round, "");
@@ -83,8 +62,8 @@ START_TEST(two_rounds_average_what_clients_send)
         ck_assert(fabs(value - expected[i]) < 1e-6);
     }
     trib_buf_clear(&file);
-    drop(clients[0]);
-    drop(clients[1]);
+    let_go(clients[0]);
+    let_go(clients[1]);
 }
 END_TEST
 
@@ -133,7 +112,7 @@ START_TEST(many_clients_upload_at_once)
     }
     wait_finished();
     for (int i = 0; i < CLIENTS; i++) {
-        drop(deliveries[i].client);
+        let_go(deliveries[i].client);
     }
 }
 END_TEST
@@ -154,7 +133,7 @@ static struct trib_blob *forge(const uint8_t schema[32], float value)
 
 static void expect_rejected(struct fake *fake, struct trib_blob *blob, uint64_t round, const char *words)
 {
-    deliver(fake, round, 10, blob);
+    deliver_blob(fake, round, 10, blob);
     expect_outcome(fake, REJECTED, round, words);
     trib_blob_unref(blob);
 }
@@ -187,13 +166,13 @@ START_TEST(wrong_updates_are_rejected_with_their_reason)
     struct trib_blob *noise = trib_blob_copy("this is not a frame, whatever its length may be, and so on", 58);
     expect_rejected(clients[6], noise, 1, "");
     struct trib_blob *good = constant_update(schema, 1);
-    deliver(clients[7], 1, 10, good);
+    deliver_blob(clients[7], 1, 10, good);
     expect_outcome(clients[7], FOLDED, 1, "");
     wait_finished();
     ck_assert(trib_hub_complete(engine));
     trib_blob_unref(good);
     for (int i = 0; i < 8; i++) {
-        drop(clients[i]);
+        let_go(clients[i]);
     }
 }
 END_TEST
@@ -217,7 +196,7 @@ START_TEST(wrong_offers_are_rejected_with_their_reason)
     offer_hash(clients[3], 9, 10, digest, 300);
     expect_outcome(clients[3], LATE, 9, "the round went on without it");
     for (int i = 0; i < 4; i++) {
-        drop(clients[i]);
+        let_go(clients[i]);
     }
 }
 END_TEST
@@ -238,8 +217,8 @@ START_TEST(an_upload_with_another_hash_is_rejected)
     expect_outcome(a, REJECTED, 1, "the chunk belongs to another blob");
     ck_assert_ptr_null(next_of(a, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME));
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -256,18 +235,18 @@ START_TEST(who_comes_after_the_close_is_late)
     download(wait_task(a), model, schema);
     (void)wait_task(b);
     struct trib_blob *blob = constant_update(schema, 1);
-    deliver(a, 1, 10, blob);
+    deliver_blob(a, 1, 10, blob);
     expect_outcome(b, LATE, 1, "enough updates");
     expect_outcome(a, FOLDED, 1, "");
     ck_assert_uint_eq(wait_task(b)->round, 2);
     offer_blob(b, 1, 10, blob); /* crossed on the way */
     expect_outcome(b, LATE, 1, "the round went on without it");
-    deliver(b, 2, 10, blob); /* and its task of round 2 stands */
+    deliver_blob(b, 2, 10, blob); /* and its task of round 2 stands */
     expect_outcome(b, FOLDED, 2, "");
     wait_finished();
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -287,12 +266,12 @@ START_TEST(a_reconnected_client_gets_its_task_again)
     ck_assert_uint_eq(task->seed, seed);
     ck_assert_uint_gt(task->graph.len, 0); /* a session of its own: the plan as well */
     struct trib_blob *blob = constant_update(schema, 1);
-    deliver(a, 1, 10, blob);
-    deliver(b, 1, 10, blob);
+    deliver_blob(a, 1, 10, blob);
+    deliver_blob(b, 1, 10, blob);
     expect_outcome(a, FOLDED, 1, "");
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -312,11 +291,11 @@ START_TEST(a_broken_upload_goes_on)
     offer_blob(a, 1, 10, blob);
     ck_assert_uint_eq(wait_decision(a)->offset, 100);
     ck_assert_int_eq(upload_range(a, 1, blob, 100, trib_blob_len(blob)), TRIB_OK);
-    deliver(b, 1, 10, blob);
+    deliver_blob(b, 1, 10, blob);
     expect_outcome(a, FOLDED, 1, "");
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -336,8 +315,8 @@ START_TEST(a_second_session_takes_over)
     uint8_t digest[32] = {1};
     offer_hash(again, 1, 10, digest, 300);
     (void)wait_decision(again);
-    drop(again);
-    drop(b);
+    let_go(again);
+    let_go(b);
 }
 END_TEST
 
@@ -352,7 +331,7 @@ START_TEST(who_fails_leaves_the_round_to_the_others)
     download(wait_task(b), model, schema);
     say_failure(a, 1);
     struct trib_blob *blob = constant_update(schema, 1);
-    deliver(b, 1, 10, blob);
+    deliver_blob(b, 1, 10, blob);
     expect_outcome(b, FOLDED, 1, "");
     ck_assert_uint_eq(wait_task(a)->round, 2);
     say_failure(a, 2);
@@ -360,8 +339,8 @@ START_TEST(who_fails_leaves_the_round_to_the_others)
     ck_assert_uint_eq(wait_task(b)->round, 2); /* abandoned: nobody left */
     ck_assert_uint_eq(wait_task(b)->round, 2); /* and begun again */
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -377,7 +356,7 @@ START_TEST(a_client_without_the_codec_is_sent_away)
     wait_closed(a);
     ck_assert(!a->final); /* its next version may have the codec */
     ck_assert_str_eq(a->reason, "this run needs codec \"f16\", which this client lacks; it has f32");
-    drop(a);
+    let_go(a);
 }
 END_TEST
 
@@ -395,10 +374,10 @@ START_TEST(no_more_clients_than_allowed_are_served)
     leave(again);
     struct fake *d = connect_node("d"); /* a place is free */
     (void)wait_for(d, TRIBUTARY__V1__SERVER_MESSAGE__KIND_WELCOME);
-    drop(a);
-    drop(b);
-    drop(c);
-    drop(d);
+    let_go(a);
+    let_go(b);
+    let_go(c);
+    let_go(d);
 }
 END_TEST
 
@@ -416,8 +395,8 @@ START_TEST(a_flood_of_messages_is_stopped)
     struct fake *b = connect_node("b");
     (void)wait_task(b); /* by then everything before it was taken */
     ck_assert_int_eq(say_progress(a), TRIB_OK);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -442,8 +421,8 @@ START_TEST(stop_suspends_what_is_collected)
     ck_assert_str_eq(a->reason, "the server is stopping");
     ck_assert_ptr_null(next_of(a, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME));
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 
@@ -462,20 +441,20 @@ START_TEST(a_commit_that_fails_is_tried_again)
     download(wait_task(a), model, schema);
     (void)wait_task(b);
     struct trib_blob *blob = constant_update(schema, 1);
-    deliver(a, 1, 10, blob);
-    deliver(b, 1, 10, blob);
+    deliver_blob(a, 1, 10, blob);
+    deliver_blob(b, 1, 10, blob);
     expect_outcome(a, ABANDONED, 1, "blobs");
     ck_assert_int_eq(rename(away, models), 0);
     (void)wait_task(b);
     ck_assert_uint_eq(wait_task(a)->round, 1);
-    deliver(a, 1, 10, blob);
-    deliver(b, 1, 10, blob);
+    deliver_blob(a, 1, 10, blob);
+    deliver_blob(b, 1, 10, blob);
     expect_outcome(a, FOLDED, 1, "");
     wait_finished();
     ck_assert(trib_hub_complete(engine));
     trib_blob_unref(blob);
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
 }
 END_TEST
 

@@ -7,14 +7,6 @@
 
 #include <math.h>
 
-#define REJECTED TRIBUTARY__V1__OUTCOME__KIND__REJECTED
-#define FOLDED   TRIBUTARY__V1__OUTCOME__KIND__FOLDED
-
-static void drop(struct fake *fake)
-{
-    fake->peer.ops->unref(&fake->peer);
-}
-
 /* ---- settings ---- */
 
 /* Like make_engine, of a whole file; the status of the first step that fails. */
@@ -103,11 +95,11 @@ static void expect_left_out(const char *lines, Tributary__V1__Device *device, bo
         struct fake *in = connect_node("in");
         (void)wait_task(in);
         ck_assert_ptr_null(next_of(out, TRIBUTARY__V1__SERVER_MESSAGE__KIND_TASK));
-        drop(in);
+        let_go(in);
     }
     hello_tags = NULL;
     n_hello_tags = 0;
-    drop(out);
+    let_go(out);
     end_engine();
 }
 
@@ -138,7 +130,7 @@ START_TEST(who_passes_the_filters_is_asked)
     struct fake *a = connect_node("a");
     (void)wait_task(a);
     hello_device = NULL;
-    drop(a);
+    let_go(a);
     end_engine();
 }
 END_TEST
@@ -195,7 +187,7 @@ START_TEST(numbers_of_an_offer_must_be_possible)
     offer_numbers(clients[5], 0.5, 1, 7);
     (void)wait_decision(clients[5]);
     for (int i = 0; i < 6; i++) {
-        drop(clients[i]);
+        let_go(clients[i]);
     }
     end_engine();
 }
@@ -219,8 +211,8 @@ START_TEST(a_sketch_has_the_length_that_was_asked_for)
     (void)wait_decision(b);
     offered.sketch = NULL;
     offered.sketch_len = 0;
-    drop(a);
-    drop(b);
+    let_go(a);
+    let_go(b);
     end_engine();
 }
 END_TEST
@@ -239,7 +231,7 @@ START_TEST(a_target_lets_clients_choose_their_codec)
     struct fake *poor = connect_with("poor", only);
     wait_closed(poor);
     ck_assert_ptr_nonnull(strstr(poor->reason, "which this client lacks"));
-    drop(poor);
+    let_go(poor);
     struct fake *a = connect_node("a");
     const Tributary__V1__Task *task = wait_task(a);
     ck_assert_msg(trib_choice_is_auto(task->codec), "%s", task->codec);
@@ -251,7 +243,7 @@ START_TEST(a_target_lets_clients_choose_their_codec)
     expect_outcome(a, FOLDED, 1, "");
     wait_finished();
     trib_blob_unref(blob);
-    drop(a);
+    let_go(a);
     end_engine();
 }
 END_TEST
@@ -266,7 +258,7 @@ START_TEST(a_warmup_begins_with_a_larger_share)
     const Tributary__V1__Task *task = wait_task(a);
     ck_assert_ptr_nonnull(strstr(task->codec, "topk:"));
     ck_assert_str_ne(task->codec, "topk:1%|f16");
-    drop(a);
+    let_go(a);
     end_engine();
 }
 END_TEST
@@ -286,7 +278,7 @@ START_TEST(another_codec_than_asked_for_is_rejected)
     upload_blob(a, 1, blob);
     expect_outcome(a, REJECTED, 1, "the update is coded as f16; the task asked for q8");
     trib_blob_unref(blob);
-    drop(a);
+    let_go(a);
     end_engine();
 }
 END_TEST

@@ -57,7 +57,8 @@ bool trib_hub_complete(const struct trib_hub *hub); /* every round of every run 
 TRIB_MUST_CHECK enum trib_status trib_hub_failure(const struct trib_hub *hub, struct trib_error *error);
 
 /* ---- sessions: from any thread ---- */
-/* A Hello was received and its node checked against the certificate. Takes its own reference to the peer. hello is
+/* A Hello was received and its node checked against the certificate. The session takes part in the run that the Hello
+ * names, the first one when it names none; another is refused. Takes its own reference to the peer. hello is
  * copied as far as needed. */
 TRIB_MUST_CHECK enum trib_status trib_hub_connect(struct trib_hub *hub, struct trib_peer *peer, const char *node,
                                                   const char *address, const Tributary__V1__Hello *hello);
