@@ -277,9 +277,11 @@ void trib_journal_take_commit(struct trib_journal *journal, const struct trib_pr
                               const struct trib_round_record *record, int64_t began_ms, struct trib_batch *batch)
 {
     trib_journal_gather(journal, after);
-    for (uint32_t i = 0; i < trib_roster_known(after->roster); i++) {
-        if (trib_round_member(after->round, i) == TRIB_MEMBER_FOLDED) {
-            note_folded(journal, after, i);
+    size_t n;
+    const uint32_t *clients = trib_round_parts(after->round, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (trib_round_member(after->round, clients[i]) == TRIB_MEMBER_FOLDED) {
+            note_folded(journal, after, clients[i]);
         }
     }
     trib_journal_put_round(journal, record, began_ms, after->wall_ms);

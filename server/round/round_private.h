@@ -111,9 +111,6 @@ enum trib_status trib_round_reserve_step(struct trib_round *round, size_t more);
 size_t trib_round_most_tasks(const struct trib_round *round);
 /* trib_round_clear_lists frees the lists and the scratch of steps. */
 void trib_round_clear_lists(struct trib_round *round);
-/* trib_round_parts lists the clients with a part in a round, ascending; all states but NONE. The list stays as it is
- * while states change, until tasks are given: who has become NONE since is still in it. */
-const uint32_t *trib_round_parts(struct trib_round *round, size_t *n);
 /* trib_round_list_member puts a member, whose state was another, into the lists where it belongs. */
 void trib_round_list_member(struct trib_round *round, struct member *member, enum trib_member_state was);
 /* trib_round_list_idle does the same after its presence or its eligibility has changed. */

@@ -130,12 +130,14 @@ struct comparison {
 static void list_offers(const struct trib_run *run, struct comparison *comparison)
 {
     uint64_t attempt, round = trib_round_number(run->rooms.round);
-    for (uint32_t i = 0; i < trib_roster_known(run->rooms.roster); i++) {
-        const struct trib_part *part = trib_parts_of(&run->rooms.parts, i);
-        if (trib_round_member(run->rooms.round, i) == TRIB_MEMBER_OFFERED && part && part->sketch &&
-            trib_round_task_of(run->rooms.round, i, &attempt) == round) {
+    size_t n;
+    const uint32_t *clients = trib_round_parts(run->rooms.round, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct trib_part *part = trib_parts_of(&run->rooms.parts, clients[i]);
+        if (trib_round_member(run->rooms.round, clients[i]) == TRIB_MEMBER_OFFERED && part && part->sketch &&
+            trib_round_task_of(run->rooms.round, clients[i], &attempt) == round) {
             comparison->sketches[comparison->n] = part->sketch;
-            comparison->scores[comparison->n++] = (struct trib_score){.client = i};
+            comparison->scores[comparison->n++] = (struct trib_score){.client = clients[i]};
         }
     }
 }

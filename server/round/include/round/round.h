@@ -206,6 +206,8 @@ enum trib_round_state trib_round_state(const struct trib_round *round);
 uint64_t trib_round_number(const struct trib_round *round);
 const struct trib_round_summary *trib_round_summary(const struct trib_round *round);
 enum trib_member_state trib_round_member(const struct trib_round *round, uint32_t client);
+/* trib_round_parts lists the clients whose member state is not NONE, ascending; valid until the next step. */
+const uint32_t *trib_round_parts(struct trib_round *round, size_t *n);
 /* trib_round_members_in counts the members in this state. */
 uint32_t trib_round_members_in(const struct trib_round *round, enum trib_member_state state);
 /* A member is at work while its update may still become a part of this round or a later one: TASKED to FOLDING. */
