@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum { NOT_HERE = UINT32_MAX, SAVED_VERSION = 1 };
+enum { SAVED_VERSION = 1 };
+static const uint32_t NOT_HERE = UINT32_MAX;
 
 static const struct trib_phase *phase_of(const struct trib_round *round, const struct phase_room *room)
 {

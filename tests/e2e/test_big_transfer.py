@@ -122,8 +122,11 @@ class Breaks(harness.SharedCase):
         self.assertEqual(transfer.weights, self.calm.weights)
         print(f"memory {transfer.peak}", flush=True)
         if harness.run.factor == 1:  # sanitizers hold back what is freed
+            # A call whose connection is gone holds the model that it was sending until the server notices.
+            held = self.calm.sent[proxy.DOWN] / 1024
             for who, peak in transfer.peak.items():
-                self.assertLessEqual(peak, 1.1 * self.calm.peak[who] + 16384, who)
+                allowed = 1.1 * self.calm.peak[who] + 16384 + (held if who == "server" else 0)
+                self.assertLessEqual(peak, allowed, who)
 
     def test_cut(self):
         """Cut at random moments in the download and in the upload."""
