@@ -1,4 +1,5 @@
-/* What clients may download, under one lock. Only the publishing thread changes it, so that thread reads without. */
+/* A release keeps what clients may download, under one lock. Only the publishing thread changes it, so that thread
+ * reads without. */
 #include "release/release.h"
 
 #include "base/mem.h"

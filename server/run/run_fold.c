@@ -1,4 +1,4 @@
-/* What updates weigh, and where their files stay until they are committed. */
+/* Folds: what updates weigh, and where their files stay until they are committed. */
 #include "run_private.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* What clients offer: an update's figures and signs, before it may be uploaded. */
+/* Offers: what clients say of their updates: an update's figures and signs, before it may be uploaded. */
 #include "run_private.h"
 
 #include "base/log.h"

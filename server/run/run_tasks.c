@@ -1,4 +1,4 @@
-/* What clients are told: their tasks, and what becomes of them. */
+/* Messages to clients: their tasks, and what becomes of them. */
 #include "run_private.h"
 
 #include "base/log.h"

@@ -42,7 +42,7 @@ struct trib_fold_result {
  * in any case. */
 TRIB_MUST_CHECK enum trib_status trib_aggregate_fold(struct trib_aggregate *aggregate, const struct trib_fold *fold,
                                                      struct trib_fold_result *result, struct trib_error *error);
-/* What a round came to; references of the caller's. */
+/* A fold's result is what a round came to; references of the caller's. */
 struct trib_made {
     struct trib_version version;
     struct trib_blob *signs;    /* of version - base, trib_relevance_signs; NULL: not asked for */

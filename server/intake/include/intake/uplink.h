@@ -28,7 +28,7 @@ TRIB_MUST_CHECK enum trib_status trib_uplink_init(struct trib_uplink *uplink, co
                                                   const struct trib_strategy *strategy, struct trib_error *error);
 /* The codec of this round's tasks. */
 void trib_uplink_codec(const struct trib_uplink *uplink, uint64_t round, char text[TRIB_CHAIN_TEXT]);
-/* As it was configured, for log lines. */
+/* trib_uplink_text is codec.up as it was configured, for log lines. */
 const char *trib_uplink_text(const struct trib_uplink *uplink);
 /* The first stage that a client must know and that is not among `names`; NULL when it has all. */
 const char *trib_uplink_lacks(const struct trib_uplink *uplink, char *const *names, size_t n);

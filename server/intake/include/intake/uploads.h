@@ -37,7 +37,7 @@ TRIB_MUST_CHECK enum trib_status trib_uploads_grant(struct trib_uploads *table, 
                                                     uint64_t len, uint64_t *offset, struct trib_error *error);
 /* Take this client's upload out of the table: the caller gets the table's reference; NULL when there is none. */
 struct trib_upload *trib_uploads_take(struct trib_uploads *table, uint32_t client);
-/* The same for one that is complete; another is discarded, and NULL. */
+/* trib_uploads_take_complete does that for one that is complete; another is discarded, and NULL. */
 struct trib_upload *trib_uploads_take_complete(struct trib_uploads *table, uint32_t client);
 /* Whether this very upload is still in the table. */
 bool trib_uploads_holds(struct trib_uploads *table, const struct trib_upload *upload);

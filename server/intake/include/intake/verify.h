@@ -8,7 +8,7 @@
 
 struct trib_thread_pool;
 
-/* What updates of a run must be. A value; pointers are borrowed. */
+/* The rules say what updates of a run must be. A value; pointers are borrowed. */
 struct trib_update_rules {
     const uint8_t *schema;          /* [TRIB_FRAME_HASH_LEN] */
     size_t n;                       /* values */
@@ -18,7 +18,7 @@ struct trib_update_rules {
     uint64_t sketch_positions;      /* 0: no sketch was asked for */
     struct trib_thread_pool *pool;  /* that walks blocks side by side */
 };
-/* What was offered. */
+/* A claim is what was offered. */
 struct trib_update_claim {
     const char *run;
     uint64_t task_round;   /* sketches are of (run, round) */
@@ -31,7 +31,7 @@ TRIB_MUST_CHECK enum trib_status trib_update_verify(const struct trib_frame_sour
                                                     const struct trib_update_rules *rules,
                                                     const struct trib_update_claim *claim, bool *lied,
                                                     struct trib_error *error);
-/* What a frame of an update must say of itself, for further walks. */
+/* trib_update_expect is what a frame of an update must say of itself, for further walks. */
 struct trib_frame_expect trib_update_expect(const struct trib_update_rules *rules);
 
 #endif

@@ -40,7 +40,7 @@ TRIB_MUST_CHECK enum trib_status trib_journal_open(const struct trib_journal_opt
 void trib_journal_close(struct trib_journal *journal); /* NULL is allowed */
 
 /* ---- the hub's thread: the present ---- */
-/* What the present is read from. */
+/* A look is what the present is read from. */
 struct trib_present {
     struct trib_round *round;
     const struct trib_roster *roster;
@@ -56,7 +56,8 @@ struct trib_batch {
 };
 void trib_batch_clear(struct trib_batch *batch);
 
-/* What has changed since it was noted last. Nothing is noted while a commit is under way: it carries the present. */
+/* trib_journal_gather notes what has changed since it was noted last. Nothing is noted while a commit is under way: it
+ * carries the present. */
 void trib_journal_gather(struct trib_journal *journal, const struct trib_present *present);
 /* An upload is whole, and kept. */
 void trib_journal_note_upload(struct trib_journal *journal, const struct trib_present *present, uint32_t client);

@@ -13,7 +13,7 @@
 
 struct trib_run; /* opaque */
 
-/* What a run needs of whoever has it. */
+/* A host gives what a run needs of whoever has it. */
 struct trib_run_host {
     void *context;
     int64_t (*now_ms)(void *context);
@@ -49,7 +49,7 @@ void trib_run_free(struct trib_run *run); /* NULL is allowed */
 const char *trib_run_id(const struct trib_run *run);
 const char *trib_run_compute(const struct trib_run *run); /* the backend that does the arithmetic, in words */
 const struct trib_server_settings *trib_run_settings(const struct trib_run *run);
-/* What a Hello comes to. refusal: "" or why the client cannot take part. */
+/* trib_run_introduce says what a Hello comes to. refusal: "" or why the client cannot take part. */
 void trib_run_introduce(const struct trib_run *run, const Tributary__V1__Hello *hello, const char *address,
                         struct trib_introduction *introduction, char refusal[TRIB_ERROR_MESSAGE_LEN]);
 /* A published blob by its hash, with a reference for the caller; NULL when there is none. */
