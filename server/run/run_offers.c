@@ -1,4 +1,4 @@
-/* Offers: what clients say of their updates: an update's figures and signs, before it may be uploaded. */
+/* Offers: what clients say of their updates, figures and signs, before they may upload them. */
 #include "run_private.h"
 
 #include "base/log.h"

@@ -1,6 +1,5 @@
-/* This benchmark shows what an event costs a hub, and what a node that is known costs its memory: a driven hub (no
- * threads, no sockets) with as many nodes known and connected as asked, of which a cohort of ten is at work. Lines are
- * "name value unit". */
+/* The cost of an event to a hub, and of a known node to its memory: a driven hub (no threads, no sockets) with as many
+ * nodes known and connected as asked, of which a cohort of ten is at work. Lines are "name value unit". */
 #include "hub/hub.h"
 
 #include "base/clock.h"

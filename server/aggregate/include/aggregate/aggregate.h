@@ -54,7 +54,7 @@ TRIB_MUST_CHECK enum trib_status trib_aggregate_apply(struct trib_aggregate *agg
 TRIB_MUST_CHECK enum trib_status trib_aggregate_evaluate(struct trib_aggregate *aggregate,
                                                          const struct trib_version *version,
                                                          struct trib_evaluation *evaluation, struct trib_error *error);
-/* What apply made is committed. */
+/* trib_aggregate_commit settles that what apply made is committed. */
 void trib_aggregate_commit(struct trib_aggregate *aggregate);
 /* Of a run that goes on: what the strategy has saved. */
 TRIB_MUST_CHECK enum trib_status trib_aggregate_load(struct trib_aggregate *aggregate, const void *bytes, size_t len,
