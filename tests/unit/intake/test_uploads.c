@@ -239,6 +239,29 @@ START_TEST(a_call_that_hangs_is_replaced)
 }
 END_TEST
 
+/* Each take-over has the server hash again what is there: the ninth in a row sends all of it again. */
+START_TEST(a_client_that_takes_over_again_and_again_starts_over)
+{
+    enum { TAKE_OVERS = 8 };
+    struct trib_upload *calls[TAKE_OVERS + 1];
+    ck_assert_uint_eq(grant("node-a", 0, 3, 1), 0);
+    calls[0] = open_at("node-a", 0);
+    ck_assert(!send_range(calls[0], 0, 1000));
+    for (int i = 1; i <= TAKE_OVERS; i++) { /* the call before has not ended */
+        ck_assert_uint_eq(grant("node-a", 0, 3, 1), 1000);
+        calls[i] = open_at("node-a", 1000);
+    }
+    ck_assert_uint_eq(grant("node-a", 0, 3, 1), 0);
+    for (int i = 0; i <= TAKE_OVERS; i++) {
+        trib_upload_close(calls[i], NULL);
+    }
+    struct trib_upload *upload = open_at("node-a", 0);
+    ck_assert(send_range(upload, 0, LEN));
+    trib_upload_close(upload, NULL);
+    ck_assert_int_eq(n_whole, 1);
+}
+END_TEST
+
 START_TEST(a_discarded_upload_is_cancelled)
 {
     bool complete;
@@ -498,6 +521,7 @@ int main(void)
     tcase_add_test(tcase, a_broken_upload_goes_on_where_it_was);
     tcase_add_test(tcase, another_attempt_or_blob_begins_anew);
     tcase_add_test(tcase, a_call_that_hangs_is_replaced);
+    tcase_add_test(tcase, a_client_that_takes_over_again_and_again_starts_over);
     tcase_add_test(tcase, a_discarded_upload_is_cancelled);
     tcase_add_test(tcase, a_wrong_hash_is_the_peers_fault);
     tcase_add_test(tcase, a_complete_upload_takes_nothing_more);
