@@ -283,10 +283,38 @@ START_TEST(another_codec_than_asked_for_is_rejected)
 }
 END_TEST
 
+/* A client that tells of 100 examples when it comes and of 300 when it offers weighs by 100. */
+START_TEST(an_offer_weighs_by_no_more_than_was_told)
+{
+    static const char *const overrides[] = {"federation.rounds=1", NULL};
+    float before[N], after[N];
+    uint8_t schema[32];
+    make_engine(overrides);
+    start_engine();
+    struct fake *clients[2] = {connect_node("a"), connect_node("b")};
+    for (int c = 0; c < 2; c++) {
+        download(wait_task(clients[c]), before, schema);
+        struct trib_blob *blob = constant_update(schema, c == 0 ? 1 : 0);
+        deliver_blob(clients[c], 1, c == 0 ? 300 : 100, blob);
+        trib_blob_unref(blob);
+    }
+    expect_outcome(clients[0], FOLDED, 1, "");
+    wait_finished();
+    const struct trib_version *present = trib_run_present(trib_hub_run(engine, 0));
+    memcpy(after, present->vector, sizeof after);
+    for (int i = 0; i < N; i++) {
+        ck_assert_float_eq_tol(after[i], before[i] + 0.5F, 1e-6F);
+    }
+    let_go(clients[0]);
+    let_go(clients[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine_intake");
     TCase *tests = tcase_create("engine_intake");
+    tcase_add_test(tests, an_offer_weighs_by_no_more_than_was_told);
     tcase_add_test(tests, settings_that_make_no_run_say_why);
     tcase_add_test(tests, who_does_not_pass_the_filters_gets_no_task);
     tcase_add_test(tests, who_passes_the_filters_is_asked);
