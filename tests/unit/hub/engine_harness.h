@@ -161,8 +161,8 @@ static inline const Tributary__V1__Decision *wait_decision(struct fake *fake)
     return wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_DECISION)->decision;
 }
 
-static inline void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kind kind, uint64_t round,
-                                  const char *words)
+__attribute__((noinline, unused)) static void expect_outcome(struct fake *fake, Tributary__V1__Outcome__Kind kind,
+                                                             uint64_t round, const char *words)
 {
     const Tributary__V1__Outcome *outcome = wait_for(fake, TRIBUTARY__V1__SERVER_MESSAGE__KIND_OUTCOME)->outcome;
     const char *reason = outcome->reason ? outcome->reason : "";

@@ -16,7 +16,7 @@ static void open_other(const char *const *overrides, size_t n)
 
 static char *id_of(size_t run)
 {
-    static char ids[2][40];
+    static char ids[2][TRIB_RUN_ID_LEN + 1];
     snprintf(ids[run], sizeof ids[run], "%s", trib_run_id(trib_hub_run(engine, run)));
     return ids[run];
 }
