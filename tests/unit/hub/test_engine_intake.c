@@ -307,6 +307,7 @@ START_TEST(an_offer_weighs_by_no_more_than_was_told)
     }
     let_go(clients[0]);
     let_go(clients[1]);
+    end_engine();
 }
 END_TEST
 
